@@ -1,1 +1,7 @@
-//! o
+//! The orchestrator: YAML -> topology -> plan -> testbed -> scenario -> results -> report.
+//!
+//! This page is the pipeline; each arrow is one function between two types, and each type lives in the file of its
+//! name. Arguments, environment and exit codes belong to `main.rs` alone.
+
+pub mod plan;
+pub mod units;
