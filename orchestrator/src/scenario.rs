@@ -24,6 +24,7 @@ mod tests;
 mod view;
 
 pub use distribution::{Distribution, Phase};
+pub use steps::{describe, word};
 pub use view::View;
 
 /// The scenario of one run.
@@ -106,24 +107,6 @@ pub enum Status {
     Finished,
     /// It cannot go on; the sentence says why.
     Failed(String),
-}
-
-/// What the end of a process means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// The scenario asked for it.
-    Expected,
-    /// Nobody asked for it, or a leaving peer ended with an error: the run fails.
-    Unexpected,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// With exit code 0.
-    Cleanly,
-    /// With another code or by a signal.
-    Badly,
 }
 
 /// What is known of one peer's process.
@@ -244,14 +227,10 @@ impl Scenario {
         }
     }
 
-    /// A process has ended.
-    pub fn handle_exited(&mut self, peer: PeerId, how: Ended) -> Exit {
-        let was = self.processes.insert(peer, Process::Down);
+    /// A process has ended because the scenario wanted it. (Any other end fails the run elsewhere.)
+    pub fn handle_exited(&mut self, peer: PeerId) {
+        self.processes.insert(peer, Process::Down);
         self.arrived(Awaited::Exited(peer));
-        match (was, how) {
-            (Some(Process::Dying), _) | (Some(Process::Leaving), Ended::Cleanly) => Exit::Expected,
-            _ => Exit::Unexpected,
-        }
     }
 
     /// The next instant at which [`Self::due`] has something to do without a report, and why.
@@ -301,10 +280,10 @@ impl Scenario {
         self.distributions.iter().any(|d| d.phase() == Phase::Running)
     }
 
-    /// Whether the scenario expects this peer's process to be there and answer.
+    /// Whether the scenario wants this peer's process to be there, or on its way up.
     #[must_use]
-    pub fn is_up(&self, peer: PeerId) -> bool {
-        self.processes.get(&peer) == Some(&Process::Up)
+    pub fn is_wanted(&self, peer: PeerId) -> bool {
+        matches!(self.processes.get(&peer), Some(Process::Up | Process::Starting))
     }
 
     /// How far everything is, for progress displays and conditions.
@@ -363,6 +342,10 @@ impl Scenario {
             names.push("…");
         }
         names.join(", ")
+    }
+
+    fn is_up(&self, peer: PeerId) -> bool {
+        self.processes.get(&peer) == Some(&Process::Up)
     }
 
     fn name(&self, peer: PeerId) -> &str {

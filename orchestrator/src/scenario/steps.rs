@@ -247,7 +247,8 @@ impl Scenario {
 }
 
 /// The word that the topology has for an action.
-pub(super) fn word(action: &Action) -> &'static str {
+#[must_use]
+pub fn word(action: &Action) -> &'static str {
     match action {
         Action::Distribute(_) => "distribute",
         Action::Start(_) => "start",
@@ -255,6 +256,25 @@ pub(super) fn word(action: &Action) -> &'static str {
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
         Action::Wait(_) => "wait",
+    }
+}
+
+/// One line about an action for people, with peers called by `name`.
+#[must_use]
+pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
+    let list = |peers: &[PeerId]| match peers {
+        [first, .., last] if peers.len() > 3 => format!("{} … {} ({} peers)", name(*first), name(*last), peers.len()),
+        _ => peers.iter().map(|p| name(*p)).collect::<Vec<_>>().join(", "),
+    };
+    let word = word(action);
+    match action {
+        Action::Distribute(d) => {
+            format!("{word} {} from {} to {} via {}", d.file, list(&d.from), list(&d.to), super::view::via(d.via))
+        }
+        Action::Start(peers) | Action::Crash(peers) | Action::Leave(peers) | Action::Join(peers) => {
+            format!("{word} {}", list(peers))
+        }
+        Action::Wait(span) => format!("{word} {span}"),
     }
 }
 
