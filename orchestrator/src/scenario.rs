@@ -14,9 +14,11 @@ use std::{
 
 use peerbed_proto::{id::PeerId, time::Time};
 
-use crate::plan::{Action, Plan, Step, When};
+use crate::{
+    expect::{Condition, DistributionFacts},
+    plan::{Action, Plan, Step, When},
+};
 
-mod conditions;
 mod distribution;
 mod steps;
 #[cfg(test)]
@@ -123,6 +125,8 @@ enum Process {
 #[derive(Debug)]
 struct StepState {
     step: Step,
+    /// Read once from the step's text; none where the step waits for something else.
+    condition: Option<Condition>,
     stage: Stage,
     /// What must come before a running step can end, besides time and the end of a distribution.
     awaited: BTreeSet<Awaited>,
@@ -153,10 +157,10 @@ impl Scenario {
             }
             Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) | Action::Wait(_) => None,
         });
-        let steps = plan.steps.iter().cloned();
+        let steps = plan.steps.iter().map(StepState::new);
         Self {
             names: plan.peers.iter().map(|p| (p.id, p.name.clone())).collect(),
-            steps: steps.map(|step| StepState { step, stage: Stage::Waiting, awaited: BTreeSet::new() }).collect(),
+            steps: steps.collect(),
             processes: states.collect(),
             distributions: distributions.collect(),
             orders: Vec::new(),
@@ -303,6 +307,25 @@ impl Scenario {
         state.spec().to.iter().copied().filter(is_required).collect()
     }
 
+    /// What conditions may know of the distribution with this index; none before its begin.
+    #[must_use]
+    pub fn facts(&self, distribution: usize) -> Option<DistributionFacts> {
+        let state = &self.distributions[distribution];
+        state.begun()?;
+        let required = self.required(distribution);
+        let view = View::of(state, &required);
+        Some(DistributionFacts {
+            name: view.name.clone(),
+            via: state.spec().via,
+            seconds: state.seconds(),
+            bound_seconds: None,
+            completions: required.iter().filter_map(|peer| state.completion_seconds(*peer)).collect(),
+            completed: view.peers_done,
+            required: view.peers,
+            progress: view.progress(),
+        })
+    }
+
     /// One sentence about what has not happened by the end of the time.
     fn unfinished(&self) -> String {
         let mut parts = Vec::new();
@@ -350,6 +373,16 @@ impl Scenario {
 
     fn name(&self, peer: PeerId) -> &str {
         self.names.get(&peer).map_or("?", String::as_str)
+    }
+}
+
+impl StepState {
+    fn new(step: &Step) -> Self {
+        let condition = match &step.when {
+            When::Condition(text) => Condition::parse(text).ok(),
+            When::At(_) | When::AfterStep(_) => None,
+        };
+        Self { step: step.clone(), condition, stage: Stage::Waiting, awaited: BTreeSet::new() }
     }
 }
 

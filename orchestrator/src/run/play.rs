@@ -141,7 +141,6 @@ impl<'a> Play<'a> {
             }
             let next = self.scenario.next_deadline().map_or(LONG, |(at, _)| at - now());
             tokio::select! {
-                biased;
                 () = stop.wished() => return Err(Early::Stopped),
                 event = self.events.recv() => match event {
                     Some(event) => self.handle_event(event)?,

@@ -6,8 +6,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use peerbed_proto::{id::PeerId, time::Time};
 
-use super::{Awaited, Order, Phase, Process, Scenario, Stage, conditions};
-use crate::plan::{Action, When};
+use super::{Awaited, Order, Phase, Process, Scenario, Stage};
+use crate::{
+    expect::Facts,
+    plan::{Action, When},
+};
 
 impl Scenario {
     /// Lets every step that can move do so once; says whether one did.
@@ -86,8 +89,14 @@ impl Scenario {
         match &self.steps[step].step.when {
             When::At(span) => now >= self.started + span.0,
             When::AfterStep(before) => self.steps.get(*before).is_some_and(|s| s.stage == Stage::Ended),
-            When::Condition(text) => conditions::holds(text, &self.view()),
+            When::Condition(_) => self.holds(step),
         }
+    }
+
+    fn holds(&self, step: usize) -> bool {
+        let Some(condition) = &self.steps[step].condition else { return false };
+        let distributions = (0..self.distributions.len()).filter_map(|d| self.facts(d)).collect();
+        condition.evaluate(&Facts { distributions, verdict: None }).held
     }
 
     fn begin_step(&mut self, step: usize, now: Time) {
