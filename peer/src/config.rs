@@ -114,9 +114,15 @@ pub struct QuicOptions {
     pub receive_window_bytes: u32,
     /// Bytes of one connection that may be sent and not yet acknowledged. Default 2 MiB.
     pub send_window_bytes: u32,
+    /// Open connections of all protocols; further ones are refused and counted. Default 1 024.
+    pub connections_max: u16,
     /// Packets that a receiver may take in before it must acknowledge. Default 10: acknowledgements are charged to the
     /// downloader's uplink, 2.6 % of the data at one per two packets and 0.5 % at one per ten.
     pub ack_threshold: u32,
+    /// Time for which a receiver may hold an acknowledgement back, in milliseconds. Default 50: a downloader that
+    /// hears from many neighbours gets few packets of each in RFC 9000's 25 ms, and would acknowledge nearly all of
+    /// them one by one over its slow uplink.
+    pub ack_delay_ms: u16,
 }
 
 impl Default for QuicOptions {
@@ -139,7 +145,9 @@ impl Default for QuicOptions {
             stream_window_bytes: 1 << 20,
             receive_window_bytes: 4 << 20,
             send_window_bytes: 2 << 20,
+            connections_max: 1_024,
             ack_threshold: 10,
+            ack_delay_ms: 50,
         }
     }
 }
