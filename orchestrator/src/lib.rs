@@ -5,6 +5,13 @@
 
 pub mod diagnose;
 pub mod expect;
+pub mod measure;
 pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod results;
+pub mod run_directory;
+pub mod scenario;
 pub mod topology;
 pub mod units;
+pub mod verdict;

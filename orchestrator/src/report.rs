@@ -132,7 +132,7 @@ fn verdict_line(results: &Results) -> String {
 
 fn table(header: &[impl ToString]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(header.iter().map(ToString::to_string));
     table
 }

@@ -345,14 +345,14 @@ impl Scenario {
         }
         for (index, state) in self.steps.iter().enumerate() {
             if state.stage == Stage::Waiting {
-                parts.push(format!("step {index} ({}) had not begun", steps::word(&state.step.action)));
+                parts.push(format!("step {index} ({}) had not begun", word(&state.step.action)));
             }
         }
         for (index, state) in self.steps.iter().enumerate() {
             let peers: Vec<PeerId> = state.awaited.iter().map(Awaited::peer).collect();
             if !peers.is_empty() {
-                let word = steps::word(&state.step.action);
-                parts.push(format!("step {index} ({word}) still waited for {}", self.list(&peers)));
+                let what = word(&state.step.action);
+                parts.push(format!("step {index} ({what}) still waited for {}", self.list(&peers)));
             }
         }
         format!("the scenario did not end within {}: {}", crate::units::Span(self.timeout), parts.join("; "))
