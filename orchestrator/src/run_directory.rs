@@ -155,6 +155,16 @@ impl RunDirectory {
         Ok(())
     }
 
+    /// Writes what the run will do and where that comes from, before anything else: the plan and the topology.
+    ///
+    /// # Errors
+    ///
+    /// One sentence naming what cannot be written.
+    pub fn begin(&self, plan: &Plan, topology: &[u8]) -> anyhow::Result<()> {
+        self.write_whole(&self.plan(), plan.to_yaml().as_bytes())?;
+        self.write_whole(&self.topology(), topology)
+    }
+
     /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod view;
 
 pub use distribution::{Distribution, Phase};
 pub use steps::{describe, word};
+pub(crate) use view::via;
 pub use view::View;
 
 /// The scenario of one run.

@@ -58,7 +58,7 @@ pub(super) async fn play(
     assemble::fill(results, job.plan, &observed);
     ended?;
     flushed?;
-    assemble::judge(results, job.plan)?;
+    assemble::judge(results, job.plan, &play.scenario)?;
     Ok(())
 }
 
