@@ -9,7 +9,10 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{run_directory::RunDirectory, verdict::Verdict};
+use crate::{
+    run_directory::RunDirectory,
+    verdict::{State, Verdict},
+};
 
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -182,6 +185,50 @@ pub struct Host {
     pub memory_bytes: u64,
 }
 
+/// What a run or a sweep means to whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Every expectation holds.
+    Held,
+    /// An expectation failed.
+    ExpectationFailed,
+    /// A run was not carried out to its end.
+    NotCarriedOut,
+    /// The host was in the way: neither pass nor fail.
+    Invalid,
+}
+
+impl Results {
+    /// What this run means. An invalid run neither passes nor fails, whatever its expectations say.
+    #[must_use]
+    pub fn conclusion(&self) -> Conclusion {
+        if self.outcome != Outcome::Finished {
+            Conclusion::NotCarriedOut
+        } else if self.verdict.state == State::Invalid {
+            Conclusion::Invalid
+        } else if self.expectations.iter().any(|e| !e.held) {
+            Conclusion::ExpectationFailed
+        } else {
+            Conclusion::Held
+        }
+    }
+}
+
+impl SweepResults {
+    /// What this sweep means: a run that was not made weighs most, then a failed expectation, then an invalid run.
+    #[must_use]
+    pub fn conclusion(&self) -> Conclusion {
+        let all: Vec<Conclusion> = self.runs.iter().map(|run| run.results.conclusion()).collect();
+        if self.runs.len() < self.planned {
+            return Conclusion::NotCarriedOut;
+        }
+        [Conclusion::NotCarriedOut, Conclusion::ExpectationFailed, Conclusion::Invalid]
+            .into_iter()
+            .find(|worst| all.contains(worst))
+            .unwrap_or(Conclusion::Held)
+    }
+}
+
 /// Everything a sweep found: the `results.json` of a sweep's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepResults {
@@ -201,7 +248,7 @@ pub struct SweepRun {
     /// The swept values: path in the topology and value, in the order of the topology.
     pub values: serde_json::Map<String, Value>,
     /// Number of this repetition, from 1.
-    pub repeat: usize,
+    pub repeat: u32,
     /// Directory of the run, relative to the sweep's.
     pub directory: String,
     /// What it found.
