@@ -17,6 +17,8 @@ pub mod results;
 pub mod run_directory;
 pub mod scenario;
 pub mod testbed;
+pub mod run;
+pub mod theory;
 pub mod topology;
 pub mod units;
 pub mod verdict;

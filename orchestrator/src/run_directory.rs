@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
+use crate::plan::Plan;
+
 /// The directory of one run, or of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDirectory {
