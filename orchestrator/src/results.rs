@@ -34,6 +34,7 @@ pub struct Results {
     /// What carried the run out: `real`.
     pub testbed: String,
     /// How the run ended; everything below is what was known by then.
+    #[serde(default)]
     pub outcome: Outcome,
     /// Why the run did not finish, as one sentence with details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +57,11 @@ pub struct Results {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The scenario was played to its end.
+    #[default]
     Finished,
     /// Somebody stopped it.
     Interrupted,
