@@ -6,5 +6,7 @@
 pub mod diagnose;
 pub mod expect;
 pub mod plan;
+pub mod schema;
+pub mod theory;
 pub mod topology;
 pub mod units;

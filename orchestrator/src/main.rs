@@ -1,2 +1,2 @@
 //! o
-fn main(){}
+fn main() {}
