@@ -4,6 +4,7 @@
 //! name. Arguments, environment and exit codes belong to `main.rs` alone.
 
 pub mod diagnose;
+pub mod doctor;
 pub mod expect;
 pub mod plan;
 pub mod topology;
