@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use peerbed_proto::swarm::Options as SwarmOptions;
 use serde::{Deserialize, Serialize};
 
 /// What a peer can be asked to do.
@@ -107,9 +108,6 @@ pub struct CommandError {
     /// One sentence for people.
     pub error: String,
 }
-
-/// Settings of a swarm, in the core's own form.
-pub type SwarmOptions = serde_json::Value;
 
 #[cfg(test)]
 mod tests {

@@ -98,7 +98,8 @@ impl Credentials {
         roots
             .add(read_certificate(authority)?)
             .with_context(|| format!("{} is no authority's certificate", authority.display()))?;
-        let found = Identity::of_certificate(&leaf).with_context(|| format!("{} is unusable", certificate.display()))?;
+        let found =
+            Identity::of_certificate(&leaf).with_context(|| format!("{} is unusable", certificate.display()))?;
         let wanted = Identity { run: config.run.clone(), id: config.id, name: config.name.clone() };
         if found != wanted {
             bail!("{} belongs to {found}, not to {wanted}", certificate.display());
@@ -137,10 +138,8 @@ impl Credentials {
     ///
     /// When key and certificate do not match.
     pub(crate) fn client(&self, protocol: &[u8]) -> anyhow::Result<rustls::ClientConfig> {
-        let verifier = RunAuthority {
-            roots: self.roots.clone(),
-            algorithms: self.provider.signature_verification_algorithms,
-        };
+        let verifier =
+            RunAuthority { roots: self.roots.clone(), algorithms: self.provider.signature_verification_algorithms };
         let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()

@@ -69,8 +69,7 @@ impl Storage {
         let opened = opened.with_context(|| format!("cannot open {}", part.display()))?;
         opened.set_len(manifest.size()).with_context(|| full_sentence("size", &part))?;
         let storage = Self { manifest, file: opened, path: part, becomes: Some(complete) };
-        let have =
-            if resumes { storage.verify().await? } else { PieceSet::new(storage.manifest.pieces()) };
+        let have = if resumes { storage.verify().await? } else { PieceSet::empty(storage.manifest.pieces()) };
         Ok((storage, have))
     }
 
@@ -135,7 +134,7 @@ impl Storage {
     }
 
     async fn verify(&self) -> anyhow::Result<PieceSet> {
-        let mut have = PieceSet::new(self.manifest.pieces());
+        let mut have = PieceSet::empty(self.manifest.pieces());
         let width = self.manifest.leaves_per_piece();
         for piece in 0..self.manifest.pieces() {
             if Some(self.leaf_hashes(piece)?.root(width)) == self.manifest.root(piece) {
@@ -150,10 +149,7 @@ impl Storage {
 /// Whether an error says that the disk, the quota or the file-size limit is exhausted.
 pub(crate) fn is_out_of_space(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        )
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
     })
 }
 
