@@ -6,6 +6,7 @@
 pub mod authority;
 pub mod content;
 pub mod diagnose;
+pub mod doctor;
 pub mod expect;
 pub mod links;
 pub mod measure;

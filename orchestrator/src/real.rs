@@ -36,8 +36,9 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::supervisor::Supervisor;
 use self::peer::Peer;
+pub use self::supervisor::Supervisor;
+pub(crate) use self::setup::files_needed;
 use crate::{
     content::Content,
     plan::{Distribute, Plan, Via},

@@ -71,7 +71,7 @@ pub(super) fn check_host(plan: &Plan, options: &Options) -> anyhow::Result<()> {
 
 /// Makes room for the descriptors of this many peers: raises this process's own limit as far as it may.
 fn raise_file_limit(peers: usize) -> anyhow::Result<()> {
-    let needed = FILES_BASE + peers as u64 * FILES_PER_PEER;
+    let needed = files_needed(peers);
     let limit = getrlimit(Resource::Nofile);
     let ceiling = limit.maximum.unwrap_or(u64::MAX);
     if ceiling < needed {
@@ -85,6 +85,11 @@ fn raise_file_limit(peers: usize) -> anyhow::Result<()> {
         setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
     }
     Ok(())
+}
+
+/// File descriptors that a run of this many peers takes at most.
+pub(crate) fn files_needed(peers: usize) -> u64 {
+    FILES_BASE + peers as u64 * FILES_PER_PEER
 }
 
 /// What [`make_places`] made.

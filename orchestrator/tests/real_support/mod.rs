@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, UdpSocket},
+    os::fd::AsRawFd,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use peerbed_orchestrator::{
@@ -123,3 +124,44 @@ pub(crate) async fn output(supervisor: &Supervisor, peer: u32, command: &[&str])
     assert!(output.status.success(), "{command:?}: {}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
 }
+
+/// Everything of the host's network and mounts that a run could leave a trace in.
+pub(crate) fn host_state() -> String {
+    let mut state = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    for command in ["ip -o link", "ip -o addr", "ip route", "ip rule", "ip neigh show nud permanent", "ip netns list"] {
+        let mut words = command.split(' ');
+        let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+        state += &format!("{command}:\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+    for file in ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/disable_ipv6"] {
+        state += &format!("{file}: {:?}\n", std::fs::read_to_string(format!("/proc/sys/net/{file}")).ok());
+    }
+    state
+}
+
+/// Waits for a condition; fails at the deadline.
+pub(crate) fn wait_until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Makes a socket hand over what is sent at once as a train of packets of this payload (UDP_SEGMENT).
+pub(crate) fn segment(socket: &UdpSocket, payload: i32) {
+    // SAFETY: the option's value is one int that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const payload).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Environment variable that tells a test program started by itself what to do.
+pub(crate) const ROLE: &str = "PEERBED_TEST_ROLE";
