@@ -1,0 +1,1 @@
+//! Somebody who speaks QUIC with any certificate, protocol and bytes.
