@@ -1,5 +1,6 @@
 //! What the tests of real peers share: a run's authority, peer processes, and an outsider who speaks QUIC by hand.
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
 #![allow(unreachable_pub, reason = "a module of tests has no outside")]
 
 pub mod authority;
