@@ -266,9 +266,8 @@ impl Run {
     }
 
     fn sample_round_trips(&mut self) {
-        let now = clock::now();
         for (peer, round_trip) in self.neighbourhood.round_trips() {
-            self.core.handle_round_trip(now, peer, round_trip);
+            self.core.handle_round_trip(peer, round_trip);
         }
     }
 
@@ -307,7 +306,7 @@ impl Run {
     fn snapshot(&self) -> Snapshot {
         let swarm = self.core.stats();
         let progress = self.core.progress();
-        let count = |iterator: &mut dyn Iterator<Item = bool>| u32::try_from(iterator.count()).unwrap_or(u32::MAX);
+        let unchoked = self.core.neighbours(clock::now()).filter(|neighbour| neighbour.unchoked).count();
         let complete = self.core.is_complete();
         let status = DistributionStatus {
             role: self.driver.role.to_owned(),
@@ -318,7 +317,7 @@ impl Run {
             bytes_up: swarm.uploaded_bytes,
             bytes_wasted: swarm.wasted_bytes,
             neighbours: self.neighbourhood.len(),
-            unchoked: count(&mut self.core.neighbours().map(|view| view.unchoked).filter(|unchoked| *unchoked)),
+            unchoked: u32::try_from(unchoked).unwrap_or(u32::MAX),
             begun_at: Some(self.begun_at),
             completed_at: self.completed_at,
         };

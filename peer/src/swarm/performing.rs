@@ -179,7 +179,7 @@ impl Run {
         };
         self.neighbourhood.add(connection, opened);
         self.core.handle_connected(now, peer);
-        self.core.handle_round_trip(now, peer, round_trip);
+        self.core.handle_round_trip(peer, round_trip);
         match first {
             Some(Ok(message)) => self.core.handle_message(now, peer, message),
             Some(Err(error)) => {
