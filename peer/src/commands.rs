@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 /// What a peer can be asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "commands are rare, and a box would only trouble those who make them")]
 pub enum Command {
     /// Makes a distribution ready: reads the manifest, opens storage, verifies what is already on disk. Answered when
     /// that is done. Nothing is connected yet.

@@ -39,9 +39,9 @@ impl Identity {
     pub fn of_certificate(certificate: &CertificateDer<'_>) -> Result<Self, NameError> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| NameError::Unreadable)?;
         let names = parsed.subject_alternative_name().map_err(|_| NameError::Unreadable)?.ok_or(NameError::Missing)?;
-        let uri = names.value.general_names.iter().find_map(|name| match name {
-            GeneralName::URI(uri) => uri.strip_prefix(SCHEME),
-            _ => None,
+        let uri = names.value.general_names.iter().find_map(|name| {
+            let GeneralName::URI(uri) = name else { return None };
+            uri.strip_prefix(SCHEME)
         });
         Self::parse(uri.ok_or(NameError::Missing)?)
     }
