@@ -163,10 +163,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
         },
         parent: Some(std::process::id()),
         quic: QuicOptions { send_queue_bytes, ..QuicOptions::default() },
-        tracker: peer.tracker.as_ref().map(|tracker| TrackerOptions {
-            interval_ms: u32::try_from(tracker.interval.0.as_millis()).unwrap_or(u32::MAX),
-            peers_per_answer: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
-        }),
+        tracker: peer
+            .tracker
+            .as_ref()
+            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
     })
 }
 
