@@ -211,7 +211,7 @@ impl RunDirectory {
     ///
     /// One sentence naming what cannot be written.
     pub fn begin(&self, plan: &Plan, topology: &[u8]) -> anyhow::Result<()> {
-        self.write_whole(&self.plan(), plan.to_yaml().as_bytes())?;
+        self.write_whole(&self.plan(), plan.to_yaml()?.as_bytes())?;
         self.write_whole(&self.topology(), topology)
     }
 

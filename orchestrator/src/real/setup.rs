@@ -144,9 +144,8 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     let link = plan.links.iter().find(|link| link.name == peer.link);
     let up = &link.with_context(|| format!("the plan has no link `{}`", peer.link))?.up;
     // Without a shaper below, the kernel's own buffer is right.
-    let send_queue_bytes = up.rate.map(|rate| {
-        QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8)))
-    });
+    let send_queue_bytes =
+        up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
@@ -163,10 +162,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
         },
         parent: Some(std::process::id()),
         quic: QuicOptions { send_queue_bytes, ..QuicOptions::default() },
-        tracker: peer.tracker.as_ref().map(|tracker| TrackerOptions {
-            interval_ms: u32::try_from(tracker.interval.0.as_millis()).unwrap_or(u32::MAX),
-            peers_per_answer: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
-        }),
+        tracker: peer
+            .tracker
+            .as_ref()
+            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
     })
 }
 
