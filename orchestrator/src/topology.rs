@@ -41,7 +41,6 @@ use reader::Reader;
 pub use reader::Written;
 pub use regions::Regions;
 pub(crate) use roster::Roster;
-pub(crate) use scenario::is_called;
 pub use scenario::{Action, Distribute, Selection, Step, Timing};
 use sweep::Sweep;
 use tree::Node;

@@ -1,5 +1,7 @@
 //! The committed JSON Schema is the program's own, and fits the topologies that come with it.
 
+#![expect(clippy::unwrap_used, reason = "what these tests read is part of the repository")]
+
 use std::{fs, path::PathBuf};
 
 use peerbed_orchestrator::schema;

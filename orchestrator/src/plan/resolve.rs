@@ -161,7 +161,7 @@ fn resolve_file(topology: &Topology, file: &topology::File) -> File {
 /// of the distributions that the expectations of all runs together are about.
 fn expectations(topology: &Topology) -> Vec<String> {
     let looks_at_something = |condition: &crate::expect::Condition| match condition.selector() {
-        Some(selector) => topology.distributions().any(|(_, it)| selector.selects(it.name(), it.via.value)),
+        Some(selector) => topology.distributions().any(|(_, it)| it.is_selected(selector)),
         None => true,
     };
     let conditions = topology.expectations.iter().map(|condition| &condition.value);
@@ -201,16 +201,13 @@ struct Course<'a> {
     topology: &'a Topology,
     roster: &'a Roster<'a>,
     down: BTreeSet<u32>,
-    distributions: Vec<(String, Via, usize)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Course<'a> {
     fn begin(topology: &'a Topology, roster: &'a Roster<'a>) -> Self {
         let absent = roster.groups().filter(|(group, _)| !group.present).flat_map(|(_, peers)| peers);
-        let distributions =
-            topology.distributions().map(|(step, it)| (it.name().to_owned(), it.via.value, step)).collect();
-        Self { topology, roster, down: absent.collect(), distributions, problems: Vec::new() }
+        Self { topology, roster, down: absent.collect(), problems: Vec::new() }
     }
 
     fn step(&mut self, index: usize, step: &topology::Step) -> Option<Step> {
@@ -222,7 +219,7 @@ impl<'a> Course<'a> {
             Timing::Next => When::AfterStep(index - 1),
         };
         let action = match step.action.as_ref()? {
-            topology::Action::Distribute(distribute) => Action::Distribute(self.distribute(index, distribute)),
+            topology::Action::Distribute(distribute) => Action::Distribute(self.distribute(index, distribute)?),
             topology::Action::Start(selection) => Action::Start(self.bring_up(index, selection, "start")),
             topology::Action::Join(selection) => Action::Join(self.bring_up(index, selection, "join")),
             topology::Action::Crash(selection) => Action::Crash(self.take_down(index, selection, "crash")),
@@ -234,23 +231,24 @@ impl<'a> Course<'a> {
 
     /// The step that `after:` names; the topology's check has found it.
     fn ended(&self, index: usize, name: &str) -> usize {
-        let selected = self.distributions.iter().find(|(known, via, _)| topology::is_called(name, known, *via));
-        selected.map_or(index.saturating_sub(1), |(_, _, step)| *step)
+        let called = self.topology.distributions().find(|(_, it)| it.is_called(name));
+        called.map_or(index.saturating_sub(1), |(step, _)| step)
     }
 
-    fn distribute(&self, index: usize, distribute: &topology::Distribute) -> Distribute {
-        let number = self.distributions.iter().position(|(_, _, step)| *step == index).unwrap_or_default();
-        let is_swarm = distribute.via.value == Via::Swarm;
-        Distribute {
+    fn distribute(&self, index: usize, distribute: &topology::Distribute) -> Option<Distribute> {
+        let number = self.topology.distributions().position(|(step, _)| step == index)?;
+        let via = distribute.via?.value;
+        let is_swarm = via == Via::Swarm;
+        Some(Distribute {
             id: format!("d{number}"),
-            name: distribute.name().to_owned(),
-            file: distribute.file.value.clone(),
+            name: distribute.name()?.to_owned(),
+            file: distribute.file.as_ref()?.value.clone(),
             from: self.named(&distribute.from).map(PeerId).collect(),
             to: self.named(&distribute.to).map(PeerId).collect(),
-            via: distribute.via.value,
+            via,
             tracker: if is_swarm { self.tracker(distribute).map(PeerId) } else { None },
             options: is_swarm.then(|| distribute.options.clone()),
-        }
+        })
     }
 
     fn tracker(&self, distribute: &topology::Distribute) -> Option<u32> {

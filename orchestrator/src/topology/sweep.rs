@@ -114,9 +114,11 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
         return;
     }
     let combinations = combinations(reader, topology);
-    let all = combinations.iter().flat_map(|(_, combined)| combined.distributions().map(|(_, it)| it));
-    if combinations.iter().all(|(_, combined)| check::knows_distributions(combined)) {
-        check::expectations(reader, topology, &all.collect::<Vec<_>>());
+    // Expectations may be about distributions that only some of the runs have; the base is one more to look at.
+    let runs = || combinations.iter().map(|(_, combined)| combined).chain([topology]);
+    if runs().all(check::knows_distributions) {
+        let all: Vec<_> = runs().flat_map(|run| run.distributions().map(|(_, it)| it)).collect();
+        check::expectations(reader, topology, &all);
     }
 }
 

@@ -332,7 +332,6 @@ mod tests {
         for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a:\n\t- b\n", 2), ("a: *nowhere\n", 1), ("--- a\n--- b\n", 2)] {
             let problem = parse(text).unwrap_err();
             assert!(problem.place.line == line, "{text:?}: {problem:?}");
-            println!("{problem:?}");
         }
         parse("").unwrap();
     }
