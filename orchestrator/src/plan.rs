@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Rate, Share, Size, Span};
 
+mod course;
 mod matrix;
 mod resolve;
 mod yaml;

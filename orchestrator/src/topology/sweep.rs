@@ -136,16 +136,11 @@ fn combinations(reader: &mut Reader, topology: &Topology) -> Vec<(Map<String, Js
             picks.push(&axis.values[rest % axis.values.len()]);
             rest /= axis.values.len();
         }
-        let mut is_whole = true;
         for (axis, value) in axes.iter().zip(picks.into_iter().rev()) {
             values.insert(axis.path.value.clone(), value.to_json());
             if let Err(problem) = set(&mut tree, &axis.path, value) {
                 reader.problem(problem);
-                is_whole = false;
             }
-        }
-        if !is_whole {
-            break;
         }
         if let Some(combined) = read_tree(reader, &topology.document, &tree) {
             combinations.push((values, combined));
@@ -188,7 +183,7 @@ fn set(tree: &mut Node, path: &Written<String>, value: &Node) -> Result<(), Prob
                 let count = items.len();
                 let item = segment.parse::<usize>().ok().and_then(|index| items.get_mut(index));
                 item.ok_or_else(|| {
-                    let hint = format!("its {count} items are numbered from 0");
+                    let hint = format!("items are numbered from 0, the last one is {}", count.saturating_sub(1));
                     lost(format!("there is no item `{segment}`{}", within(&before)), Some(hint))
                 })?
             }

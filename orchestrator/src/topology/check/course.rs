@@ -60,16 +60,7 @@ fn check_order(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
             }
         });
     }
-    let mut can_come = BTreeSet::new();
-    loop {
-        let before = can_come.len();
-        let next = (0..steps.len()).filter(|step| waits[*step].iter().all(|other| can_come.contains(other)));
-        can_come = next.collect();
-        if can_come.len() == before {
-            break;
-        }
-    }
-    for (index, step) in steps.iter().enumerate().filter(|(index, _)| !can_come.contains(index)) {
+    for (index, step) in steps.iter().enumerate().filter(|(index, _)| is_circular(&waits, *index)) {
         let place = match &step.timing {
             Timing::After(name) => name.place,
             Timing::When(condition) => condition.place,
@@ -81,6 +72,18 @@ fn check_order(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
         };
         reader.problem(Problem::new(place, message).hint("steps wait for what comes before them in the scenario"));
     }
+}
+
+/// Whether a step waits for itself, directly or by way of others.
+fn is_circular(waits: &[Vec<usize>], step: usize) -> bool {
+    let mut reached = BTreeSet::new();
+    let mut next = waits[step].clone();
+    while let Some(other) = next.pop() {
+        if reached.insert(other) {
+            next.extend(&waits[other]);
+        }
+    }
+    reached.contains(&step)
 }
 
 /// The step with the distribution that `after:` names.

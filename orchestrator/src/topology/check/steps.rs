@@ -74,7 +74,7 @@ fn check_roles(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute
                 Some(SwarmRole::Leecher) => "is a leecher",
                 None => "takes no part in swarms",
             };
-            let message = format!("`{}` {is}, not a {word}", name.value);
+            let message = format!("`{}` {is}, but has to be a {word} here", name.value);
             let hint = match role {
                 SwarmRole::Seed => "a swarm's file comes from seeds: give the group `swarm: seed`",
                 SwarmRole::Leecher => "a swarm's file goes to leechers: give the group `swarm: leecher`",
