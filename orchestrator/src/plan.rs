@@ -1,6 +1,6 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here, and [`resolve`] beside them in `plan/`. Nothing in here does I/O, looks at the
+//! The types of the plan live here, and [`resolve()`] beside them in `plan/`. Nothing in here does I/O, looks at the
 //! host or invents a value later: `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;

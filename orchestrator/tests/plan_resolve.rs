@@ -117,7 +117,7 @@ fn peers_to_crash_are_chosen_by_the_seed_among_those_that_are_up() {
             .iter()
             .map(|step| match &step.action {
                 Action::Crash(peers) | Action::Join(peers) => peers.clone(),
-                other => panic!("{other:?}"),
+                Action::Distribute(_) | Action::Start(_) | Action::Leave(_) | Action::Wait(_) => panic!("{step:?}"),
             })
             .collect()
     };

@@ -9,7 +9,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Not for a plan that [`super::resolve`] made; the serializer's own error otherwise.
+    /// Not for a plan that [`super::resolve()`] made; the serializer's own error otherwise.
     pub fn to_yaml(&self) -> anyhow::Result<String> {
         serde_saphyr::to_string(self).context("cannot write the plan as YAML")
     }
