@@ -98,9 +98,9 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// The program that would be started as each peer. Default: `peerbed-peer` beside this program.
-    #[arg(long, env = "PEERBED_PEER", value_name = "PATH")]
-    pub(crate) peer_binary: Option<PathBuf>,
+    /// How many peers shall run at once; limits of the host are compared with what so many need.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) peers: u32,
 }
 
 /// The meaning of exit codes, as `--help` shows it.

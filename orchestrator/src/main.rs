@@ -15,16 +15,20 @@ use clap::Parser;
 use peerbed_orchestrator::{
     diagnose::{Colour, Problems},
     doctor,
-    plan::Plan,
+    plan::{self, Plan},
     progress::Progress,
     real::netns,
     report,
     results::{Conclusion, Provenance},
     run::{self, Job, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
-    testbed,
-    topology::{self, Topology, sweep},
+    schema, testbed,
+    topology::{
+        self, Topology,
+        sweep::{self, Overrides},
+    },
 };
+use peerbed_proto::Hash;
 use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Command};
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => show_plan(&arguments),
         Command::Schema => show_schema(),
         Command::Report(arguments) => report_on(&arguments.directory),
-        Command::Doctor(arguments) => return examine(arguments.peer_binary),
+        Command::Doctor(arguments) => return examine(arguments.peers),
     };
     done.unwrap_or_else(|problem| problem.tell())
 }
@@ -80,7 +84,7 @@ impl From<anyhow::Error> for Problem {
 
 impl From<Problems> for Problem {
     fn from(problems: Problems) -> Self {
-        let colour = if io::stderr().is_terminal() { Colour::Always } else { Colour::Never };
+        let colour = if io::stderr().is_terminal() { Colour::On } else { Colour::Off };
         Self::Input(problems.render(colour))
     }
 }
@@ -97,8 +101,9 @@ fn exit_code(conclusion: Conclusion) -> ExitCode {
 
 fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     let started = SystemTime::now();
-    let (topology, text) = read(&arguments.file, arguments.seed, arguments.repeat)?;
-    let runs = sweep::expand(&topology)?;
+    let (topology, text) = read(&arguments.file)?;
+    let overrides = Overrides { seed: arguments.seed, repeat: arguments.repeat.map(|count| count as usize) };
+    let runs = sweep::expand_with(&topology, overrides)?;
     let peer_binary = peer_binary(arguments.peer_binary.clone())?;
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
@@ -152,11 +157,7 @@ async fn carry_out(
     }
     let members: Vec<series::Member> = runs
         .into_iter()
-        .map(|(combination, plan)| series::Member {
-            values: series::values(&combination.values),
-            repeat: combination.repeat,
-            plan,
-        })
+        .map(|(combination, plan)| series::Member { values: combination.values, repeat: combination.repeat, plan })
         .collect();
     let (name, topology) = (order.name, order.text);
     let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, provenance };
@@ -185,7 +186,7 @@ fn stop_on_signals() -> anyhow::Result<Stop> {
 fn validate(files: &[PathBuf]) -> ExitCode {
     let mut worst = ExitCode::SUCCESS;
     for file in files {
-        let checked = read(file, None, None).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
+        let checked = read(file).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
         match checked {
             Ok(runs) => {
                 let peers = runs.iter().map(|(_, plan)| plan.peers.len()).max().unwrap_or(0);
@@ -199,8 +200,11 @@ fn validate(files: &[PathBuf]) -> ExitCode {
 }
 
 fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
-    let (topology, _) = read(&arguments.file, arguments.seed, None)?;
-    let runs = sweep::expand(&topology)?;
+    let (topology, _) = read(&arguments.file)?;
+    let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    if runs.len() > 1 {
+        print(&comment(&sweep::listing(&runs)));
+    }
     for (index, (combination, plan)) in runs.iter().enumerate() {
         if index > 0 {
             print("---\n");
@@ -208,17 +212,19 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
         if runs.len() > 1 {
             print(&format!("# {combination}\n"));
         }
-        print(&plan.to_yaml());
-        for line in plan.matrix().lines() {
-            print(&format!("# {line}\n"));
-        }
+        print(&plan.to_yaml()?);
+        print(&comment(&plan::matrix(plan)));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// `text` as comments of YAML.
+fn comment(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
 fn show_schema() -> Result<ExitCode, Problem> {
-    let text = serde_json::to_string_pretty(&peerbed_orchestrator::schema::schema()).context("encoding the schema")?;
-    print(&format!("{text}\n"));
+    print(&schema::text());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -228,18 +234,16 @@ fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn examine(peer: Option<PathBuf>) -> ExitCode {
-    let findings = doctor::examine(&default_peer(peer));
-    print(&findings.to_string());
-    if findings.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
+fn examine(peers: u32) -> ExitCode {
+    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), peers);
+    print(&format!("{diagnosis}\n"));
+    if diagnosis.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
 }
 
-fn read(file: &Path, seed: Option<u64>, repeat: Option<u32>) -> Result<(Topology, String), Problem> {
+fn read(file: &Path) -> Result<(Topology, String), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
-    let mut topology = topology::read(&file.to_string_lossy(), &text)?;
-    topology.seed = seed.unwrap_or(topology.seed);
-    let _ = repeat;
+    let topology = topology::read(&file.to_string_lossy(), &text)?;
     Ok((topology, text))
 }
 
@@ -266,7 +270,7 @@ fn provenance(topology: &str, started: SystemTime) -> Provenance {
         started_at: timestamp(started),
         command_line: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        topology_sha256: peerbed_orchestrator::content::digest_of(topology.as_bytes()),
+        topology_sha256: Hash::of(topology.as_bytes()).to_string(),
         ..Provenance::default()
     }
 }

@@ -37,8 +37,8 @@ use tokio::{
 };
 
 use self::peer::Peer;
-pub use self::supervisor::Supervisor;
 pub(crate) use self::setup::files_needed;
+pub use self::supervisor::Supervisor;
 use crate::{
     content::Content,
     plan::{Distribute, Plan, Via},

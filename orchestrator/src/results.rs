@@ -250,7 +250,7 @@ pub struct SweepRun {
     /// The swept values: path in the topology and value, in the order of the topology.
     pub values: serde_json::Map<String, Value>,
     /// Number of this repetition, from 1.
-    pub repeat: u32,
+    pub repeat: usize,
     /// Directory of the run, relative to the sweep's.
     pub directory: String,
     /// What it found.
@@ -275,8 +275,7 @@ impl Found {
     pub fn read(directory: &RunDirectory) -> anyhow::Result<Self> {
         let path = directory.results();
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let value: Value =
-            serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        let value: Value = serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
         let schema = value.get("schema").and_then(Value::as_u64);
         anyhow::ensure!(
             schema == Some(u64::from(SCHEMA)),

@@ -27,8 +27,8 @@ mod view;
 
 pub use distribution::{Distribution, Phase};
 pub use steps::{describe, word};
-pub(crate) use view::via;
 pub use view::View;
+pub(crate) use view::via;
 
 /// The scenario of one run.
 #[derive(Debug)]
@@ -337,7 +337,7 @@ impl Scenario {
                 parts.push(format!(
                     "distribution {} via {}: {} of {} peers had not finished: {}",
                     state.spec().name,
-                    view::via(state.spec().via),
+                    via(state.spec().via),
                     missing.len(),
                     required.len(),
                     self.list(&missing)

@@ -185,12 +185,8 @@ mod tests {
 
     #[test]
     fn each_fault_is_seen_alone() {
-        let changes: [fn(usize, &mut Window); 4] = [
-            |_, w| w.busy = 1.0,
-            |_, w| w.steal = 0.5,
-            |_, w| w.pressure = Some(0.9),
-            |_, w| w.lateness = 1.0,
-        ];
+        let changes: [fn(usize, &mut Window); 4] =
+            [|_, w| w.busy = 1.0, |_, w| w.steal = 0.5, |_, w| w.pressure = Some(0.9), |_, w| w.lateness = 1.0];
         for change in changes {
             let verdict = Verdict::of(&windows(5, change), 0.0);
             assert_eq!((verdict.state, verdict.reasons.len()), (State::Invalid, 1));

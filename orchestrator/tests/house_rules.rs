@@ -19,7 +19,8 @@ fn proto_depends_on_nothing_that_does_io() {
 
 #[test]
 fn proto_reads_no_clock_no_environment_and_no_operating_system_randomness() {
-    let banned = ["Instant::now", "SystemTime", "std::env", "std::net::Udp", "std::net::Tcp", "std::fs", "tokio", "OsRng"];
+    let banned =
+        ["Instant::now", "SystemTime", "std::env", "std::net::Udp", "std::net::Tcp", "std::fs", "tokio", "OsRng"];
     let offences = sources(&["proto/src"]).into_iter().flat_map(|(path, text)| {
         let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let hits: Vec<String> =
@@ -67,8 +68,11 @@ fn only_main_reads_arguments_and_environment() {
 
 #[test]
 fn dashboards_show_only_series_that_peers_export() {
-    let exported: String =
-        sources(&["peer/src"]).into_iter().filter(|(path, _)| path.to_string_lossy().contains("metrics")).map(|s| s.1).collect();
+    let exported: String = sources(&["peer/src"])
+        .into_iter()
+        .filter(|(path, _)| path.to_string_lossy().contains("metrics"))
+        .map(|s| s.1)
+        .collect();
     assert!(!exported.is_empty(), "the peer's metrics have moved");
     let mut unknown = Vec::new();
     for (path, text) in files(&root().join("dashboards"), &["json", "yml", "yaml", "md"]) {
@@ -89,7 +93,10 @@ fn dashboards_show_only_series_that_peers_export() {
 #[test]
 fn every_allowed_warning_is_expected_with_a_reason() {
     let allowed = all_sources().into_iter().filter(|(_, text)| text.contains(concat!("#[al", "low(")));
-    assert_none("silence a lint for good in place of expecting it", allowed.map(|(path, _)| path.display().to_string()));
+    assert_none(
+        "silence a lint for good in place of expecting it",
+        allowed.map(|(path, _)| path.display().to_string()),
+    );
 }
 
 /// Longer files hold two subjects.

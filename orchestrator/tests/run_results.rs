@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use peerbed_orchestrator::{
     report,
-    results::{Completion, Distribution, Expectation, Found, Outcome, Provenance, Results, SCHEMA, SweepResults, SweepRun},
+    results::{
+        Completion, Distribution, Expectation, Found, Outcome, Provenance, Results, SCHEMA, SweepResults, SweepRun,
+    },
     run_directory::RunDirectory,
     verdict::{State, Verdict},
 };
@@ -179,7 +181,7 @@ fn results() -> Results {
     }
 }
 
-fn sweep_run(count: u32, via: &str, repeat: u32, seconds: f64) -> SweepRun {
+fn sweep_run(count: u32, via: &str, repeat: usize, seconds: f64) -> SweepRun {
     let mut results = results();
     results.distributions[0].via = via.into();
     results.distributions[0].seconds = Some(seconds);

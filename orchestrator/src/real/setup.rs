@@ -144,9 +144,8 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     let link = plan.links.iter().find(|link| link.name == peer.link);
     let up = &link.with_context(|| format!("the plan has no link `{}`", peer.link))?.up;
     // Without a shaper below, the kernel's own buffer is right.
-    let send_queue_bytes = up.rate.map(|rate| {
-        QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8)))
-    });
+    let send_queue_bytes =
+        up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),

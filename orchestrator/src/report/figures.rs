@@ -69,7 +69,10 @@ mod tests {
         assert_eq!(texts, ["0.123", "1.00", "1.23", "10.0", "19.8", "134.0", "1234"]);
         assert_eq!([bytes(0), bytes(1536), bytes(8 << 20), bytes(3 << 40)], ["0 B", "1.5 KiB", "8 MiB", "3072 GiB"]);
         assert_eq!((seconds(None), ratio(Some(1.179))), (NONE.to_owned(), "1.18".to_owned()));
-        assert_eq!([value(&1.23456.into()), value(&"valid".into()), value(&Value::Null)], ["1.2346", "valid", "nothing"]);
+        assert_eq!(
+            [value(&1.23456.into()), value(&"valid".into()), value(&Value::Null)],
+            ["1.2346", "valid", "nothing"]
+        );
     }
 
     #[test]

@@ -176,9 +176,7 @@ impl<'a> Play<'a> {
             Order::Prepare { distribution, peers } => {
                 let spec = self.spec(distribution);
                 for peer in peers {
-                    self.later(async move {
-                        Done::Prepared(distribution, peer, testbed.prepare(spec, &[peer]).await)
-                    });
+                    self.later(async move { Done::Prepared(distribution, peer, testbed.prepare(spec, &[peer]).await) });
                 }
             }
             Order::Begin { distribution, peers, at } => self.begin(distribution, &peers, at)?,
@@ -257,11 +255,8 @@ impl<'a> Play<'a> {
         let wasted = closed.statuses.values().filter_map(|s| s.distributions.get(&id)).map(|d| d.bytes_wasted).sum();
         self.wasted.insert(distribution, wasted);
         for (peer, verified) in &closed.read_back {
-            let note = Note::ReadBack {
-                distribution: id.clone(),
-                peer: self.name(*peer).to_owned(),
-                verified: *verified,
-            };
+            let note =
+                Note::ReadBack { distribution: id.clone(), peer: self.name(*peer).to_owned(), verified: *verified };
             self.recorder.note(testbed::now(), &note)?;
         }
         let verified: BTreeSet<PeerId> =

@@ -20,7 +20,7 @@ pub struct Member {
     /// The swept values: path in the topology and value.
     pub values: Map<String, Value>,
     /// Number of this repetition, from 1.
-    pub repeat: u32,
+    pub repeat: usize,
     /// What to do.
     pub plan: Plan,
 }
@@ -88,18 +88,8 @@ pub async fn carry_out_all(
     Ok(results)
 }
 
-/// Swept values as the results have them: numbers where the text is one.
-#[must_use]
-pub fn values(texts: &[(String, String)]) -> Map<String, Value> {
-    let value = |text: &str| match serde_json::from_str::<Value>(text) {
-        Ok(number @ Value::Number(_)) => number,
-        Ok(_) | Err(_) => Value::from(text),
-    };
-    texts.iter().map(|(path, text)| (path.clone(), value(text))).collect()
-}
-
 /// `count=10,via=swarm,repeat=2`: the last words of the swept paths, short enough for a file name.
-fn label(values: &Map<String, Value>, repeat: u32) -> String {
+fn label(values: &Map<String, Value>, repeat: usize) -> String {
     let mut parts: Vec<String> = values
         .iter()
         .map(|(path, value)| {
@@ -120,13 +110,14 @@ const LABEL_MAX: usize = 60;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn directories_are_called_after_what_was_swept() {
-        let texts = [("groups.home.count", "10"), ("scenario.0.distribute.via", "swarm")];
-        let values = values(&texts.map(|(path, text)| (path.to_owned(), text.to_owned())));
-        assert_eq!(values["groups.home.count"], 10);
-        assert_eq!(label(&values, 2), "count=10,via=swarm,repeat=2");
+        let swept = json!({ "groups.home.count": 10, "scenario.0.distribute.via": "swarm" });
+        let values = swept.as_object().unwrap();
+        assert_eq!(label(values, 2), "count=10,via=swarm,repeat=2");
     }
 }

@@ -36,6 +36,15 @@ struct Axis {
     values: Vec<Node>,
 }
 
+/// What whoever starts a run may set in place of what the topology says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Seed of the first repetition of every combination.
+    pub seed: Option<u64>,
+    /// How often each combination is run.
+    pub repeat: Option<usize>,
+}
+
 /// One run of a sweep: the values it takes and which repetition it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Combination {
@@ -78,14 +87,23 @@ const REPEAT_MAX: u64 = 1_000;
 ///
 /// What planning reports, for every combination.
 pub fn expand(topology: &Topology) -> Result<Vec<(Combination, Plan)>, Problems> {
+    expand_with(topology, Overrides::default())
+}
+
+/// As [`expand`], with some of the topology's values replaced.
+///
+/// # Errors
+///
+/// As [`expand`].
+pub fn expand_with(topology: &Topology, overrides: Overrides) -> Result<Vec<(Combination, Plan)>, Problems> {
     let mut reader = Reader::default();
     let mut runs = Vec::new();
-    let repeats = topology.sweep.as_ref().map_or(1, |sweep| sweep.repeat);
+    let repeats = overrides.repeat.unwrap_or_else(|| topology.sweep.as_ref().map_or(1, |sweep| sweep.repeat));
     let combinations = combinations(&mut reader, topology);
     for repeat in 1..=repeats {
         for (values, combined) in &combinations {
             let mut repeated = combined.clone();
-            repeated.seed = repeated_seed(combined.seed, repeat);
+            repeated.seed = repeated_seed(overrides.seed.unwrap_or(combined.seed), repeat);
             let combination = Combination { values: values.clone(), repeat, repeats };
             match plan::resolve(&repeated) {
                 Ok(plan) => runs.push((combination, plan)),
