@@ -95,11 +95,8 @@ fn namespaces(privilege: &Result<Privilege, NoNamespaces>) -> Line {
 }
 
 fn kernel_features() -> Vec<Line> {
-    let found = match features::probe(&Feature::ALL) {
-        Ok(found) => found,
-        // The line about namespaces has said why.
-        Err(_) => return Vec::new(),
-    };
+    // Where nothing can be tried, the line about namespaces has said why.
+    let Ok(found) = features::probe(&Feature::ALL) else { return Vec::new() };
     let line = |(feature, missing): (Feature, Option<String>)| {
         let (serves, necessary) = match feature {
             Feature::Veth => ("every run", true),

@@ -4,6 +4,7 @@
 use std::{
     net::{Ipv4Addr, UdpSocket},
     os::fd::AsRawFd,
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -165,3 +166,23 @@ pub(crate) fn segment(socket: &UdpSocket, payload: i32) {
 
 /// Environment variable that tells a test program started by itself what to do.
 pub(crate) const ROLE: &str = "PEERBED_TEST_ROLE";
+
+/// The peer program beside this test program; says so when it has not been built.
+pub(crate) fn peer_program() -> Option<PathBuf> {
+    let own = std::env::current_exe().unwrap();
+    let path = own.ancestors().nth(2).unwrap().join("peerbed-peer");
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: {} has not been built (cargo build --bins)", path.display());
+    None
+}
+
+/// Asks a peer for a connection that it must refuse, which takes a packet there and one back.
+pub(crate) async fn assert_reachable(supervisor: &Supervisor, from: u32, to: u32) {
+    // bash opens connections by itself; nothing listens, so that "refused" is the answer that proves the way and back.
+    let script = format!("exec 3<>/dev/tcp/{}/9", address(to));
+    let output = run(supervisor, from, &["timeout", "5", "bash", "-c", &script]).await;
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("refused"), "{from} to {to}: {words}");
+}
