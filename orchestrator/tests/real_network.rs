@@ -1,4 +1,5 @@
 //! The network of a plan: everybody reaches everybody, the host keeps nothing of it, and it is made quickly.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
 
 mod real_support;
 
@@ -189,12 +190,14 @@ fn hold() {
     runtime.block_on(async {
         let links = vec![link("home", direction(Some(2_000_000)), direction(Some(20_000_000)))];
         let supervisor: Supervisor = build(&plan(links, 30)).await;
+        let mut children = Vec::new();
         for peer in 1..=30 {
             let mut command = Command::new("sleep");
             command.arg("1000").stdin(Stdio::null()).stdout(Stdio::null());
             let child = supervisor.spawn(PeerId(peer), command).await.unwrap();
             let space = namespace_of(child.id()).unwrap();
             say(&format!("started {} {space}", child.id()));
+            children.push(child);
         }
         say("holds");
         std::io::stdin().lines().for_each(drop);
