@@ -3,7 +3,7 @@
 
 mod run_support;
 
-use std::fs;
+use std::{ffi::OsStr, fs};
 
 use peerbed_orchestrator::plan::Plan;
 use run_support::{Place, TINY, code, output, peerbed, stderr, stdout};
@@ -143,5 +143,3 @@ fn the_doctor_has_a_line_for_everything_a_run_needs() {
     assert!([0, 3].contains(&code(&output)), "{text}");
     assert!(text.contains("namespaces") && text.lines().count() >= 2, "{text}");
 }
-
-use std::ffi::OsStr;

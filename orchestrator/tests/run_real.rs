@@ -205,8 +205,8 @@ fn a_full_disk_is_called_a_full_disk() {
             .unwrap();
         let text = stderr(&run);
         assert_eq!(code(&run), 3, "{size}: {text}");
-        let says_full = text.contains("disk is full") || text.contains("No space left");
-        assert!(says_full && text.lines().count() <= 3, "{size}: {text}");
+        assert!(text.starts_with("error: the disk is full: ") && text.lines().count() == 1, "{size}: {text}");
+        assert!(stdout(&run).contains("outcome: failed: the disk is full"), "{size}: {}", stdout(&run));
     }
 }
 
