@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use peerbed_proto::{PeerId, Random};
 
 use super::{
-    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When, course::Course,
+    Action, Content, Direction, Discipline, Distribute, File, Jitter, Latency, Link, Loss, Peer, Plan, Queue, Tracker,
+    When, course::Course,
 };
 use crate::{
     diagnose::Problems,
@@ -85,6 +86,7 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
                 interval: tracker.interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
                 answer_max: tracker.answer.unwrap_or(TRACKER_ANSWER),
             }),
+            exec: None,
         })
         .collect()
 }
@@ -108,12 +110,16 @@ fn direction(fields: Fields) -> Direction {
     let rate = value(fields.rate);
     Direction {
         rate,
+        overhead: 0,
         delay: value(fields.delay),
-        jitter: value(fields.jitter),
+        jitter: Jitter { amount: value(fields.jitter), ..Jitter::default() },
         loss: fields.loss.map_or(Loss { average: Share(0), burst: 1 }, |loss| loss.value),
         reorder: value(fields.reorder),
         duplicate: value(fields.duplicate),
+        corrupt: Share(0),
         queue: fields.queue.map_or_else(|| default_queue(rate), |queue| queue.value),
+        discipline: Discipline::default(),
+        trace: None,
     }
 }
 
@@ -179,7 +185,16 @@ fn default_timeout(plan: &Plan) -> Span {
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
-            Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) => 0.0,
+            Action::Await(_) => TIMEOUT_UNKNOWN,
+            Action::Start(_)
+            | Action::Crash(_)
+            | Action::Leave(_)
+            | Action::Join(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_) => 0.0,
         };
     }
     // Whole seconds read better, and the sum is at most a few steps of Span::MAX.

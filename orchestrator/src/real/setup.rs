@@ -52,7 +52,7 @@ pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
         }
     }
     let reason = match plan.engine {
-        EngineChoice::Kernel => "asked for by the topology",
+        EngineChoice::Kernel | EngineChoice::User => "asked for by the topology",
         EngineChoice::Auto => "this kernel has every queueing discipline that the plan needs",
     };
     Ok(Choice { engine: Engine::Kernel, reason: reason.to_owned() })

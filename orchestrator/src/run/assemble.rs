@@ -10,7 +10,7 @@ use crate::{
     expect::{Condition, Facts},
     measure::host,
     plan::{Direction, Link, Plan},
-    results::{self, Completion, Expectation, Outcome, Provenance, Results, SCHEMA},
+    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA},
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
     theory,
@@ -36,7 +36,7 @@ impl Results {
             schema: SCHEMA,
             name: plan.name.clone(),
             seed: plan.seed,
-            engine: "none".into(),
+            engine: NO_ENGINE.into(),
             engine_reason: "the testbed was not set up".into(),
             testbed: "real".into(),
             outcome: Outcome::Finished,
@@ -178,7 +178,7 @@ fn link(link: &Link) -> [Value; 2] {
         json!({
             "rate_bps": direction.rate.map(|rate| rate.0),
             "delay_s": direction.delay.seconds(),
-            "jitter_s": direction.jitter.seconds(),
+            "jitter_s": direction.jitter.amount.seconds(),
             "loss": direction.loss.average.fraction(),
         })
     };
