@@ -8,6 +8,7 @@
 //! All this happens on the thread that calls [`Network::build`], which is left in the first core's namespace. What the
 //! links' settings mean is read by `links`; processes are the business of `process`.
 
+mod read_back;
 mod requests;
 
 use std::{collections::BTreeMap, fs, io, net::Ipv4Addr};
@@ -16,7 +17,7 @@ use anyhow::Context;
 use peerbed_proto::{id::PeerId, random::Random};
 
 use crate::{
-    links::{self, kernel},
+    links::{self, kernel::{self, Tc}},
     plan::{Link, Peer, Plan},
     real::{
         netlink::{Request, Socket},
@@ -25,6 +26,7 @@ use crate::{
     },
 };
 
+pub use self::read_back::{ReadBack, Towards};
 pub(super) use self::requests::throw_away_pair;
 use self::requests::{End, Pair, address, gateway_route, host_route, link_up, neighbour, pair};
 
@@ -32,8 +34,8 @@ use self::requests::{End, Pair, address, gateway_route, host_route, link_up, nei
 #[derive(Debug)]
 pub(super) struct Network {
     peers: BTreeMap<PeerId, Namespace>,
-    /// Held, not read: the links' other ends are in here.
-    _cores: Vec<Core>,
+    /// The links' other ends are in here.
+    cores: Vec<Core>,
 }
 
 impl Network {
@@ -59,7 +61,7 @@ impl Network {
             socket.perform(peer_requests(peer, link))?;
         }
         let peers = peers.into_iter().map(|(peer, (namespace, _))| (peer.id, namespace)).collect();
-        Ok(Self { peers, _cores: cores })
+        Ok(Self { peers, cores })
     }
 
     /// The namespace of a peer of the plan.
@@ -149,18 +151,20 @@ impl<'a> Layout<'a> {
         let place = format!("link from core {here} to core {there}");
         let mut requests =
             vec![link_up(near.index, &place), neighbour(near.index, core_address(there), far.mac, &place)];
-        let name = |core: usize| core.checked_sub(1).map(|index| self.regions[index]);
-        let latency = plan
-            .latencies
-            .iter()
-            .find(|l| Some(l.from.as_str()) == name(here) && Some(l.to.as_str()) == name(there))
-            .filter(|l| !l.delay.0.is_zero());
-        if let Some(latency) = latency {
-            let seed = Random::new(plan.seed, &format!("latency {} {}", latency.from, latency.to)).bits();
-            requests.extend(qdisc::requests(&kernel::read_latency(latency.delay.0, seed), near.index, &place));
+        if let Some(tc) = latency_tc(self, plan, here, there) {
+            requests.extend(qdisc::requests(&tc, near.index, &place));
         }
         requests
     }
+}
+
+/// What shapes the way from one core to another; nothing where their regions have no latency.
+fn latency_tc(layout: &Layout<'_>, plan: &Plan, here: usize, there: usize) -> Option<Tc> {
+    let name = |core: usize| core.checked_sub(1).map(|index| layout.regions[index]);
+    let (from, to) = (name(here)?, name(there)?);
+    let latency = plan.latencies.iter().find(|l| l.from == from && l.to == to && !l.delay.0.is_zero())?;
+    let seed = Random::new(plan.seed, &format!("latency {from} {to}")).bits();
+    Some(kernel::read_latency(latency.delay.0, seed))
 }
 
 /// A namespace with a netlink socket inside; the calling thread is left in it.
