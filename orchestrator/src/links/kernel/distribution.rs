@@ -50,9 +50,9 @@ fn entry(deviations: f64) -> i16 {
 }
 
 /// One standard deviation in a table (NETEM_DIST_SCALE).
-pub const SCALE: f64 = 8192.0;
+pub(super) const SCALE: f64 = 8192.0;
 /// What fits into an entry: jitter is clipped at this many standard deviations. Of Pareto's, 0.8 % are.
-pub const DEVIATIONS_MAX: u32 = 4;
+pub(super) const DEVIATIONS_MAX: u32 = 4;
 /// Entries of a table. The kernel takes up to 16384; a quarter of a percent of the packets share the last ones here, and
 /// 64 tables fit into one message to the kernel.
 const ENTRIES: usize = 1024;
