@@ -5,11 +5,13 @@
 //! a leaf is passed on as soon as it is verified.
 
 mod announce;
+mod arrivals;
 mod availability;
 mod choke;
 mod conversation;
 mod dialling;
 mod downloads;
+mod endgame;
 mod leaving;
 mod message;
 mod neighbour;
@@ -18,6 +20,7 @@ mod output;
 mod picker;
 mod pieces;
 mod rate;
+mod requests;
 mod run;
 mod stats;
 mod timer;
@@ -35,7 +38,7 @@ use self::dialling::Candidates;
 use self::leaving::Membership;
 pub use self::message::{ANNOUNCED_MAX, LayerWish, Message};
 use self::neighbour::Neighbour;
-pub use self::options::{Options, Refill};
+pub use self::options::{Options, Refill, Seeding};
 pub use self::output::{Event, Output, Reason, ServeLayer};
 use self::pieces::Pieces;
 pub use self::run::{Run, RunHeader, RunPart, RunReader};
@@ -291,7 +294,7 @@ impl Swarm {
         })
     }
 
-    /// Draws the conclusions of an input: interest, slots, requests, runs, in this order.
+    /// Draws the conclusions of an input: interest, slots, requests, runs, news, in this order.
     fn settle(&mut self, now: Time) {
         self.update_interest(now);
         if std::mem::take(&mut self.slots_changed) {
@@ -300,6 +303,10 @@ impl Swarm {
         }
         self.request_all(now);
         self.serve(now);
+        if self.timers.is_due(Timer::Announce, now) {
+            self.timers.stop(Timer::Announce);
+            self.announce_due(now);
+        }
         self.leave_if_idle();
     }
 
