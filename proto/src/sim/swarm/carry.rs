@@ -110,6 +110,10 @@ impl SwarmSim {
         let Some(connection) = self.connection(id, to) else { return };
         let conduct = self.peers[index(id)].spec.conduct;
         if conduct == Conduct::EmptyPromises {
+            let now = self.now();
+            if let Some(running) = self.running(id) {
+                running.core.handle_run_stopped(now, to, run);
+            }
             return self.send(id, to, CLOSE_BYTES, Packet::Reset { connection, run });
         } else if conduct == Conduct::Silent {
             return;
