@@ -6,7 +6,9 @@ mod entries;
 
 use std::path::{Path, PathBuf};
 
-use peerbed_proto::Random;
+use peerbed_proto::swarm::{LayerWish, Message, Run};
+use peerbed_proto::wire::Encode;
+use peerbed_proto::{LeafSet, Random};
 
 #[test]
 fn every_seed_of_every_target_passes() {
@@ -39,16 +41,70 @@ fn random_changes_of_the_seeds_pass() {
 fn long_random_conversations_keep_the_invariants() {
     let seed = seed();
     println!("SEED={seed}");
-    for round in 0..60 {
+    for round in 0..CONVERSATIONS {
         let mut random = Random::new(seed, &format!("conversation {round}"));
-        let len = 200 + random.below(2_000);
-        let data: Vec<u8> = (0..len).map(|_| random.bits() as u8).collect();
-        entries::swarm_inputs(&data);
+        entries::swarm_inputs(&conversation(&mut random));
+    }
+}
+
+/// Conversations held; each is some hundred inputs.
+const CONVERSATIONS: usize = 150;
+
+/// What the entry understands as a conversation in which neighbours mostly follow the protocol.
+fn conversation(random: &mut Random) -> Vec<u8> {
+    let mut data = vec![if random.below(3) == 0 { 15 } else { random.bits() as u8 }];
+    let connect = |peer: u8, have: u8| [peer, 0, peer, 5, have];
+    for peer in 0..5 {
+        data.extend(connect(peer, random.bits() as u8));
+    }
+    for _ in 0..100 + random.below(600) {
+        let peer = random.below(7) as u8;
+        match random.below(100) {
+            0..50 => {
+                let message = message(random).to_bytes();
+                data.extend([peer, 6, message.len() as u8]);
+                data.extend_from_slice(&message);
+            }
+            50..75 => data.extend([peer, 8, random.bits() as u8]),
+            75..83 => data.extend([peer, 12, random.bits() as u8]),
+            83..91 => data.extend([peer, 14, random.below(60) as u8]),
+            91..94 => data.extend(connect(peer, random.bits() as u8)),
+            94..96 => data.extend([peer, 2]),
+            96 => data.extend([peer, 13, random.bits() as u8]),
+            97 => data.extend([peer, 11, random.bits() as u8, random.bits() as u8]),
+            98 => data.extend([peer, 15, 1 + random.below(7) as u8]),
+            _ => data.extend([peer, 10, random.bits() as u8]),
+        }
+    }
+    data
+}
+
+/// Something a neighbour may say about the content of the entries: four pieces of four leaves, the last one of two.
+fn message(random: &mut Random) -> Message {
+    let piece = random.below(4) as u32;
+    let leaves = if piece == 3 { 2 } else { 4 };
+    let first = random.below(leaves) as u16;
+    let run = Run { piece, first, count: 1 + random.below(leaves - usize::from(first)) as u16 };
+    match random.below(12) {
+        0 => Message::Have { pieces: vec![piece] },
+        1 => Message::Started { pieces: vec![piece] },
+        2 => {
+            let mut set = LeafSet::empty(leaves as u32);
+            set.insert(random.below(leaves) as u32);
+            set.insert(random.below(leaves) as u32);
+            Message::Partial { piece, leaves: set }
+        }
+        3 | 4 => Message::Interested,
+        5 => Message::NotInterested,
+        6 => Message::Choke,
+        7 | 8 => Message::Unchoke,
+        9 => Message::Cancel { run },
+        _ => Message::Request { run, layer: if random.below(2) == 0 { LayerWish::Omit } else { LayerWish::Send } },
     }
 }
 
 /// Inputs tried per target; the whole file takes some seconds in a debug build.
-const CHANGES: usize = 400;
+const CHANGES: usize = 1_000;
 
 fn change(data: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     for _ in 0..1 + random.below(8) {
