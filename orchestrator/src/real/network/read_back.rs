@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use peerbed_proto::id::PeerId;
 
-use super::{FIRST_PEER_LINK, Layout, Network, core_end, latency_tc, link, link_seed, peer_end};
+use super::{FIRST_PEER_LINK, Layout, Network, link, link_seed, peer_end};
 use crate::{
     links::kernel::{
         self, Tc,
@@ -72,12 +72,8 @@ impl Network {
                 in_cores[layout.core_of(peer)].get(&(FIRST_PEER_LINK + index)),
             ));
         }
-        for (first, second) in layout.core_pairs() {
-            for (here, there) in [(first, second), (second, first)] {
-                let asked = latency_tc(&layout, plan, here, there).unwrap_or_default();
-                let place = format!("link from core {here} to core {there}");
-                ends.push(end(place, None, asked, in_cores[here].get(&core_end(here, there).index)));
-            }
+        for (here, link, asked) in layout.ways(plan) {
+            ends.push(end(format!("link {link} of core {here}"), None, asked, in_cores[here].get(&link)));
         }
         Ok(ends)
     }
