@@ -1,8 +1,9 @@
 //! Jitter, loss, reordering, duplicates, corruption and CoDel are what the plan says, where the kernel has them.
 //!
 //! Times have tolerances on both sides. A packet is never early: netem and we read the same clock. It is late by what a
-//! timer and two processes need to wake up; a guest wakes up when its host lets it, so that medians are taken, and the
-//! upper bound has 3 ms to spare.
+//! timer and two processes need to wake up, and a guest wakes up when its host lets it: on a host with ten busy processes
+//! that was seen to be 12 ms in the middle. So what may be late is compared with the least time, with a control without
+//! jitter, or with the kernel's own count; what may not be early is held for every packet.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
 
 mod real_support;
@@ -41,25 +42,30 @@ async fn losses_lie_in_the_binomial_interval() {
 
 #[tokio::test]
 async fn jitter_has_the_shape_that_was_asked_for() {
-    // Of delays 30 ms ± 8 ms: the least and the most there may be, and the shares of packets below one deviation less
-    // and above one deviation more. Uniform: none. Normal: 15.9 % each. Pareto: none below 30 − 0.58 × 8 ms, 9.1 % above.
-    for (shape, low, below, above) in [
-        (Shape::Uniform, 22.0, 0.0, 0.0),
-        (Shape::Normal, 0.0, 0.159, 0.159),
-        (Shape::Pareto, 25.3, 0.0, 0.091),
-    ] {
+    let late = |delays: &[f64], than: f64| share_of(delays, |delay| delay > than);
+    let constant = Direction { delay: span(30), ..direction(None) };
+    let Some(control) = through(constant, 2_000, 1_000).await else { return };
+    let control = delays(&control);
+    // 30 ms ± 8 ms: the least there may be, and the shares of packets below one deviation less and above one more.
+    // Uniform: none. Normal: 15.9 % each. Pareto: none below 30 - 0.58 × 8 ms, 9.2 % above.
+    for (shape, least, below, above) in
+        [(Shape::Uniform, 22.0, 0.0, 0.0), (Shape::Normal, 0.0, 0.159, 0.159), (Shape::Pareto, 25.3, 0.0, 0.092)]
+    {
         let jitter = Jitter { amount: span(8), shape, order: Order::Free };
-        let jittery = Direction { delay: span(30), jitter, ..direction(None) };
-        let Some(arrivals) = through(jittery, 2_000, 1_000).await else { return };
-        let delays: Vec<f64> = arrivals.iter().map(|arrival| arrival.delay).collect();
-        let share = |test: &dyn Fn(f64) -> bool| delays.iter().filter(|d| test(**d)).count() as f64 / delays.len() as f64;
-        // Half a millisecond of slack for waking up below, two above.
-        let (early, late) = (share(&|d| d < 22.0), share(&|d| d > 38.0 + 2.0));
-        let least = delays.iter().copied().fold(f64::INFINITY, f64::min);
-        println!("{shape:?}: least {least:.2} ms, median {:.2} ms, {early:.3} early, {late:.3} late", median(&delays));
-        assert!(least >= low, "{shape:?}: {least} ms");
-        assert!(early <= below + 0.03 && early >= below - 0.08, "{shape:?}: {early} early");
-        assert!(late >= above * 0.5 - 0.01 && late <= above + 0.08, "{shape:?}: {late} late");
+        let found = through(Direction { delay: span(30), jitter, ..direction(None) }, 2_000, 1_000).await;
+        let found = delays(&found.expect("the kernel had netem before"));
+        let (early, tail) = (share_of(&found, |delay| delay < 22.0), late(&found, 38.0 + LATE));
+        let first = found.iter().copied().fold(f64::INFINITY, f64::min);
+        // Packets that the host makes late: how many of those without jitter are later than LATE, and than half the jitter.
+        let (slow, very_slow) = (late(&control, 30.0 + LATE), late(&control, 34.0));
+        println!(
+            "{shape:?}: least {first:.2} ms, median {:.2} ms, {early:.3} early, {tail:.3} late; {slow:.3} without jitter",
+            median(&found)
+        );
+        assert!(first >= least, "{shape:?}: {first} ms");
+        // Statistics of 2 000 are good for 0.03; a late packet may hide an early one and make a late one more.
+        assert!((below * (1.0 - slow) - 0.03..=below + 0.03).contains(&early), "{shape:?}: {early} early");
+        assert!((above * 0.5 - 0.01..=above + very_slow + slow + 0.03).contains(&tail), "{shape:?}: {tail} late");
     }
 }
 
@@ -84,10 +90,18 @@ async fn some_packets_overtake_some_come_twice_and_some_are_spoilt() {
     // 99.9 % of all seeds give 150 ± 39 of 3 000.
     let range = 111..=189;
 
-    let Some(arrivals) = through(Direction { reorder: share, ..base() }, COUNT, 500).await else { return };
-    let early = arrivals.iter().filter(|arrival| arrival.delay < 20.0).count();
+    if !has(&[Feature::Netem]) {
+        return;
+    }
+    let plan = plan(vec![link("asked", Direction { reorder: share, ..base() }, direction(None))], 2);
+    let supervisor = build(&plan).await;
+    let arrivals = datagrams(&supervisor, 1, 2, COUNT, Duration::from_micros(500)).await;
+    let up = supervisor.read_back(&plan).await.unwrap().swap_remove(0);
+    let early = up.found.iter().map(|found| found.counts.requeues as usize).sum::<usize>();
     println!("asked 5 %, {early} of {COUNT} skipped the delay, {} overtook others", overtakers(&arrivals));
     assert!(range.contains(&early), "{early} skipped the delay");
+    // Where the host is late, those that were sent before have arrived by then.
+    assert!((30..=early).contains(&overtakers(&arrivals)));
 
     let Some(arrivals) = through(Direction { duplicate: share, ..base() }, COUNT, 500).await else { return };
     let copies = arrivals.len() - numbers(&arrivals).len();
@@ -119,7 +133,7 @@ async fn codel_keeps_a_queue_short_that_drop_tail_fills() {
         trips.push(times.into_iter().fold(0.0, f64::max));
     }
     // 400 ms of queue are full; CoDel has brought them down below that.
-    assert!(trips[0] > 300.0 && trips[0] < 480.0, "drop-tail: {} ms", trips[0]);
+    assert!(trips[0] > 200.0 && trips[0] < 500.0, "drop-tail: {} ms", trips[0]);
     assert!(trips[1] < trips[0] * 0.8, "CoDel: {} ms", trips[1]);
 }
 
@@ -140,8 +154,10 @@ async fn sixteen_regions_are_as_far_apart_as_the_plan_says() {
     assert!(supervisor.read_back(&plan).await.unwrap().iter().all(|end| end.differences.is_empty()));
     for (from, to) in [(1, 2), (2, 1), (1, 16), (8, 9), (16, 15)] {
         let asked = (away(from, to) + away(to, from)) as f64;
-        let found = median(&round_trips(&supervisor, from as u32, to as u32, 7).await);
-        println!("{from} to {to}: asked {asked} ms, found {found} ms");
+        // The fastest tells about the link, the others about the host.
+        let trips = round_trips(&supervisor, from as u32, to as u32, 20).await;
+        let found = trips.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("{from} to {to}: asked {asked} ms, found {found:.2} ms and {:.2} ms in the middle", median(&trips));
         assert!((asked..asked * 1.02 + 3.0).contains(&found), "{from} to {to}: {found} ms in place of {asked}");
     }
 }
@@ -161,6 +177,14 @@ async fn through(up: Direction, count: u32, apart: u64) -> Option<Vec<Arrival>> 
     Some(datagrams(&supervisor, 1, 2, count, Duration::from_micros(apart)).await)
 }
 
+fn delays(arrivals: &[Arrival]) -> Vec<f64> {
+    arrivals.iter().map(|arrival| arrival.delay).collect()
+}
+
+fn share_of(delays: &[f64], test: impl Fn(f64) -> bool) -> f64 {
+    delays.iter().filter(|delay| test(**delay)).count() as f64 / delays.len() as f64
+}
+
 fn numbers(arrivals: &[Arrival]) -> BTreeSet<u32> {
     arrivals.iter().map(|arrival| arrival.number).collect()
 }
@@ -169,6 +193,9 @@ fn numbers(arrivals: &[Arrival]) -> BTreeSet<u32> {
 fn overtakers(arrivals: &[Arrival]) -> usize {
     arrivals.windows(2).filter(|pair| pair[1].number < pair[0].number).count()
 }
+
+/// Milliseconds that waking up may take without counting as late.
+const LATE: f64 = 2.0;
 
 fn span(ms: u64) -> Span {
     Span(Duration::from_millis(ms))

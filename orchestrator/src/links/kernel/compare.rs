@@ -85,6 +85,8 @@ pub struct Counts {
     pub packets: u64,
     /// Packets dropped, for whatever reason.
     pub drops: u64,
+    /// Packets put in front of others; what netem does to those that skip the delay.
+    pub requeues: u64,
     /// Bytes waiting.
     pub backlog: u64,
     /// Packets waiting.

@@ -108,6 +108,7 @@ fn read_counts(statistics: &[u8]) -> Counts {
         waiting: word(TCA_STATS_QUEUE, 0).unwrap_or_default(),
         backlog: word(TCA_STATS_QUEUE, 4).unwrap_or_default(),
         drops: word(TCA_STATS_QUEUE, 8).unwrap_or_default(),
+        requeues: word(TCA_STATS_QUEUE, 12).unwrap_or_default(),
     }
 }
 
