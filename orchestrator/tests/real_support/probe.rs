@@ -25,15 +25,6 @@ pub(crate) struct Arrival {
     pub(crate) delay: f64,
 }
 
-/// What a flood came to, in bits per second of whole IP packets.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flow {
-    /// Handed to the link.
-    pub(crate) offered: f64,
-    /// Handed over by the link's other end.
-    pub(crate) arrived: f64,
-}
-
 /// Round trip times of so many echoes, one after the other, in milliseconds. Lost ones are asked again.
 pub(crate) async fn round_trips(supervisor: &Supervisor, from: u32, to: u32, count: u32) -> Vec<f64> {
     let mut echo = role(supervisor, to, "echo").await;
@@ -62,16 +53,13 @@ pub(crate) async fn datagrams(
 }
 
 /// Floods the way between two peers with full packets, sent as trains so that a slow sender suffices, and measures for so
-/// many seconds what goes in and what comes out by the kernel's counters.
-pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> Flow {
+/// many seconds how many bits per second of whole IP packets come out at the other end, by the kernel's counters.
+pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> f64 {
     let mut sender = role(supervisor, from, &format!("flood {to} {rate}")).await;
-    // Both meters measure the same seconds but for the time of starting them; the receiver's are what counts.
-    let offered = role(supervisor, from, &format!("meter sent {seconds}")).await;
-    let arrived = role(supervisor, to, &format!("meter received {seconds}")).await;
-    let (offered, arrived) = (figures(offered).await[0][0], figures(arrived).await[0][0]);
+    let arrived = figures(role(supervisor, to, &format!("meter {seconds}")).await).await[0][0];
     sender.kill().unwrap();
     sender.wait().unwrap();
-    Flow { offered, arrived }
+    arrived
 }
 
 /// Bits per second of whole IP packets that iperf3 gets by TCP after its first seconds.
@@ -112,7 +100,7 @@ pub(crate) fn play_role() {
             play_send(to.parse().unwrap(), count.parse().unwrap(), Duration::from_nanos(nanos.parse().unwrap()));
         }
         ["flood", to, rate] => play_flood(to.parse().unwrap(), rate.parse().unwrap()),
-        ["meter", column, seconds] => play_meter(column, seconds.parse().unwrap()),
+        ["meter", seconds] => play_meter(seconds.parse().unwrap()),
         _ => {}
     }
 }
@@ -203,15 +191,14 @@ fn play_flood(to: u32, rate: u64) {
     }
 }
 
-/// Bits per second by the kernel's count, from when the flood has been running for half a second.
-fn play_meter(column: &str, seconds: f64) {
+/// Bits per second received by the kernel's count, from when the flood has been running for half a second.
+fn play_meter(seconds: f64) {
     let bytes = || {
         let table = std::fs::read_to_string("/proc/net/dev").unwrap();
         let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
         let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        // Bytes and packets, received or sent; every frame has 14 bytes of header.
-        let at = if column == "sent" { 8 } else { 0 };
-        figures[at] - 14 * figures[at + 1]
+        // Bytes and packets received; every frame has 14 bytes of header.
+        figures[0] - 14 * figures[1]
     };
     let wait = |until: Instant| {
         while let Some(left) = until.checked_duration_since(Instant::now()) {
