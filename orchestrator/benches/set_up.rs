@@ -33,7 +33,9 @@ fn main() -> ExitCode {
 
 fn measure(sizes: &[u32]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    out("seconds; links of 2 mbit up and 20 mbit down; the last two columns are the network alone by ip and tc processes");
+    out(
+        "seconds; links of 2 mbit up and 20 mbit down; the last two columns are the network alone by ip and tc processes",
+    );
     out("peers  network  processes  readiness  all ready  tear-down  MiB/peer  |  ip+tc up  ip+tc down");
     for &peers in sizes {
         let ours = runtime.block_on(testbed(peers))?;

@@ -1,5 +1,9 @@
 //! Delay, loss, duplication and latency between regions are what the plan says, where the kernel has sch_netem.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -29,8 +33,8 @@ async fn round_trips_take_twice_the_delays_of_both_links_from_the_first_packet_o
     let supervisor = build(&plan(links, 2)).await;
     let trips = round_trips(&supervisor, 1, 2, 20).await;
     println!("asked 50 ms, got {trips:?}");
-    assert_near(trips[0], 50.0);
-    assert_near(median(&trips), 50.0);
+    assert_near(&trips, 50.0);
+    assert!(trips[0] < 75.0, "the first packet took {} ms, as if it had to be asked for first", trips[0]);
 }
 
 #[tokio::test]
@@ -50,14 +54,14 @@ async fn regions_are_as_far_apart_as_the_plan_says() {
         latency("asia", "eu", 50),
         latency("us", "asia", 20),
         latency("asia", "us", 20),
+        latency("eu", "eu", 5),
     ];
     let supervisor = build(&plan).await;
     // The last two have no region and no latency to anybody.
-    for (from, to, asked) in [(1, 2, 24.0), (1, 3, 84.0), (3, 2, 44.0), (4, 1, 4.0), (1, 5, 4.0), (6, 5, 4.0)] {
+    for (from, to, asked) in [(1, 2, 24.0), (1, 3, 84.0), (3, 2, 44.0), (4, 1, 14.0), (1, 5, 4.0), (6, 5, 4.0)] {
         let trips = round_trips(&supervisor, from, to, 10).await;
         println!("{from} to {to}: asked {asked} ms, got {trips:?}");
-        assert_near(trips[0], asked);
-        assert_near(median(&trips), asked);
+        assert_near(&trips, asked);
     }
 }
 
@@ -69,7 +73,9 @@ async fn packets_are_lost_and_doubled_at_the_asked_rates() {
     let lossy = |average, burst| Direction { loss: Loss { average: Share(average), burst }, ..direction(None) };
     let doubling = Direction { duplicate: Share(50_000_000), delay: span(1), ..direction(None) };
     // Each with what 2 000 packets may differ by: four standard deviations; bursts of 8 make them 3.9 times as wide.
-    for (up, share, width) in [(lossy(50_000_000, 1), 0.95, 0.02), (lossy(50_000_000, 8), 0.95, 0.076), (doubling, 1.05, 0.02)] {
+    for (up, share, width) in
+        [(lossy(50_000_000, 1), 0.95, 0.02), (lossy(50_000_000, 8), 0.95, 0.076), (doubling, 1.05, 0.02)]
+    {
         let supervisor = build(&plan(vec![link("lossy", up, direction(None))], 2)).await;
         let mut receiver = role(&supervisor, 2, "count 2000").await;
         await_bound(&supervisor, 2).await;
@@ -195,15 +201,10 @@ fn span(ms: u64) -> Span {
     Span(Duration::from_millis(ms))
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Never early; late by what a busy host or a guest needs to wake up.
-fn assert_near(measured: f64, asked: f64) {
-    assert!((asked..asked * 1.05 + 3.0).contains(&measured), "{measured} ms in place of {asked} ms");
+/// Never early; the best of them late by no more than a busy host or a guest needs to wake up.
+fn assert_near(trips: &[f64], asked: f64) {
+    let best = trips.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!((asked..asked * 1.02 + 1.5).contains(&best), "{best} ms in place of {asked} ms");
 }
 
 fn has_netem() -> bool {

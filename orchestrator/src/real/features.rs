@@ -7,11 +7,7 @@ use std::{fmt, io, time::Duration};
 
 use crate::{
     links::kernel::{self, Qdisc, Tc},
-    real::{
-        netlink::Socket,
-        netns::Namespace,
-        network, qdisc,
-    },
+    real::{netlink::Socket, netns::Namespace, network, qdisc},
 };
 
 /// Something a kernel may have or lack.
