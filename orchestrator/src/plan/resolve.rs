@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use peerbed_proto::{PeerId, Random};
 
 use super::{
-    Action, Content, Direction, Discipline, Distribute, File, Jitter, Latency, Link, Loss, Peer, Plan, Queue, Tracker,
-    When, course::Course,
+    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When, course::Course,
 };
 use crate::{
     diagnose::Problems,
@@ -107,19 +106,19 @@ fn direction(fields: Fields) -> Direction {
     fn value<T: Default>(written: Option<Written<T>>) -> T {
         written.map(|written| written.value).unwrap_or_default()
     }
-    let rate = value(fields.rate);
+    let (rate, queue) = (value(fields.rate), value(fields.queue));
     Direction {
         rate,
-        overhead: 0,
+        overhead: value(fields.overhead),
         delay: value(fields.delay),
-        jitter: Jitter { amount: value(fields.jitter), ..Jitter::default() },
+        jitter: value(fields.jitter),
         loss: fields.loss.map_or(Loss { average: Share(0), burst: 1 }, |loss| loss.value),
         reorder: value(fields.reorder),
         duplicate: value(fields.duplicate),
-        corrupt: Share(0),
-        queue: fields.queue.map_or_else(|| default_queue(rate), |queue| queue.value),
-        discipline: Discipline::default(),
-        trace: None,
+        corrupt: value(fields.corrupt),
+        queue: queue.length.unwrap_or_else(|| default_queue(rate)),
+        discipline: queue.discipline,
+        trace: fields.trace.map(|trace| trace.value),
     }
 }
 
