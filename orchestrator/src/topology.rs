@@ -16,6 +16,7 @@ use crate::{
 
 mod check;
 mod conditions;
+mod faults;
 mod files;
 mod groups;
 mod keys;
@@ -23,6 +24,7 @@ mod links;
 mod names;
 mod options;
 mod presets;
+mod programs;
 mod reader;
 mod regions;
 mod roster;
@@ -31,6 +33,8 @@ pub mod sweep;
 mod traces;
 mod tree;
 
+pub(crate) use faults::resolve_both;
+pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;
 pub use files::{Content, File};
 pub use groups::{Group, Tracker};
@@ -38,6 +42,8 @@ use keys::{Form, Key, optional, required};
 pub(crate) use links::PACKET;
 pub use links::{Fields, Link, QueueFields};
 pub use presets::{PRESETS, Preset};
+pub use programs::{Completion, Program, Ready};
+pub(crate) use programs::{Placeholder, parts};
 use reader::Reader;
 pub use reader::Written;
 pub use regions::Regions;

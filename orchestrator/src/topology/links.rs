@@ -20,7 +20,7 @@ use crate::{
 
 mod values;
 
-pub(super) use values::{read_jitter, read_loss, read_overhead, read_queue, read_rate};
+pub(super) use values::{is_possible, read_jitter, read_loss, read_overhead, read_queue, read_rate};
 
 /// A class of access links as written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -321,7 +321,7 @@ fn check_trace(reader: &mut Reader, fields: &Fields, trace: &Written<Trace>) {
         let message = format!("the trace has a delay of {delay}, which the jitter of {} exceeds", Span(jitter));
         reader.problem(Problem::new(trace.place, message).hint("packets cannot arrive before they were sent"));
     }
-    if let Some(loss) = points.iter().filter_map(|point| point.loss).find(|loss| !values::is_possible(*loss, burst)) {
+    if let Some(loss) = points.iter().filter_map(|point| point.loss).find(|loss| !is_possible(*loss, burst)) {
         let message = format!("the trace loses {loss} of the packets, which takes more than {burst} in a row");
         reader.problem(Problem::new(trace.place, message).hint("give `loss` a larger `burst`, of average 0% or more"));
     }
