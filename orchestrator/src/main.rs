@@ -18,7 +18,7 @@ use peerbed_orchestrator::{
     plan::{self, Plan},
     progress::Progress,
     real::netns,
-    report,
+    reference, report,
     results::{Conclusion, Provenance},
     run::{self, Job, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments),
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
-        Command::Schema => show_schema(),
+        Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
@@ -223,8 +223,8 @@ fn comment(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-fn show_schema() -> Result<ExitCode, Problem> {
-    print(&schema::text());
+fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
+    print(&if arguments.markdown { reference::text() } else { schema::text() });
     Ok(ExitCode::SUCCESS)
 }
 

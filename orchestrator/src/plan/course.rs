@@ -155,7 +155,7 @@ impl<'a> Course<'a> {
             State::Down => self.down.contains(peer),
             State::Paused => self.paused.contains(peer),
             // Who is to be paused must not be so already.
-            State::Up => !self.down.contains(peer) && !(verb == "pause" && self.paused.contains(peer)),
+            State::Up => !self.down.contains(peer) && (verb != "pause" || !self.paused.contains(peer)),
         };
         let mut fit: Vec<u32> = named.into_iter().filter(is_fit).collect();
         if (fit.len() as u64) < count.value {

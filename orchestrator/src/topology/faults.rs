@@ -225,7 +225,11 @@ pub(super) const PARTITION_KEYS: &[Key] = &[
         Form::Words(&["both", "one-way"]),
         "one-way: only packets from the first side to the second are lost (default both)",
     ),
-    optional("name", Form::Pattern(NAME_PATTERN), "what `heal` calls it (default p0, p1, … in order of the scenario)"),
+    optional(
+        "name",
+        Form::Pattern("name", NAME_PATTERN),
+        "what `heal` calls it (default p0, p1, … in order of the scenario)",
+    ),
 ];
 
 pub(super) const HEAL_KEYS: &[Key] =

@@ -56,14 +56,23 @@ const KEYS: &[Key] = &[
     optional(
         "exec",
         Form::Section(programs::KEYS),
-        "a program of somebody else's that runs in place of Peerbed's own peer (default none)",
+        "a program of somebody else's that runs in place of Peerbed's own peer; in its texts, {name}, {group}, {id}, \
+         {address}, {address.PEER}, {peers}, {peers.GROUP}, {directory} and {file.NAME} are replaced (default none)",
     ),
     optional("present", Form::Boolean, "false: the processes run only after `start` or `join` (default true)"),
 ];
 
 const TRACKER_KEYS: &[Key] = &[
-    optional("interval", Form::Span, "time between two announcements of one peer, from 1s (default 30s)"),
-    optional("answer", Form::Integer { min: 1, max: ANSWER_MAX }, "most peers in one answer (default 50)"),
+    optional(
+        "interval",
+        Form::Span,
+        "time between two announcements of one peer, from 1s (default 30s: real trackers ask for half an hour, but runs are short)",
+    ),
+    optional(
+        "answer",
+        Form::Integer { min: 1, max: ANSWER_MAX },
+        "most peers in one answer (default 50, as BitTorrent's)",
+    ),
 ];
 
 /// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.

@@ -153,14 +153,13 @@ fn placeholder(inner: &str) -> Placeholder<'_> {
 }
 
 pub(super) const KEYS: &[Key] = &[
-    required(
-        "command",
-        Form::Text,
-        "the program: a path, or a name looked for in PATH; {name}, {group}, {id}, {address}, {address.PEER}, {peers}, \
-         {peers.GROUP}, {directory} and {file.NAME} are replaced here, in arguments, environment and paths",
-    ),
+    required("command", Form::Text, "the program: a path, or a name looked for in PATH"),
     optional("arguments", Form::List(&Form::Text), "its arguments, one text each (default none)"),
-    optional("environment", Form::Other(environment_schema), "variables added to its environment (default none)"),
+    optional(
+        "environment",
+        Form::Other("map of variables; text", environment_schema),
+        "variables added to its environment (default none)",
+    ),
     optional(
         "ready",
         Form::Either(&[Form::Words(&["started"]), Form::Section(READY_KEYS)]),
@@ -320,7 +319,14 @@ pub(super) fn check<'a>(
                     let hint = suggestion(inner, PLACEHOLDERS.iter().copied());
                     reader.problem(Problem { hint, ..problem });
                 }
-                _ => {}
+                Placeholder::Name
+                | Placeholder::Group
+                | Placeholder::Id
+                | Placeholder::Address
+                | Placeholder::Peers
+                | Placeholder::PeersOf(_)
+                | Placeholder::Directory
+                | Placeholder::File(_) => {}
             }
         }
     }

@@ -131,7 +131,7 @@ const KEYS: &[Key] = &[
     optional("at", Form::Span, "happens this long after the scenario's start: 20s"),
     optional(
         "after",
-        Form::Pattern(AFTER_PATTERN),
+        Form::Pattern("`previous`, or the name of a distribution", AFTER_PATTERN),
         "happens when this has ended: previous, or the name of a distribution",
     ),
     optional("when", Form::Text, "happens when this condition holds: distribution.release.progress >= 50%"),
@@ -169,9 +169,13 @@ const DISTRIBUTE_KEYS: &[Key] = &[
     required("from", Form::Names, "groups or peers that have the file: seeds, or the one server"),
     required("to", Form::Names, "groups or peers that shall have the file"),
     required("via", Form::Words(&["swarm", "client-server"]), "how it is spread: swarm or client-server"),
-    optional("name", Form::Pattern(NAME_PATTERN), "what conditions call this distribution (default the file's name)"),
+    optional(
+        "name",
+        Form::Pattern("name", NAME_PATTERN),
+        "what conditions call this distribution (default the file's name)",
+    ),
     optional("tracker", Form::Name, "the peer that tracks the swarm, where there are several trackers"),
-    optional("options", Form::Other(options::schema), "behaviour of every participant of a swarm"),
+    optional("options", Form::Other("map, see below", options::schema), "behaviour of every participant of a swarm"),
 ];
 
 const SELECTION_KEYS: &[Key] = &[SELECTION_PEERS, SELECTION_COUNT];
@@ -191,7 +195,10 @@ const WAIT_KEYS: &[Key] = &[
 /// Most steps of a scenario.
 const STEPS_MAX: usize = 1_000;
 
-pub(super) fn schema() -> serde_json::Value {
+/// The form of a step.
+pub(super) const FORM: Form = Form::Limited(KEYS, schema);
+
+fn schema() -> serde_json::Value {
     let mut schema = super::keys::section_schema(KEYS);
     let one_of =
         |names: &[&str]| names.iter().map(|name| serde_json::json!({ "required": [name] })).collect::<Vec<_>>();

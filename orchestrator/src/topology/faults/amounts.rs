@@ -17,7 +17,7 @@ use crate::{
 
 /// How a relative figure looks: `+50ms`, `-5ms`, `x2`.
 pub(super) const RELATIVE: Form =
-    Form::Pattern(r"^([+-] ?[0-9]+(\.[0-9]+)?[a-zA-Z]+|[+-] ?[0-9]+(\.[0-9]+)?%|x ?[0-9]+(\.[0-9]+)?)$");
+    Form::Pattern("relative", r"^([+-] ?[0-9]+(\.[0-9]+)?[a-zA-Z]+|[+-] ?[0-9]+(\.[0-9]+)?%|x ?[0-9]+(\.[0-9]+)?)$");
 
 /// A quantity that can be reckoned with.
 pub(super) trait Figure: Copy + Display + FromStr<Err = QuantityError> {
