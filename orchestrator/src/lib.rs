@@ -24,3 +24,4 @@ pub mod theory;
 pub mod topology;
 pub mod units;
 pub mod verdict;
+pub mod verify;
