@@ -51,10 +51,20 @@ pub(super) async fn places(testbed: &Testbed, plan: &Plan) -> anyhow::Result<Opt
         let Some(link) = link_of(plan, peer).cloned() else { continue };
         places.push(Place { region: region.to_owned(), link, socket: testbed.probe_socket(peer.id, peer.address).await? });
     }
-    let index = |name: &str| places.iter().position(|place| place.region == name);
-    let pairs: Vec<Pair> = links::latencies_in_use(plan)
-        .filter_map(|l| Some(Pair { from: index(&l.from)?, to: index(&l.to)?, asked: l.delay.0 }))
-        .collect();
+    let mut pairs = Vec::new();
+    for latency in links::latencies_in_use(plan) {
+        let index = |name: &str| places.iter().position(|place| place.region == name);
+        let (Some(from), Some(mut to)) = (index(&latency.from), index(&latency.to)) else { continue };
+        if from == to {
+            // From one peer of the region to another, where there is one.
+            let Some(other) = vantage::other_inhabitant(plan, &latency.from) else { continue };
+            let Some(link) = link_of(plan, other).cloned() else { continue };
+            let socket = testbed.probe_socket(other.id, other.address).await?;
+            places.push(Place { region: latency.from.clone(), link, socket });
+            to = places.len() - 1;
+        }
+        pairs.push(Pair { from, to, asked: latency.delay.0 });
+    }
     Ok((!pairs.is_empty()).then_some(Places { places, pairs }))
 }
 

@@ -64,6 +64,12 @@ pub(super) fn regions(plan: &Plan) -> Vec<(&str, &Peer)> {
     names.into_iter().filter_map(|name| Some((name, fastest(name)?))).collect()
 }
 
+/// A peer of a region beside the one that [`regions`] names.
+pub(super) fn other_inhabitant<'a>(plan: &'a Plan, region: &str) -> Option<&'a Peer> {
+    let first = regions(plan).into_iter().find(|(name, _)| *name == region)?.1;
+    plan.peers.iter().find(|peer| peer.region.as_deref() == Some(region) && peer.id != first.id)
+}
+
 /// The class of a peer's link.
 pub(super) fn link_of<'a>(plan: &'a Plan, peer: &Peer) -> Option<&'a Link> {
     plan.links.iter().find(|link| link.name == peer.link)
