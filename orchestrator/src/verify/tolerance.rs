@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_binomial_interval_is_that_of_the_tables() {
-        // From scipy.stats.binom.ppf at 0.0005 and 0.9995.
+        // Computed apart, with exact fractions.
         assert_eq!(binomial(1_000, 0.01), [2, 22]);
         assert_eq!(binomial(100, 0.5), [34, 66]);
         assert_eq!((binomial(50, 0.0), binomial(50, 1.0)), ([0, 0], [50, 50]));
