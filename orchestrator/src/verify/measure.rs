@@ -26,7 +26,8 @@ pub(super) struct Site {
     pub(super) peer: UdpSocket,
 }
 
-/// Measures all sites; up and down of each, in order. A second try takes longer than the first.
+/// Measures all sites; up and down of each, in order. A second try takes longer than the first, and saturates one
+/// direction at a time.
 pub(super) fn measure(sites: &[&Site], attempt: Attempt) -> Vec<[Measured; 2]> {
     let mut found: Vec<[Measured; 2]> = Vec::with_capacity(sites.len());
     for batch in sites.chunks(SITES_MAX) {
@@ -70,7 +71,7 @@ impl Site {
 }
 
 fn times_and_losses(sites: &[&Site], attempt: Attempt) -> Vec<[Measured; 2]> {
-    let seen = carry_both(sites, |direction| Some(small_pace(direction, attempt)));
+    let seen = carry_both(sites, Attempt::First, |direction| Some(small_pace(direction, attempt)));
     let both = sites.iter().zip(seen);
     both.map(|(site, seen)| {
         let [up, down] = [(&site.link.up, &seen[0]), (&site.link.down, &seen[1])]
@@ -152,7 +153,7 @@ struct FoundRate {
 }
 
 fn rates(sites: &[&Site], attempt: Attempt) -> Vec<[FoundRate; 2]> {
-    let seen = carry_both(sites, |direction| full_pace(direction, attempt));
+    let seen = carry_both(sites, attempt, |direction| full_pace(direction, attempt));
     let both = sites.iter().zip(seen);
     both.map(|(site, [up, down])| {
         [(&site.link.up, up), (&site.link.down, down)]
@@ -226,8 +227,8 @@ fn full_pace(direction: &Direction, attempt: Attempt) -> Option<Pace> {
     })
 }
 
-/// Sends on both directions of all sites at once; none where there is no pace for a direction.
-fn carry_both(sites: &[&Site], pace: impl Fn(&Direction) -> Option<Pace>) -> Vec<[Option<Seen>; 2]> {
+/// Sends on both directions of all sites, at the first attempt all at once; none where there is no pace for a direction.
+fn carry_both(sites: &[&Site], attempt: Attempt, pace: impl Fn(&Direction) -> Option<Pace>) -> Vec<[Option<Seen>; 2]> {
     let all = || sites.iter().flat_map(|site| site.directions());
     let paces: Vec<Option<Pace>> = all().map(|(.., direction)| pace(direction)).collect();
     let flows: Vec<Flow<'_>> = all()
@@ -237,7 +238,11 @@ fn carry_both(sites: &[&Site], pace: impl Fn(&Direction) -> Option<Pace>) -> Vec
             Some(Flow { from, to, target, pace: (*pace)? })
         })
         .collect();
-    let mut seen = carry(&flows).into_iter();
+    let mut seen = match attempt {
+        Attempt::First => carry(&flows),
+        Attempt::Second => flows.chunks(1).flat_map(carry).collect(),
+    }
+    .into_iter();
     let mut each = paces.iter().map(|pace| pace.and_then(|_| seen.next()));
     sites.iter().map(|_| [each.next().flatten(), each.next().flatten()]).collect()
 }
