@@ -72,6 +72,27 @@ impl Supervisor {
         self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
     }
 
+    /// Does `work` in the namespace of a peer; sockets opened there stay there.
+    ///
+    /// Work that blocks holds up the start of processes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace.
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        peer: PeerId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            Ok(work())
+        })
+        .await?
+    }
+
     /// Starts `command` in the namespace of a peer, as the leader of its own process group, to be killed with this
     /// thread.
     ///
