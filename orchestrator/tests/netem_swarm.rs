@@ -3,7 +3,11 @@
 //! The verdict is about the host and not about the links. A guest has one slow processor whose clock belongs to another
 //! machine, so that its runs may well be judged `invalid` (exit code 4). This test accepts 0 and 4, and holds what the
 //! expectations would have held: everybody has the file, verified, and not faster than theory allows.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 mod run_support;
@@ -47,7 +51,10 @@ fn a_swarm_completes_over_links_with_delay_and_loss() {
     let distribution = &results["distributions"][0];
     println!(
         "4 peers in {} s, bound {} s, verdict {}, exit code {}",
-        distribution["seconds"], distribution["bound_seconds"], results["verdict"]["state"], code(&run)
+        distribution["seconds"],
+        distribution["bound_seconds"],
+        results["verdict"]["state"],
+        code(&run)
     );
     let completions = distribution["completions"].as_array().unwrap();
     assert!(completions.len() == 4 && completions.iter().all(|c| c["verified"] == true), "{distribution}");
