@@ -45,7 +45,7 @@ pub(crate) struct Run {
     /// The topology.
     pub(crate) file: PathBuf,
 
-    /// Directory for the run's files; it must not hold a run yet. Default: runs/<name>-<time> below the working
+    /// Directory for the run's files; it must not hold a run yet. Default: runs/NAME-TIME below the working
     /// directory.
     #[arg(long, env = "PEERBED_OUT", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -160,8 +160,6 @@ pub struct Expectation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
-    /// Name that the run's certificates carry.
-    pub run: String,
     /// Start of the run, UTC.
     pub started_at: String,
     /// From the start of the run to its results, set-up included.

@@ -11,6 +11,7 @@
 //! - *The burst is one packet and what the rate carries in 4 ms.* The bucket makes up for a timer that fires late, up
 //!   to 4 ms, which is one tick of a kernel at 250 Hz; no share of the rate is lost as long as timers are better than
 //!   that. And a link that was idle runs ahead of its rate by at most 4 ms, so that short transfers are not too fast.
+//! - *tbf, not htb.* htb does not cut trains, and its classes would have nothing to share.
 //! - *Delay and loss come before the rate* when a direction has both: only so does the rate's queue hold nothing but
 //!   waiting packets, and its limit mean what the topology says. The time of a packet is the same in either order.
 //!

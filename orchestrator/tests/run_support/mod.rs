@@ -101,6 +101,12 @@ pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0))
 }
 
+/// A run came to its end with this code, or with 4 because this host is too busy to judge anything.
+pub(crate) fn assert_ended(output: &Output, expected: i32) {
+    let found = code(output);
+    assert!(found == expected || found == 4, "ended with {found}:\n{}{}", stderr(output), stdout(output));
+}
+
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -111,7 +111,7 @@ impl Uploads {
         }
         let bytes: u64 = self.serving.iter().map(|serving| serving.bytes).sum();
         let window = self.path.window(now, options.upload_window).unwrap_or(0);
-        self.serving.len() < RUNS_QUEUED_MAX && bytes < window.min(UNDER_WAY_MAX)
+        self.serving.len() < RUNS_UNDER_WAY_MAX && bytes < window.min(UNDER_WAY_MAX)
     }
 
     /// Bytes under way, without runs that seem stuck: those must not keep the others waiting.
@@ -244,6 +244,9 @@ impl Swarm {
 
 /// Runs under way to one neighbour whatever its rate: the next one starts without waiting for the confirmation of the last.
 const RUNS_UNDER_WAY: usize = 2;
+
+/// Most runs under way to one neighbour, which is how many run streams of one sender a receiver sees open at a time.
+pub const RUNS_UNDER_WAY_MAX: usize = 16;
 
 /// Most payload under way to one neighbour, in bytes.
 const UNDER_WAY_MAX: u64 = 4 * 1024 * 1024;

@@ -65,6 +65,8 @@ pub(in crate::real) enum Kind {
     NewAddress,
     /// Makes a route.
     NewRoute,
+    /// Makes a rule that chooses a table of routes.
+    NewRule,
     /// Makes a neighbour entry.
     NewNeighbour,
     /// Makes a queueing discipline; fails when there is one.
@@ -80,6 +82,7 @@ impl Kind {
             Self::NewAddress => (20, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewRoute => (24, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewNeighbour => (28, NLM_F_CREATE | NLM_F_EXCL),
+            Self::NewRule => (32, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewQdisc => (36, NLM_F_CREATE | NLM_F_EXCL),
         }
     }
