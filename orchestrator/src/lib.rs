@@ -35,3 +35,4 @@ pub mod theory;
 pub mod topology;
 pub mod units;
 pub mod verdict;
+pub mod verify;
