@@ -11,12 +11,12 @@ use bytes::{Buf, Bytes};
 use peerbed_proto::fetch::{FetchClient, FetchClientOptions, Get};
 use peerbed_proto::sim::swarm::Watch;
 use peerbed_proto::swarm::{Message, Options, Output, Run, RunHeader, RunPart, RunReader, Swarm};
-use peerbed_proto::tracker::{Announce, AnnounceReply, Entry, Tracker, TrackerOptions};
+use peerbed_proto::tracker::{self, Announce, AnnounceReply, Tracker, TrackerOptions};
 use peerbed_proto::wire::{Decode, Encode, FrameReader};
 use peerbed_proto::{ContentId, LEAF, LeafHashes, Manifest, PeerId, PieceSet, Time};
 
 /// The entries by the names of their fuzz targets and corpus folders.
-pub const ENTRIES: [(&str, fn(&[u8])); 7] = [
+pub const ENTRIES: [(&str, Entry); 7] = [
     ("swarm_message", swarm_message),
     ("run_stream", run_stream),
     ("tracker_messages", tracker_messages),
@@ -26,6 +26,9 @@ pub const ENTRIES: [(&str, fn(&[u8])); 7] = [
     ("fetch_stream", fetch_stream),
 ];
 
+/// Takes any input, and panics when a rule is broken.
+pub type Entry = fn(&[u8]);
+
 /// A swarm message decodes or not; what decodes encodes to something that decodes to the same.
 pub fn swarm_message(data: &[u8]) {
     round_trip::<Message>(data);
@@ -34,7 +37,7 @@ pub fn swarm_message(data: &[u8]) {
 /// Announces, replies and entries decode or not; a tracker answers any announce.
 pub fn tracker_messages(data: &[u8]) {
     round_trip::<AnnounceReply>(data);
-    round_trip::<Entry>(data);
+    round_trip::<tracker::Entry>(data);
     if let Some(announce) = round_trip::<Announce>(data) {
         let mut tracker = Tracker::new(TrackerOptions::default(), 1);
         for number in 1..4_u32 {

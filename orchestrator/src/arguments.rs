@@ -31,7 +31,7 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Plan(PlanOf),
     /// Prints the JSON Schema of topologies, for editors.
-    Schema,
+    Schema(Schema),
     /// Makes the summary of a run or a sweep again, from its files alone.
     #[command(after_help = EXIT_CODES)]
     Report(Report),
@@ -116,3 +116,10 @@ Exit codes:
   2  bad arguments or a bad topology; nothing was created
   3  the run could not be carried out: a missing feature, a peer that died, a full disk, Ctrl-C
   4  the host was in the way (verdict `invalid`): neither pass nor fail";
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Print the reference of all keys as Markdown in place of the schema.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}

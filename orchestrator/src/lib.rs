@@ -24,6 +24,7 @@ pub mod measure;
 pub mod plan;
 pub mod progress;
 pub mod real;
+pub mod reference;
 pub mod report;
 pub mod results;
 pub mod run;

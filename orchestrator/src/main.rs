@@ -4,7 +4,7 @@
 //! library; what can be asked of them, in `arguments`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -19,7 +19,7 @@ use peerbed_orchestrator::{
     plan::{self, Plan},
     progress::Progress,
     real::netns,
-    report,
+    reference, report,
     results::{Conclusion, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments),
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
-        Command::Schema => show_schema(),
+        Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
@@ -245,8 +245,8 @@ fn comment(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-fn show_schema() -> Result<ExitCode, Problem> {
-    print(&schema::text());
+fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
+    print(&if arguments.markdown { reference::text() } else { schema::text() });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -265,8 +265,16 @@ fn examine(peers: u32) -> ExitCode {
 fn read(file: &Path) -> Result<(Topology, String), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
-    let topology = topology::read(&file.to_string_lossy(), &text)?;
+    let topology = topology::read_with(&file.to_string_lossy(), &text, &|name| read_beside(file, name))?;
     Ok((topology, text))
+}
+
+/// The text of a file that a topology names, as far as it may be long; one byte more shows that it is longer.
+fn read_beside(topology: &Path, name: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(topology.parent().unwrap_or(Path::new("")).join(name))?;
+    file.take(topology::ATTACHED_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The program for peers; a missing one is named before anything is made.

@@ -40,7 +40,10 @@ use tokio::{
 
 use self::peer::Peer;
 pub(crate) use self::setup::files_needed;
-pub use self::supervisor::Supervisor;
+pub use self::{
+    network::{ReadBack, Towards},
+    supervisor::Supervisor,
+};
 use crate::{
     content::Content,
     plan::{Distribute, Plan, Via},

@@ -1,5 +1,7 @@
 //! The fuzz targets' seeds, and random changes of them, as ordinary tests. `SEED=n` tries other changes.
 
+#![expect(clippy::print_stdout, reason = "a failed test shows which input it was")]
+
 #[path = "../../fuzz/entries.rs"]
 #[expect(unreachable_pub, reason = "fuzz targets include the file as a module of their own")]
 mod entries;
@@ -128,9 +130,9 @@ fn change(data: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.sort();
-    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a readable seed"))).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test may be told which seed to repeat")]

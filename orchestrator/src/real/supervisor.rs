@@ -16,7 +16,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     plan::Plan,
-    real::{network::Network, pidfd},
+    real::{
+        network::{Network, ReadBack},
+        pidfd,
+    },
 };
 
 /// The door to the thread. Dropping it ends the thread, and with it every process it started.
@@ -57,6 +60,16 @@ impl Supervisor {
             Ok(())
         })
         .await?
+    }
+
+    /// Reads back every queueing discipline of the network and compares it with `plan`, from which it was built.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network, or the kernel gives no list. Differences are in the answer and no error.
+    pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
+        let plan = plan.clone();
+        self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
     }
 
     /// Does `work` in the namespace of a peer; sockets opened there stay there.
