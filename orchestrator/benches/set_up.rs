@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use peerbed_orchestrator::{
-    plan::{Direction, EngineChoice, Link, Loss, Peer, Plan, Queue},
+    plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
     run_directory::RunDirectory,
     testbed::{Options, Testbed},
     units::{Rate, Share, Span},
@@ -137,11 +137,15 @@ fn plan(peers: u32) -> Plan {
     let direction = |rate| Direction {
         rate: Some(Rate(rate)),
         delay: Span::default(),
-        jitter: Span::default(),
+        overhead: 0,
+        jitter: Jitter::default(),
         loss: Loss { average: Share(0), burst: 1 },
         reorder: Share(0),
         duplicate: Share(0),
+        corrupt: Share(0),
         queue: Queue::Time(Span(Duration::from_millis(50))),
+        discipline: Discipline::DropTail,
+        trace: None,
     };
     let peer = |number: u32| Peer {
         id: PeerId(number),
@@ -155,6 +159,7 @@ fn plan(peers: u32) -> Plan {
         present: true,
         swarm: None,
         tracker: None,
+        exec: None,
     };
     Plan {
         schema: 1,

@@ -102,7 +102,8 @@ fn kernel_features() -> Vec<Line> {
         let (serves, necessary) = match feature {
             Feature::Veth => ("every run", true),
             Feature::Tbf => ("rates of links", true),
-            Feature::Netem => ("delay, jitter, loss, reorder and duplicate on links, latency between regions", false),
+            Feature::Netem => ("delay, jitter, loss, reorder, duplicate and corrupt on links, latency between regions", false),
+            Feature::CoDel => ("queues of links with codel", false),
             Feature::Htb | Feature::Ingress => ("nothing yet; other tools on the same links", false),
         };
         let (state, found) = match (missing, necessary) {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use peerbed_orchestrator::{
-    plan::{Direction, Latency, Loss},
+    plan::{Direction, Jitter, Latency, Loss},
     real::{
         Supervisor,
         features::{Feature, probe},
@@ -84,6 +84,35 @@ async fn packets_are_lost_and_doubled_at_the_asked_rates() {
         let counted = figures(&mut receiver)[0] / 2000.0;
         println!("asked {share}, got {counted}");
         assert!((counted - share).abs() < width, "{counted} in place of {share}");
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_reads_back_what_was_asked() {
+    if !has_netem() {
+        return;
+    }
+    let everything = Direction {
+        delay: span(20),
+        jitter: Jitter { amount: span(2), ..Jitter::default() },
+        loss: Loss { average: Share(10_000_000), burst: 8 },
+        reorder: Share(250_000_000),
+        duplicate: Share(20_000_000),
+        ..direction(Some(8_000_000))
+    };
+    let supervisor = build(&plan(vec![link("all", everything, direction(None))], 2)).await;
+    let shown = real_support::output(&supervisor, 1, &["tc", "qdisc", "show", "dev", "eth0"]).await;
+    println!("{shown}");
+    for words in [
+        "parent 1:1 limit 4187 delay 20ms  2ms",
+        "loss gemodel p 0.126263% r 12.5% 1-h 100% 1-k 0%",
+        "duplicate 2%",
+        "reorder 25% gap 1",
+        // 1 MB/s: a burst of a frame and 4 ms; tc shows the queue of 50 ms less the burst.
+        "parent 2:1 rate 8Mbit",
+        "lat 44.5ms",
+    ] {
+        assert!(shown.contains(words), "no `{words}` in {shown}");
     }
 }
 

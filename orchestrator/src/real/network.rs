@@ -7,6 +7,7 @@
 //! links' settings mean is read by `links`; processes are the business of `process`.
 
 mod layout;
+mod read_back;
 mod requests;
 
 use std::{collections::BTreeMap, fs, io, net::Ipv4Addr};
@@ -24,6 +25,7 @@ use crate::{
     },
 };
 
+pub use self::read_back::{ReadBack, Towards};
 pub(super) use self::requests::throw_away_pair;
 use self::{
     layout::Layout,
@@ -34,8 +36,8 @@ use self::{
 #[derive(Debug)]
 pub(super) struct Network {
     peers: BTreeMap<PeerId, Namespace>,
-    /// Held, not read: the links' other ends are in here.
-    _cores: Vec<Core>,
+    /// The links' other ends are in here.
+    cores: Vec<Core>,
 }
 
 impl Network {
@@ -61,7 +63,7 @@ impl Network {
             socket.perform(peer_requests(peer, link))?;
         }
         let peers = peers.into_iter().map(|(peer, (namespace, _))| (peer.id, namespace)).collect();
-        Ok(Self { peers, _cores: cores })
+        Ok(Self { peers, cores })
     }
 
     /// The namespace of a peer of the plan.

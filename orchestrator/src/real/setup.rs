@@ -43,6 +43,9 @@ pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
     if let Some(users) = links::netem_users(plan) {
         needed.push((Feature::Netem, users));
     }
+    if plan.links.iter().any(|link| [&link.up, &link.down].into_iter().any(kernel::needs_codel)) {
+        needed.push((Feature::CoDel, "the queues of the links need".to_owned()));
+    }
     let features: Vec<Feature> = needed.iter().map(|(feature, _)| *feature).collect();
     let found = features::probe(&features)
         .map_err(|e| anyhow!("cannot make a network namespace: {e}; `peerbed doctor` says what to change"))?;
@@ -52,7 +55,7 @@ pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
         }
     }
     let reason = match plan.engine {
-        EngineChoice::Kernel => "asked for by the topology",
+        EngineChoice::Kernel | EngineChoice::User => "asked for by the topology",
         EngineChoice::Auto => "this kernel has every queueing discipline that the plan needs",
     };
     Ok(Choice { engine: Engine::Kernel, reason: reason.to_owned() })

@@ -22,7 +22,10 @@ use super::{
     requests::{End, Pair, Table, address, gateway_route, host_route, last_hop_rule, link_up, neighbour, pair},
 };
 use crate::{
-    links::{self, kernel},
+    links::{
+        self,
+        kernel::{self, Tc},
+    },
     plan::{Peer, Plan},
     real::{
         netlink::{Request, Socket},
@@ -58,6 +61,16 @@ impl<'a> Layout<'a> {
         self.cores() + self.mirrored.len()
     }
 
+    /// All ends of links between namespaces: in which they are, the link's index, and what shapes it.
+    pub(super) fn ways(&self, plan: &Plan) -> Vec<(usize, i32, Tc)> {
+        let both = self.joints().into_iter().flat_map(|(first, second)| [(first, second), (second, first)]);
+        both.map(|(here, there)| {
+            let asked = self.latency(plan, here, there).unwrap_or_default();
+            (here, end(here, there).index, asked)
+        })
+        .collect()
+    }
+
     /// Sends each core and mirror its requests: its own address, its peers' links, its ways to the others.
     pub(super) fn fill(&self, plan: &Plan, spaces: &mut [Core], peers: &[Inhabitant<'_>]) -> anyhow::Result<()> {
         for (first, second) in self.joints() {
@@ -89,7 +102,8 @@ impl<'a> Layout<'a> {
         1 + self.regions.len()
     }
 
-    fn core_of(&self, peer: &Peer) -> usize {
+    /// The core that a peer hangs on.
+    pub(super) fn core_of(&self, peer: &Peer) -> usize {
         let number = |region: &String| self.regions.iter().position(|r| r == region);
         peer.region.as_ref().and_then(number).map_or(0, |index| index + 1)
     }
@@ -136,17 +150,22 @@ impl<'a> Layout<'a> {
         let (near, far) = (end(here, there), end(there, here));
         let name = format!("link from core {here} to core {there}");
         let mut requests = vec![link_up(near.index, &name), neighbour(near.index, place(there), far.mac, &name)];
+        if let Some(tc) = self.latency(plan, here, there) {
+            requests.extend(qdisc::requests(&tc, near.index, &name));
+        }
+        requests
+    }
+
+    /// What delays packets on the way from one namespace to another; nothing where their regions have no latency.
+    fn latency(&self, plan: &Plan, here: usize, there: usize) -> Option<Tc> {
         // The way to the mirror is that of the region to itself; the way back costs nothing.
         let target = if there >= self.cores() { here } else { there };
         let region = |core: usize| core.checked_sub(1).and_then(|index| self.regions.get(index).copied());
         let (from, to) = (region(here), region(target));
         let latency =
-            links::latencies_in_use(plan).find(|l| Some(l.from.as_str()) == from && Some(l.to.as_str()) == to);
-        if let Some(latency) = latency {
-            let seed = Random::new(plan.seed, &format!("latency {} {}", latency.from, latency.to)).bits();
-            requests.extend(qdisc::requests(&kernel::read_latency(latency.delay.0, seed), near.index, &name));
-        }
-        requests
+            links::latencies_in_use(plan).find(|l| Some(l.from.as_str()) == from && Some(l.to.as_str()) == to)?;
+        let seed = Random::new(plan.seed, &format!("latency {} {}", latency.from, latency.to)).bits();
+        Some(kernel::read_latency(latency.delay.0, seed))
     }
 }
 
