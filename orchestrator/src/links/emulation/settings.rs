@@ -1,0 +1,149 @@
+//! What one direction of a link does to packets, as the model reads it.
+//!
+//! [`Settings`] holds everything the model knows; a plan's [`Direction`] fills the part that topologies can say. The
+//! meaning of each figure is written here, how it is carried out in the other files of the model.
+
+use std::time::Duration;
+
+use crate::{
+    plan::{Direction, Loss, Queue},
+    units::{Rate, Share},
+};
+
+/// One direction of a link. Every figure is one way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Bits per second over whole IP packets plus [`overhead`](Self::overhead); none means unshaped, zero lets nothing
+    /// out until the next change.
+    pub rate: Option<Rate>,
+    /// Bytes that each packet takes at the rate beside its own; 0 unless a link layer shall be counted.
+    pub overhead: u32,
+    /// Time added to every packet after it has left the bottleneck.
+    pub delay: Duration,
+    /// Variation of the delay.
+    pub jitter: Jitter,
+    /// Packets lost before the bottleneck, as netem does: they take no time at the rate.
+    pub loss: Loss,
+    /// Share of packets that skip delay and jitter and so overtake their predecessors; without a delay it does nothing.
+    pub reorder: Share,
+    /// Share of packets that enter the bottleneck twice.
+    pub duplicate: Share,
+    /// Share of packets in which one bit behind the IP header is flipped.
+    pub corrupt: Share,
+    /// How much may wait at the bottleneck; without a rate nothing ever waits. A packet that finds the link idle is
+    /// always taken, so that no limit is too small for any traffic at all.
+    pub queue: Queue,
+    /// Who is dropped when the queue is long.
+    pub discipline: Discipline,
+}
+
+/// Variation of a delay around its mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jitter {
+    /// Half the width of [`Shape::Uniform`], one standard deviation of the other shapes. Zero means none.
+    pub amount: Duration,
+    /// How the variation is distributed.
+    pub shape: Shape,
+    /// Whether packets may overtake each other by it.
+    pub order: Order,
+}
+
+/// How jitter is distributed. A delay never becomes negative, whatever is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Every delay from `delay - amount` to `delay + amount` is equally likely; what netem does without a table.
+    #[default]
+    Uniform,
+    /// The normal distribution.
+    Normal,
+    /// Pareto's distribution with shape 3 moved to mean zero: rarely, packets are very late.
+    Pareto,
+}
+
+/// What becomes of the order of packets whose delays vary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Packets overtake each other; what netem does.
+    #[default]
+    Free,
+    /// A packet never arrives before its predecessor: it waits for it.
+    Kept,
+}
+
+/// How a queue chooses what to drop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discipline {
+    /// Packets that find the queue full.
+    #[default]
+    DropTail,
+    /// Packets at the head when the queue has been standing (RFC 8289), beside those that find it full.
+    CoDel(CoDelSettings),
+}
+
+/// The two parameters of CoDel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoDelSettings {
+    /// Waiting time that is acceptable as a standing queue. From the RFC: 5 ms.
+    pub target: Duration,
+    /// How long the waiting time may stay above the target; about a worst-case round trip. From the RFC: 100 ms.
+    pub interval: Duration,
+}
+
+impl Settings {
+    /// A direction that does nothing to packets.
+    pub const UNSHAPED: Self = Self {
+        rate: None,
+        overhead: 0,
+        delay: Duration::ZERO,
+        jitter: Jitter { amount: Duration::ZERO, shape: Shape::Uniform, order: Order::Free },
+        loss: Loss { average: Share(0), burst: 1 },
+        reorder: Share(0),
+        duplicate: Share(0),
+        corrupt: Share(0),
+        queue: Queue::Packets(u32::MAX),
+        discipline: Discipline::DropTail,
+    };
+
+    /// Most segments of `bytes` IP bytes each that may stay together in one train.
+    ///
+    /// A train leaves whole when its last bit has been sent, so a long train at a low rate would arrive as a burst after
+    /// a gap; [`TRAIN_TIME_MAX`] bounds that. Jitter and CoDel are about single packets.
+    #[must_use]
+    pub(super) fn run_max(&self, bytes: u32) -> u32 {
+        if !self.jitter.amount.is_zero() || self.discipline != Discipline::DropTail {
+            return 1;
+        }
+        let Some(rate) = self.rate else { return u32::MAX };
+        let bits = u128::from(bytes.saturating_add(self.overhead).max(1)) * 8;
+        let fitting = u128::from(rate.0) * TRAIN_TIME_MAX.as_nanos() / (bits * 1_000_000_000);
+        u32::try_from(fitting).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl Default for CoDelSettings {
+    fn default() -> Self {
+        Self { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
+    }
+}
+
+impl From<&Direction> for Settings {
+    /// Reads a plan: uniform jitter that may reorder and drop-tail, which is what netem and tbf do with the same figures.
+    fn from(direction: &Direction) -> Self {
+        Self {
+            rate: direction.rate,
+            delay: direction.delay.0,
+            jitter: Jitter { amount: direction.jitter.0, shape: Shape::default(), order: Order::default() },
+            loss: direction.loss,
+            reorder: direction.reorder,
+            duplicate: direction.duplicate,
+            queue: direction.queue,
+            ..Self::UNSHAPED
+        }
+    }
+}
+
+/// Longest a train kept whole may take at the rate of a link.
+///
+/// Chosen at half the millisecond within which packets are promised to leave: at most 2000 trains a second and link
+/// have to be handled whatever the rate, and pacing is exact to it. Below 24 Mbit/s every full-sized packet goes alone.
+pub const TRAIN_TIME_MAX: Duration = Duration::from_micros(500);
