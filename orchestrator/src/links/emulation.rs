@@ -211,14 +211,7 @@ impl<P> Emulation<P> {
     }
 
     /// Puts a run into the queue, or as much of it as there is room for.
-    fn enqueue(
-        &mut self,
-        now: Time,
-        train: &Train,
-        mut run: Run,
-        fate: Fate,
-        take: &mut impl FnMut(Run) -> Option<P>,
-    ) {
+    fn enqueue(&mut self, now: Time, train: &Train, mut run: Run, fate: Fate, take: &mut impl FnMut(Run) -> Option<P>) {
         let jitter = self.dice.roll_jitter();
         let room = self.bottleneck.room(now, train, &run);
         self.counters.dropped_queue += u64::from(run.count - room);

@@ -128,7 +128,10 @@ fn the_same_packets_are_lost_singly_and_in_trains() {
         let mut together = Link::new(settings);
         (0..10).for_each(|n| together.train_named(at(0), train(40, 1000), n * 40));
         let segments = |link: &mut Link| -> Vec<u32> {
-            link.packets(at(1)).iter().flat_map(|&(_, base, run)| base + run.first..base + run.first + run.count).collect()
+            link.packets(at(1))
+                .iter()
+                .flat_map(|&(_, base, run)| base + run.first..base + run.first + run.count)
+                .collect()
         };
         let survivors = segments(&mut singly);
         assert_eq!(survivors, segments(&mut together));
