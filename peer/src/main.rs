@@ -1,2 +1,3 @@
-//! p
-fn main(){}
+//! The program `peerbed-peer`: arguments, exit codes, and nothing else.
+
+fn main() {}

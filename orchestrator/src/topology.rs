@@ -1,0 +1,2 @@
+//! The topology.
+mod tree;

@@ -1,0 +1,289 @@
+//! A YAML file as a tree that remembers where everything stands.
+//!
+//! Only syntax is judged here: anchors and merge keys are followed, bombs are refused, and keys written twice are kept
+//! for the readers to report. What the keys mean lives with the readers.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{
+    Spanned,
+    options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
+};
+
+use crate::diagnose::{Place, Problem};
+
+/// A value and where it stands. A value reached through an alias stands where it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+}
+
+/// What a YAML node can be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// Text as written (without quotes), and what YAML takes it for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Nothing,
+}
+
+/// One key of a map with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) value: Node,
+}
+
+/// Largest file read. The largest topology in this repository is a few kilobytes.
+const BYTES_MAX: usize = 4 << 20;
+/// Most values in a file after aliases are followed; a thousand groups with a dozen keys each stay far below.
+const NODES_MAX: usize = 100_000;
+/// Deepest nesting; the format itself needs six levels.
+const DEPTH_MAX: usize = 32;
+
+/// Parses a YAML file.
+///
+/// # Errors
+///
+/// The first thing that is not YAML, or that is more of it than a topology needs.
+pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
+    if text.len() > BYTES_MAX {
+        let message = format!("the file is larger than {} MiB", BYTES_MAX >> 20);
+        return Err(Problem::new(Place { line: 1, column: 1, start: 0, end: 0 }, message));
+    }
+    let budget = serde_saphyr::budget! {
+        max_nodes: NODES_MAX,
+        max_depth: DEPTH_MAX,
+        max_documents: 1,
+        max_recorded_anchor_events: NODES_MAX,
+    };
+    let options = serde_saphyr::options! {
+        budget: budget,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    let spanned: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error, text))?;
+    Ok(settle(spanned, text))
+}
+
+fn syntax_problem(error: &serde_saphyr::Error, text: &str) -> Problem {
+    let place = error.location().map_or_else(Place::default, |location| place_of(&location, text));
+    let place = if place.line == 0 { Place { line: 1, column: 1, start: 0, end: 0 } } else { place };
+    let full = error.without_snippet().to_string();
+    let message = full.lines().next().unwrap_or_default();
+    // The position is told apart; the text repeats it.
+    let message = message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ':', ',']);
+    let message = message.trim_start_matches("error: ");
+    if message.contains("budget") {
+        return Problem::new(place, "the file unfolds to more than a topology needs")
+            .hint(format!("at most {NODES_MAX} values, {DEPTH_MAX} levels; aliases count for all they stand for"));
+    }
+    Problem::new(place, format!("this is not YAML: {message}"))
+}
+
+/// A node as the parser hands it over: scalars that YAML takes for numbers have lost their spelling.
+enum Raw {
+    Text(String),
+    Typed(Kind),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+/// Turns a raw node into one that knows its spelling and place.
+fn settle(raw: Spanned<Raw>, text: &str) -> Node {
+    let place = place_of(&raw.defined, text);
+    let value = match raw.value {
+        Raw::Text(content) => Value::Scalar(Scalar { text: content, kind: Kind::Text }),
+        // Only plain scalars are typed, and those are spelled on one line just as they stand.
+        Raw::Typed(kind) => {
+            let spelling = text.get(place.start..place.end).unwrap_or_default();
+            Value::Scalar(Scalar { text: spelling.trim().to_owned(), kind })
+        }
+        Raw::List(items) => Value::List(items.into_iter().map(|item| settle(item, text)).collect()),
+        Raw::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| Entry {
+                    place: place_of(&key.defined, text),
+                    key: key.value,
+                    value: settle(value, text),
+                })
+                .collect(),
+        ),
+    };
+    Node { value, place }
+}
+
+fn place_of(location: &serde_saphyr::Location, text: &str) -> Place {
+    let span = location.span();
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let start = number(span.byte_offset().unwrap_or(0)).min(text.len());
+    let end = start.saturating_add(number(span.byte_len().unwrap_or(0))).min(text.len());
+    let position = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    Place { line: position(location.line()), column: position(location.column()), start, end }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Boolean))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Number))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Number))
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Number))
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Number))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Number))
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Nothing))
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Typed(Kind::Nothing))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+            if items.len() > NODES_MAX {
+                return Err(A::Error::custom("budget of values exceeded"));
+            }
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key()? {
+            entries.push((key, map.next_value()?));
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Kind, Node, Value, parse};
+
+    fn entries(node: &Node) -> &[Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            Value::Scalar(_) | Value::List(_) => panic!("not a map: {node:?}"),
+        }
+    }
+
+    fn scalar(node: &Node) -> (&str, Kind) {
+        match &node.value {
+            Value::Scalar(scalar) => (&scalar.text, scalar.kind),
+            Value::Map(_) | Value::List(_) => panic!("not a scalar: {node:?}"),
+        }
+    }
+
+    #[test]
+    fn scalars_keep_their_spelling_and_place() {
+        let text = "a: 1.20\nb: 0x10\nc: no\nd: \"20\"\ne: ~\nf: true\nü: {g: -5, h: [1e3]}\n";
+        let tree = parse(text).unwrap();
+        let read: Vec<_> = entries(&tree)[..6].iter().map(|entry| scalar(&entry.value)).collect();
+        let kinds = [Kind::Number, Kind::Number, Kind::Text, Kind::Text, Kind::Nothing, Kind::Boolean];
+        assert_eq!(read.iter().map(|(text, _)| *text).collect::<Vec<_>>(), ["1.20", "0x10", "no", "20", "~", "true"]);
+        assert_eq!(read.iter().map(|(_, kind)| *kind).collect::<Vec<_>>(), kinds);
+        let inner = &entries(&entries(&tree)[6].value)[0];
+        assert_eq!((inner.key.as_str(), inner.place.line, inner.place.column), ("g", 7, 5));
+        assert_eq!(&text[inner.place.start..inner.place.end], "g");
+        assert_eq!(scalar(&inner.value), ("-5", Kind::Number));
+        assert_eq!((inner.value.place.line, inner.value.place.column), (7, 8));
+    }
+
+    #[test]
+    fn a_key_written_twice_is_kept_twice_with_both_places() {
+        let tree = parse("a: 1\nb: 2\na: 3\n").unwrap();
+        let keys: Vec<_> = entries(&tree).iter().map(|entry| (entry.key.as_str(), entry.place.line)).collect();
+        assert_eq!(keys, [("a", 1), ("b", 2), ("a", 3)]);
+    }
+
+    #[test]
+    fn merged_and_aliased_values_stand_where_they_are_written() {
+        let tree = parse("x-base: &base {delay: 5ms, loss: 1%}\nhome: {<<: *base, loss: 2%}\nrate: &r 20\nb: *r\n").unwrap();
+        let home = entries(&entries(&tree)[1].value);
+        let mut read: Vec<_> =
+            home.iter().map(|entry| (entry.key.as_str(), scalar(&entry.value).0, entry.value.place.line)).collect();
+        read.sort_unstable();
+        assert_eq!(read, [("delay", "5ms", 1), ("loss", "2%", 2)]);
+        assert_eq!(scalar(&entries(&tree)[3].value), ("20", Kind::Number));
+        assert_eq!(entries(&tree)[3].value.place.line, 3);
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("x-0: &a0 [1,1,1,1,1,1,1,1,1]\n");
+        for level in 1..9 {
+            let before = level - 1;
+            text += &format!("x-{level}: &a{level} [*a{before},*a{before},*a{before},*a{before},*a{before},*a{before}]\n");
+        }
+        let problem = parse(&text).unwrap_err();
+        assert!(problem.message.contains("more than a topology needs"), "{problem:?}");
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_refused_where_it_stands() {
+        for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a:\n\t- b\n", 2), ("a: *nowhere\n", 1), ("--- a\n--- b\n", 2)] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.place.line == line, "{text:?}: {problem:?}");
+            println!("{problem:?}");
+        }
+        parse("").unwrap();
+    }
+}

@@ -1,0 +1,103 @@
+//! What can be set about a peer's behaviour in a swarm, with the textbook's values as defaults.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::seconds;
+
+/// A peer's behaviour in a swarm. In JSON, durations are numbers of seconds and every field may be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Neighbours unchoked for their rate. 0 to 1 000, default 4: the textbook's "top four".
+    pub regular_slots: u16,
+    /// Neighbours unchoked by chance on top of those. 0 to 1 000, default 1, from the textbook.
+    pub optimistic_slots: u16,
+    /// Time between two rankings of the neighbours. Default 10 s, from the textbook.
+    #[serde(with = "seconds")]
+    pub choke_interval: Duration,
+    /// Time between two optimistic choices. Default 30 s, from the textbook.
+    #[serde(with = "seconds")]
+    pub optimistic_interval: Duration,
+    /// When a slot that became free is given away. Default at once: waiting for the round costs up to 70 % of the
+    /// distribution time in models and real clients.
+    pub refill: Refill,
+    /// Window over which a neighbour's rate is measured for the ranking. Default 20 s, from Cohen's paper.
+    #[serde(with = "seconds")]
+    pub rate_window: Duration,
+    /// How much likelier a newcomer is to be the optimistic choice. Default 3, from BEP 3.
+    pub newcomer_weight: u16,
+    /// Neighbours this peer looks for by dialling. Default 30, as common clients; at least 15 are needed to come close
+    /// to the bound.
+    pub dial_degree: u16,
+    /// Most neighbours at a time, dialled or accepted; more are hung up on. Default 80, so that those who announced
+    /// first can take in those who come later.
+    pub degree: u16,
+    /// How long news for neighbours that may request waits for more news. Default 100 ms.
+    #[serde(with = "seconds")]
+    pub announce_coalesce: Duration,
+    /// How long news for all other neighbours waits for more news. Default 1 s: they cannot use it sooner, and a packet
+    /// per piece and neighbour would cost a thin uplink about a hundredth.
+    #[serde(with = "seconds")]
+    pub background_coalesce: Duration,
+    /// Time a neighbour's queue of our requests lasts beyond one round trip, at its rate. Default 250 ms; never fewer
+    /// than two runs are asked for. Longer queues fix the order too far ahead.
+    #[serde(with = "seconds")]
+    pub pipeline: Duration,
+    /// Time one run takes at a neighbour's rate; a run is never shorter than a leaf or longer than a piece.
+    /// Default 50 ms.
+    #[serde(with = "seconds")]
+    pub run_length: Duration,
+    /// Time the runs under way to all neighbours together take at our uplink's rate. Default 200 ms: enough that the
+    /// uplink never waits for the core, and little enough that a leaf soon goes out once its turn has come.
+    #[serde(with = "seconds")]
+    pub upload_window: Duration,
+    /// A neighbour that has unchoked us and sends nothing we asked for during this time is snubbed: its requests go
+    /// elsewhere. Default 20 s.
+    #[serde(with = "seconds")]
+    pub snub_after: Duration,
+    /// Pieces fetched at a time. Default 64; bounds memory and the size of announcements.
+    pub pieces_in_progress: u16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            regular_slots: 4,
+            optimistic_slots: 1,
+            choke_interval: Duration::from_secs(10),
+            optimistic_interval: Duration::from_secs(30),
+            refill: Refill::AtOnce,
+            rate_window: Duration::from_secs(20),
+            newcomer_weight: 3,
+            dial_degree: 30,
+            degree: 80,
+            announce_coalesce: Duration::from_millis(100),
+            background_coalesce: Duration::from_secs(1),
+            pipeline: Duration::from_millis(250),
+            run_length: Duration::from_millis(50),
+            upload_window: Duration::from_millis(200),
+            snub_after: Duration::from_secs(20),
+            pieces_in_progress: 64,
+        }
+    }
+}
+
+impl Options {
+    /// Most neighbours unchoked at a time.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        usize::from(self.regular_slots) + usize::from(self.optimistic_slots)
+    }
+}
+
+/// When a free slot is given to another neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refill {
+    /// As soon as somebody interested is there.
+    AtOnce,
+    /// At the next choke round, as plain BitTorrent is often described.
+    AtRound,
+}
