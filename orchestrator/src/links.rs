@@ -3,7 +3,9 @@
 //! A plan's [`Direction`](crate::plan::Direction) is read here by one reader per engine; [`Engine`] names the engines.
 //! How a reading reaches the kernel lives in `real/`. Nothing here touches the host.
 
+pub mod emulation;
 pub mod kernel;
+pub mod user;
 
 use std::{collections::BTreeMap, fmt};
 

@@ -202,12 +202,13 @@ impl<P> Emulation<P> {
         }
         self.counters.reordered += u64::from(fate.overtakes);
         self.counters.corrupted += u64::from(fate.corrupted.is_some());
-        let mark = fate.corrupted.map_or(Mark::Plain, Mark::Corrupted);
-        self.enqueue(now, train, Run { first: segment, count: 1, mark }, fate, take);
+        // The copy goes first, so that an engine may give away the original when it is asked for it.
         if fate.duplicated {
             self.counters.duplicated += 1;
             self.enqueue(now, train, Run { first: segment, count: 1, mark: Mark::Copy }, fate, take);
         }
+        let mark = fate.corrupted.map_or(Mark::Plain, Mark::Corrupted);
+        self.enqueue(now, train, Run { first: segment, count: 1, mark }, fate, take);
     }
 
     /// Puts a run into the queue, or as much of it as there is room for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peerbed_proto::time::Time;
 
-use super::settings::CoDelSettings;
+use super::settings::{CoDelSettings, FULL_PACKET};
 
 /// State of CoDel for one queue.
 #[derive(Clone, Debug)]
@@ -81,7 +81,8 @@ impl CoDel {
             return (None, false);
         };
         let mut ok_to_drop = false;
-        if head.sojourn < self.settings.target || head.bytes_behind <= MTU {
+        // With no more than a packet waiting the link would run dry.
+        if head.sojourn < self.settings.target || head.bytes_behind <= FULL_PACKET {
             self.first_above_time = None;
         } else if let Some(time) = self.first_above_time {
             ok_to_drop = now >= time;
@@ -95,6 +96,3 @@ impl CoDel {
         time + self.settings.interval.div_f64(f64::from(self.count).sqrt())
     }
 }
-
-/// With no more than this waiting the link would run dry, so nothing is dropped. A full-sized packet of every peer.
-const MTU: u64 = 1500;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     plan::{Direction, Loss, Queue},
-    units::{Rate, Share},
+    units::{Rate, Share, Size},
 };
 
 /// One direction of a link. Every figure is one way.
@@ -128,7 +128,12 @@ impl Default for CoDelSettings {
 
 impl From<&Direction> for Settings {
     /// Reads a plan: uniform jitter that may reorder and drop-tail, which is what netem and tbf do with the same figures.
+    /// A plan's queue of packets is room for so many full-sized ones.
     fn from(direction: &Direction) -> Self {
+        let queue = match direction.queue {
+            Queue::Packets(count) => Queue::Bytes(Size(u64::from(count) * FULL_PACKET)),
+            queue @ (Queue::Time(_) | Queue::Bytes(_)) => queue,
+        };
         Self {
             rate: direction.rate,
             delay: direction.delay.0,
@@ -136,7 +141,7 @@ impl From<&Direction> for Settings {
             loss: direction.loss,
             reorder: direction.reorder,
             duplicate: direction.duplicate,
-            queue: direction.queue,
+            queue,
             ..Self::UNSHAPED
         }
     }
@@ -147,3 +152,6 @@ impl From<&Direction> for Settings {
 /// Chosen at half the millisecond within which packets are promised to leave: at most 2000 trains a second and link
 /// have to be handled whatever the rate, and pacing is exact to it. Below 24 Mbit/s every full-sized packet goes alone.
 pub const TRAIN_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// Bytes of a full-sized packet: the MTU of every link.
+pub(super) const FULL_PACKET: u64 = 1_500;

@@ -163,11 +163,11 @@ fn all_is_lost_at_a_loss_of_one() {
 }
 
 #[test]
-fn copies_follow_their_originals_and_take_time_at_the_rate() {
+fn copies_go_before_their_originals_and_take_time_at_the_rate() {
     let mut link = Link::new(Settings { duplicate: Share::WHOLE, ..at_rate(8_000_000) });
     link.packet(at(0), 1000);
     let copy = Run { first: 0, count: 1, mark: Mark::Copy };
-    assert_eq!(link.runs(at(10)), [(at(1), plain(0, 1)), (at(2), copy)]);
+    assert_eq!(link.runs(at(10)), [(at(1), copy), (at(2), plain(0, 1))]);
     assert_eq!(link.counters().duplicated, 1);
 }
 

@@ -1,0 +1,243 @@
+//! The engine's thread: waits for devices, the clock and commands, and drives the switch.
+//!
+//! Frames are read into one buffer; a frame that nothing holds is written from there. The thread sleeps in `epoll` with a
+//! timer set to the next event, and takes no lock. No decision about a packet is made here.
+
+use std::{
+    io,
+    num::NonZeroU64,
+    os::fd::{AsFd, OwnedFd},
+    sync::mpsc,
+};
+
+use hdrhistogram::Histogram;
+use peerbed_proto::time::Time;
+use rustix::{
+    event::epoll,
+    time::{
+        ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
+        timerfd_settime,
+    },
+};
+
+use super::{
+    Counters, LinkCounters, Priority,
+    device::Device,
+    frame::FRAME_MAX,
+    schedule::Side,
+    switch::{Exit, Switch},
+    system,
+};
+use crate::links::emulation::{
+    counters::{record, times},
+    settings::Settings,
+};
+
+/// Something another thread asks of the engine.
+pub(super) enum Command {
+    /// Give one direction of a port's link other settings.
+    Change(Side, u32, Box<Settings>),
+    /// Send what has been counted.
+    Count(mpsc::Sender<Counters>),
+    /// End. What is on its way is lost.
+    Stop,
+}
+
+/// All that the thread works with.
+pub(super) struct Forwarder {
+    switch: Switch,
+    outlets: Outlets,
+    commands: mpsc::Receiver<Command>,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    /// What the timer is set to.
+    armed: Option<Time>,
+    buffer: Box<[u8]>,
+    wakeups: u64,
+    is_running: bool,
+}
+
+/// The devices, as exits of the switch.
+struct Outlets {
+    /// By port.
+    outlets: Vec<Outlet>,
+}
+
+struct Outlet {
+    device: Device,
+    /// How late packets were handed over, in microseconds.
+    lateness: Histogram<u32>,
+    /// Packets that the peer's kernel did not take.
+    refused: u64,
+}
+
+impl Forwarder {
+    /// Prepares everything that can fail.
+    ///
+    /// # Errors
+    ///
+    /// When file descriptors have run out.
+    pub(super) fn new(
+        switch: Switch,
+        devices: Vec<Device>,
+        commands: mpsc::Receiver<Command>,
+        bell: &OwnedFd,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        // Edge-triggered, the timer and the bell need not be read: each expiry and each ring is told once.
+        let told_once = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), told_once)?;
+        epoll::add(&epoll, bell, epoll::EventData::new_u64(BELL), told_once)?;
+        for (port, device) in (0..).zip(&devices) {
+            epoll::add(&epoll, device.as_fd(), epoll::EventData::new_u64(port), epoll::EventFlags::IN)?;
+        }
+        let outlets =
+            devices.into_iter().map(|device| Outlet { device, lateness: times(), refused: 0 }).collect::<Vec<_>>();
+        Ok(Self {
+            switch,
+            outlets: Outlets { outlets },
+            commands,
+            epoll,
+            timer,
+            armed: None,
+            buffer: vec![0; FRAME_MAX].into_boxed_slice(),
+            wakeups: 0,
+            is_running: true,
+        })
+    }
+
+    /// Carries frames until told to stop, and returns what was counted.
+    ///
+    /// # Errors
+    ///
+    /// When waiting fails, which no state of the peers can cause.
+    pub(super) fn run(mut self) -> io::Result<Counters> {
+        let mut ready = Vec::with_capacity(READY_MAX);
+        while self.is_running {
+            self.switch.handle_timeout(now(), &mut self.outlets);
+            self.arm()?;
+            ready.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.wakeups += 1;
+            for event in &ready {
+                match event.data.u64() {
+                    TIMER => {}
+                    BELL => self.obey(),
+                    port => self.read(u32::try_from(port).expect("ports were numbered as u32"))?,
+                }
+            }
+        }
+        Ok(self.counters())
+    }
+
+    /// Reads what a peer has sent, but lets others have their turn after [`BATCH`] frames.
+    fn read(&mut self, port: u32) -> io::Result<()> {
+        for _ in 0..BATCH {
+            let device = &self.outlets.outlets[port as usize].device;
+            match device.read(&mut self.buffer) {
+                Ok(Some(length)) => {
+                    let frame = &self.buffer[..length];
+                    self.switch.handle_frame(now(), port, frame, &mut self.outlets);
+                }
+                Ok(None) => break,
+                // The namespace has ended, and the device with it; the other peers go on.
+                Err(_) => return Ok(epoll::delete(&self.epoll, device.as_fd())?),
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Change(side, port, settings) => {
+                    self.switch.change(now(), side, port, *settings, &mut self.outlets);
+                }
+                // Who asked may have gone.
+                Command::Count(answer) => {
+                    let _ = answer.send(self.counters());
+                }
+                Command::Stop => self.is_running = false,
+            }
+        }
+    }
+
+    /// Sets the timer to the next event. One that is due already rings at once.
+    fn arm(&mut self) -> io::Result<()> {
+        let next = self.switch.poll_timeout();
+        if next == self.armed {
+            return Ok(());
+        }
+        let it_value = next.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, timespec);
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once)?;
+        self.armed = next;
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        let links = (0..).zip(&self.outlets.outlets).map(|(port, outlet)| {
+            let (up, down) = self.switch.counters(port);
+            LinkCounters {
+                up: up.clone(),
+                down: down.clone(),
+                lateness: outlet.lateness.clone(),
+                refused: outlet.refused,
+            }
+        });
+        Counters { links: links.collect(), refused: self.switch.refused(), wakeups: self.wakeups }
+    }
+}
+
+impl Exit for Outlets {
+    fn deliver(&mut self, port: u32, frame: &[u8], packets: u32, due: Time) {
+        let outlet = &mut self.outlets[port as usize];
+        record(&mut outlet.lateness, now() - due, packets);
+        if outlet.device.write(frame).is_err() {
+            outlet.refused += u64::from(packets);
+        }
+    }
+}
+
+/// Makes the calling thread run before others, as far as it may.
+pub(super) fn hurry() -> Priority {
+    // A kernel without this call wakes sleepers up to 50 µs late.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+    if system::become_realtime().is_ok() {
+        return Priority::Realtime;
+    }
+    // On Linux this is about the calling thread, whatever the name says.
+    match rustix::process::setpriority_process(None, NICE) {
+        Ok(()) => Priority::Nice,
+        Err(_) => Priority::Normal,
+    }
+}
+
+/// This instant on the system's monotonic clock, which is the same in all namespaces.
+fn now() -> Time {
+    let time = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    Time::from_nanos(seconds.unwrap_or(0) * NANOS + nanos.unwrap_or(0))
+}
+
+fn timespec(time: Time) -> Timespec {
+    let part = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+    // Zero would switch the timer off.
+    let nanos = time.as_nanos().max(1);
+    Timespec { tv_sec: part(nanos / NANOS), tv_nsec: part(nanos % NANOS) }
+}
+
+const NANOS: u64 = 1_000_000_000;
+/// Frames read from one device before the next gets its turn: the time of about 100 µs.
+const BATCH: usize = 32;
+/// Devices told ready at once; the others are told next time.
+const READY_MAX: usize = 256;
+/// Best below real time.
+const NICE: i32 = -20;
+/// What `epoll` tells beside ports.
+const TIMER: u64 = u64::MAX;
+const BELL: u64 = u64::MAX - 1;
