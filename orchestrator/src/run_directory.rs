@@ -125,6 +125,54 @@ impl RunDirectory {
         self.peers().join(name)
     }
 
+    /// Configuration of the peer called `name`.
+    #[must_use]
+    pub fn peer_config(&self, name: &str) -> PathBuf {
+        self.peer(name).join("config.json")
+    }
+
+    /// Everything that the processes of the peer called `name` printed.
+    #[must_use]
+    pub fn peer_log(&self, name: &str) -> PathBuf {
+        self.peer(name).join("log")
+    }
+
+    /// Control socket of the peer called `name`; [`CONTROL`] in its own directory.
+    #[must_use]
+    pub fn peer_control(&self, name: &str) -> PathBuf {
+        self.peer(name).join(CONTROL)
+    }
+
+    /// Certificate of the peer called `name`.
+    #[must_use]
+    pub fn peer_certificate(&self, name: &str) -> PathBuf {
+        self.peer(name).join("certificate.pem")
+    }
+
+    /// Private key of the peer called `name`.
+    #[must_use]
+    pub fn peer_key(&self, name: &str) -> PathBuf {
+        self.peer(name).join("key.pem")
+    }
+
+    /// Certificate of the run's authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.peers().join("authority.pem")
+    }
+
+    /// The original of the distributed file called `name`.
+    #[must_use]
+    pub fn original(&self, name: &str) -> PathBuf {
+        self.content().join(name)
+    }
+
+    /// Manifest of the distributed file called `name`.
+    #[must_use]
+    pub fn manifest(&self, name: &str) -> PathBuf {
+        self.content().join(format!("{name}.manifest.json"))
+    }
+
     /// Payload of the distribution `id` at the peer called `name`.
     #[must_use]
     pub fn payload(&self, name: &str, id: &str) -> PathBuf {
@@ -254,6 +302,9 @@ fn remove_tree(path: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Name of a control socket in its peer's directory. Peers work there and name it without its directory, because a whole
+/// path may be longer than the 108 bytes that a Unix socket's address has.
+pub const CONTROL: &str = "control.sock";
 /// Where runs go when nothing else is said, below the working directory.
 const RUNS: &str = "runs";
 const RESULTS: &str = "results.json";

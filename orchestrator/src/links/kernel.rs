@@ -2,8 +2,9 @@
 //!
 //! Why these disciplines in this order:
 //!
-//! - *Rates count IP bytes.* The kernel counts the 14 bytes of Ethernet header as well; the queue that the rate is
-//!   taken from therefore has a size table that subtracts them.
+//! - *Rates count IP bytes.* The kernel counts the 14 bytes of Ethernet header as well; the root of every chain
+//!   therefore has a size table that subtracts them. (Packets cut from a train are counted with their header all the
+//!   same, so that a sender of trains gets 0.9 % less than its rate; peers send none.)
 //! - *Trains are cut.* A sender may hand over up to 64 packets as one (GSO). A token bucket cuts a train when it is
 //!   larger than the bucket of its *peak* rate, so that bucket has room for one packet and a peak rate without effect.
 //!   Loss and full queues then hit packets, not trains.

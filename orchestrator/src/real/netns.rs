@@ -1,21 +1,17 @@
 //! Network and user namespaces: entering and holding them.
 //!
 //! Namespaces have no names: each is held by a file descriptor and vanishes with the last of them, however this
-//! process ends. Together with `die_with_parent` this is all of the crate's unsafe code. What is built inside the
+//! process ends. Unsafe code is allowed here and in `pidfd`, each use with its reason. What is built inside the
 //! namespaces lives in `network`; what the host offers, in `doctor`.
 
 use std::{
     fmt, fs, io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::CommandExt,
-    },
-    process::Command,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
     fs::{Mode, OFlags},
-    process::{Signal, getgid, getuid, set_parent_process_death_signal},
+    process::{getgid, getuid},
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
 };
 
@@ -145,19 +141,6 @@ pub(crate) fn cures(read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     }
     cures.push("run as root: sudo peerbed …".to_owned());
     cures
-}
-
-/// Lets the kernel kill the process that `command` starts when the thread that starts it ends, however it ends.
-pub(super) fn die_with_parent(command: &mut Command) {
-    let parent = rustix::process::getpid();
-    // SAFETY: between fork and exec only three system calls are made, nothing is allocated and no lock is taken.
-    unsafe {
-        command.pre_exec(move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have died before the line above took effect.
-            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-        });
-    }
 }
 
 /// Whether the effective capabilities hold what making and filling namespaces takes.

@@ -110,8 +110,8 @@ impl<'a> Layout<'a> {
     fn fill_cores(&self, plan: &Plan, cores: &mut [Core], peers: &[(&Peer, (Namespace, Socket))]) -> anyhow::Result<()> {
         for (first, second) in self.core_pairs() {
             let ends = [(first, second), (second, first)].map(|(here, there)| core_end(here, there));
-            let pair = Pair { near: &ends[0], far: &ends[1], far_namespace: &cores[second].namespace };
-            let request = pair_request(&pair, &format!("link between cores {first} and {second}"));
+            let joint = Pair { near: &ends[0], far: &ends[1], far_namespace: &cores[second].namespace };
+            let request = pair(&joint, &format!("link between cores {first} and {second}"));
             cores[first].socket.perform(vec![request])?;
         }
         for here in 0..cores.len() {
@@ -150,7 +150,7 @@ impl<'a> Layout<'a> {
             .find(|l| Some(l.from.as_str()) == name(here) && Some(l.to.as_str()) == name(there))
             .filter(|l| !l.delay.0.is_zero());
         if let Some(latency) = latency {
-            let seed = Random::new(plan.seed, &format!("latency {} {}", latency.from, latency.to)).next_u64();
+            let seed = Random::new(plan.seed, &format!("latency {} {}", latency.from, latency.to)).bits();
             requests.extend(qdisc::requests(&kernel::read_latency(latency.delay.0, seed), near.index, &place));
         }
         requests
@@ -181,9 +181,9 @@ fn core_requests(peer: &Peer, index: i32, link: &Link, namespace: &Namespace) ->
     let near = End { name: format!("p{}", peer.id.0), index: FIRST_PEER_LINK + index, mac: mac(CORE_SIDE, peer.address) };
     let far = peer_end(peer);
     let place = format!("core's end of the link of {}", peer.name);
-    let pair = Pair { near: &near, far: &far, far_namespace: namespace };
+    let joint = Pair { near: &near, far: &far, far_namespace: namespace };
     let mut requests = vec![
-        pair_request(&pair, &place),
+        pair(&joint, &place),
         host_route(peer.address, near.index, &place),
         neighbour(near.index, peer.address, far.mac, &place),
     ];
@@ -206,10 +206,6 @@ fn peer_requests(peer: &Peer, link: &Link) -> Vec<Request> {
     let tc = kernel::read(&link.up, link_seed(peer, "up"));
     requests.extend(qdisc::requests(&tc, end.index, &place));
     requests
-}
-
-fn pair_request(ends: &Pair<'_>, place: &str) -> Request {
-    pair(ends, place)
 }
 
 fn peer_end(peer: &Peer) -> End {
@@ -236,7 +232,7 @@ fn mac(side: u8, address: Ipv4Addr) -> [u8; 6] {
 }
 
 fn link_seed(peer: &Peer, direction: &str) -> u64 {
-    Random::new(peer.seed, &format!("link {direction}")).next_u64()
+    Random::new(peer.seed, &format!("link {direction}")).bits()
 }
 
 /// Address of the first core, and of every peer's next hop: the last host of 198.18.0.0/15.

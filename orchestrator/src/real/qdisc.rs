@@ -52,7 +52,9 @@ impl Place {
             body.extend(word.to_ne_bytes());
         }
         let name = [kind.as_bytes(), b"\0"].concat();
-        Request::new(Kind::NewQdisc, &body, format!("add {kind} to {place}")).with(TCA_KIND, &name)
+        let request = Request::new(Kind::NewQdisc, &body, format!("add {kind} to {place}")).with(TCA_KIND, &name);
+        // The kernel takes size tables at the root only; sizes stay with packets on their way through the chain.
+        if self.parent == TC_H_ROOT { request.nest(TCA_STAB, ip_sizes) } else { request }
     }
 }
 
@@ -61,13 +63,10 @@ fn request(qdisc: &Qdisc, at: Place, place: &str) -> Request {
         Qdisc::Cut => {
             at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, None))
         }
-        Qdisc::Bucket { rate, burst } => at
-            .request("tbf", place)
-            .nest(TCA_STAB, ip_sizes)
-            .nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, Some(NO_LIMIT))),
-        Qdisc::Queue { limit } => {
-            at.request("bfifo", place).nest(TCA_STAB, ip_sizes).with(TCA_OPTIONS, &limit.to_ne_bytes())
+        Qdisc::Bucket { rate, burst } => {
+            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, Some(NO_LIMIT)))
         }
+        Qdisc::Queue { limit } => at.request("bfifo", place).with(TCA_OPTIONS, &limit.to_ne_bytes()),
         Qdisc::Netem(settings) => at.request("netem", place).nest(TCA_OPTIONS, |options| netem(options, settings)),
     }
 }

@@ -28,6 +28,13 @@ impl Request {
         self
     }
 
+    /// Adds all of `attributes`.
+    #[must_use]
+    pub(in crate::real) fn with_all(mut self, attributes: &Attributes) -> Self {
+        self.payload.0.extend(&attributes.0);
+        self
+    }
+
     /// Adds an attribute that consists of attributes.
     #[must_use]
     pub(in crate::real) fn nest(mut self, kind: u16, fill: impl FnOnce(&mut Attributes)) -> Self {

@@ -36,8 +36,7 @@ pub(super) fn pair(ends: &Pair<'_>, place: &str) -> Request {
     let request = Request::new(Kind::NewLink, &link_body(ends.near.index, IFF_UP), format!("make the {place}"));
     let mut own = Attributes::default();
     describe(&mut own, ends.near);
-    let request = request.append(own);
-    request.nest(IFLA_LINKINFO, |info| {
+    request.with_all(&own).nest(IFLA_LINKINFO, |info| {
         info.put(IFLA_INFO_KIND, b"veth");
         info.nest(IFLA_INFO_DATA, |data| {
             data.nest(VETH_INFO_PEER, |peer| {
