@@ -7,13 +7,7 @@
 //! The engine routes as the core of a real network would, with three differences: it does not count down TTLs, does not
 //! answer for unknown addresses (such packets are counted as [`Refused::unknown`]), and has no address of its own.
 
-use std::{
-    io,
-    net::Ipv4Addr,
-    os::fd::OwnedFd,
-    sync::mpsc,
-    thread::JoinHandle,
-};
+use std::{io, net::Ipv4Addr, os::fd::OwnedFd, sync::mpsc, thread::JoinHandle};
 
 use hdrhistogram::Histogram;
 use peerbed_proto::{id::PeerId, random::Random};

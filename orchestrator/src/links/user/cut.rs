@@ -82,6 +82,8 @@ pub fn complete(bytes: &mut [u8]) {
 /// Flips one bit behind the IP header of a single packet, chosen by `random`; the packet's checksum no longer fits.
 pub fn corrupt(bytes: &mut [u8], frame: &Frame, random: u64) {
     complete(bytes);
+    // A train of one segment is a packet; without a partial checksum it must say so.
+    Offload::default().write(bytes);
     let body = &mut bytes[OFFLOAD + frame.ip_header..];
     if body.is_empty() {
         return;

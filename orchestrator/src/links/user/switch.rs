@@ -239,8 +239,7 @@ impl Switch {
 impl Port {
     /// A link whose fates follow from the seeds of its directions.
     pub(super) fn new(address: Ipv4Addr, region: usize, up: (Settings, u64), down: (Settings, u64)) -> Self {
-        let direction =
-            |(settings, seed)| Direction { emulation: Emulation::new(settings, seed), serve_at: None };
+        let direction = |(settings, seed)| Direction { emulation: Emulation::new(settings, seed), serve_at: None };
         Self { address, region, up: direction(up), down: direction(down) }
     }
 }
