@@ -79,6 +79,12 @@ pub fn digest(path: &Path) -> std::io::Result<[u8; 32]> {
     Ok(sha256.finalize().into())
 }
 
+/// SHA-256 over some bytes, as hexadecimal digits.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 struct Digests {
     builder: ManifestBuilder,
     sha256: Sha256,

@@ -75,9 +75,10 @@ impl Problem {
 }
 
 impl Problems {
-    /// Orders the problems of a file, drops repetitions and fills in the offending texts.
+    /// Orders the problems of a file, drops repetitions and fills in the offending texts, and the paths with what
+    /// `path` knows of a place.
     #[must_use]
-    pub fn new(file: &str, source: Arc<str>, mut items: Vec<Problem>) -> Self {
+    pub fn new(file: &str, source: Arc<str>, mut items: Vec<Problem>, path: impl Fn(Place) -> String) -> Self {
         items.sort();
         items.dedup_by(|a, b| a.place == b.place && a.message == b.message);
         let left_out = items.len().saturating_sub(PROBLEMS_MAX);
@@ -85,6 +86,7 @@ impl Problems {
         for problem in &mut items {
             let range = snippet_range(&source, problem.place);
             problem.text = source.get(range).unwrap_or_default().to_owned();
+            problem.path = path(problem.place);
         }
         Self { file: file.to_owned(), source, items, left_out }
     }
@@ -227,7 +229,7 @@ mod tests {
         let place = |line, start, end| Place { line, column: 1, start, end };
         let problem = |place| Problem::new(place, "is wrong");
         let items = vec![problem(place(2, 4, 7)), problem(place(1, 0, 3)), problem(place(2, 4, 7))];
-        let problems = Problems::new("a.yaml", "one\ntwo\n".into(), items);
+        let problems = Problems::new("a.yaml", "one\ntwo\n".into(), items, |_| String::new());
         let texts: Vec<_> = problems.items.iter().map(|problem| problem.text.as_str()).collect();
         assert_eq!(texts, ["one", "two"]);
         assert_eq!(problems.to_string(), "a.yaml:1:1: is wrong\na.yaml:2:1: is wrong");

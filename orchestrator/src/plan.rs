@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Rate, Share, Size, Span};
 
+mod matrix;
+mod resolve;
+mod yaml;
+
+pub use matrix::matrix;
+pub use resolve::resolve;
+
 /// Everything one run does, with no default left open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

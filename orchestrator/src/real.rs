@@ -36,8 +36,9 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::supervisor::Supervisor;
 use self::peer::Peer;
+pub(crate) use self::setup::files_needed;
+pub use self::supervisor::Supervisor;
 use crate::{
     content::Content,
     plan::{Distribute, Plan, Via},
@@ -132,8 +133,7 @@ impl Real {
             .contents
             .get(&distribution.file)
             .with_context(|| format!("the plan has no file `{}`", distribution.file))?;
-        let options = distribution.options.as_ref().map(serde_json::to_value).transpose();
-        let options = options.context("encoding the swarm's options")?.unwrap_or(serde_json::json!({}));
+        let options = distribution.options.clone().unwrap_or_default();
         let mut commands = Vec::new();
         for peer in self.chosen(peers)? {
             let command = Command::Prepare(Prepare {

@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
+use crate::plan::Plan;
+
 /// The directory of one run, or of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDirectory {
@@ -201,6 +203,16 @@ impl RunDirectory {
             fs::create_dir_all(&place).map_err(|e| disk_problem(&e, "make", &place))?;
         }
         Ok(())
+    }
+
+    /// Writes what the run will do and where that comes from, before anything else: the plan and the topology.
+    ///
+    /// # Errors
+    ///
+    /// One sentence naming what cannot be written.
+    pub fn begin(&self, plan: &Plan, topology: &[u8]) -> anyhow::Result<()> {
+        self.write_whole(&self.plan(), plan.to_yaml()?.as_bytes())?;
+        self.write_whole(&self.topology(), topology)
     }
 
     /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one.

@@ -175,7 +175,8 @@ impl Grammar {
         match number::scale(number, multiple) {
             Ok(value) if value <= self.max => Ok(value),
             Ok(_) | Err(number::ScaleError::TooLarge) => {
-                Err(self.error(format!("`{text}` is more than {}", self.max_text), format!("at most {}", self.max_text)))
+                Err(self
+                    .error(format!("`{text}` is more than {}", self.max_text), format!("at most {}", self.max_text)))
             }
             Err(number::ScaleError::Inexact) => {
                 let smallest = self.units[self.units.len() - 1];

@@ -6,11 +6,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use peerbed_proto::swarm::Options as SwarmOptions;
 use serde::{Deserialize, Serialize};
 
 /// What a peer can be asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "commands are rare, and a box would only trouble those who make them")]
 pub enum Command {
     /// Makes a distribution ready: reads the manifest, opens storage, verifies what is already on disk. Answered when
     /// that is done. Nothing is connected yet.
@@ -107,9 +109,6 @@ pub struct CommandError {
     /// One sentence for people.
     pub error: String,
 }
-
-/// Settings of a swarm, in the core's own form.
-pub type SwarmOptions = serde_json::Value;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+pub use peerbed_proto::tracker::TrackerOptions;
 use serde::{Deserialize, Serialize};
 
 /// All that one peer process needs to know before it can answer on its control socket.
@@ -176,22 +177,6 @@ pub enum Congestion {
     NewReno,
     /// Version 1 of BBR, marked experimental by quinn: drops a quarter of its packets into a drop-tail queue.
     Bbr,
-}
-
-/// Settings of a tracker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrackerOptions {
-    /// Time between two announces of one peer, in milliseconds; a peer is forgotten after two. Default 30 000.
-    pub interval_ms: u32,
-    /// Peers named in one answer at most. Default 50.
-    pub peers_per_answer: u16,
-}
-
-impl Default for TrackerOptions {
-    fn default() -> Self {
-        Self { interval_ms: 30_000, peers_per_answer: 50 }
-    }
 }
 
 /// Longest path of a Unix socket on Linux: `sun_path` has 108 bytes and the last is a zero.

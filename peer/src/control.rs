@@ -25,6 +25,7 @@ use crate::status::Status;
 
 /// What the peer is asked for over its control socket. An answer that nobody waits for any more is dropped.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "at most a handful of requests exist at a time")]
 pub(crate) enum Request {
     /// To do something.
     Command(Command, oneshot::Sender<Result<(), Refused>>),

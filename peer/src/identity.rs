@@ -39,9 +39,9 @@ impl Identity {
     pub fn of_certificate(certificate: &CertificateDer<'_>) -> Result<Self, NameError> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| NameError::Unreadable)?;
         let names = parsed.subject_alternative_name().map_err(|_| NameError::Unreadable)?.ok_or(NameError::Missing)?;
-        let uri = names.value.general_names.iter().find_map(|name| match name {
-            GeneralName::URI(uri) => uri.strip_prefix(SCHEME),
-            _ => None,
+        let uri = names.value.general_names.iter().find_map(|name| {
+            let GeneralName::URI(uri) = name else { return None };
+            uri.strip_prefix(SCHEME)
         });
         Self::parse(uri.ok_or(NameError::Missing)?)
     }
@@ -98,7 +98,8 @@ impl Credentials {
         roots
             .add(read_certificate(authority)?)
             .with_context(|| format!("{} is no authority's certificate", authority.display()))?;
-        let found = Identity::of_certificate(&leaf).with_context(|| format!("{} is unusable", certificate.display()))?;
+        let found =
+            Identity::of_certificate(&leaf).with_context(|| format!("{} is unusable", certificate.display()))?;
         let wanted = Identity { run: config.run.clone(), id: config.id, name: config.name.clone() };
         if found != wanted {
             bail!("{} belongs to {found}, not to {wanted}", certificate.display());
@@ -137,10 +138,8 @@ impl Credentials {
     ///
     /// When key and certificate do not match.
     pub(crate) fn client(&self, protocol: &[u8]) -> anyhow::Result<rustls::ClientConfig> {
-        let verifier = RunAuthority {
-            roots: self.roots.clone(),
-            algorithms: self.provider.signature_verification_algorithms,
-        };
+        let verifier =
+            RunAuthority { roots: self.roots.clone(), algorithms: self.provider.signature_verification_algorithms };
         let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()

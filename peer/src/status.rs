@@ -63,20 +63,18 @@ pub struct DistributionStatus {
     pub begun_at: Option<f64>,
     /// When the whole file was verified under its final name, in seconds of CLOCK_MONOTONIC. None for seed and server.
     pub completed_at: Option<f64>,
-    /// Why it failed, in one sentence.
-    pub error: Option<String>,
 }
 
 /// How far a distribution is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DistributionState {
+    /// Opens its files and verifies what is on disk.
+    Preparing,
     /// Ready to begin.
     Prepared,
     /// Begun; this peer misses pieces.
     Running,
-    /// Begun; this peer has everything and serves it.
-    Serving,
-    /// Stopped by an error.
-    Failed,
+    /// Begun; this peer has everything, and serves it unless it is a client.
+    Complete,
 }

@@ -21,7 +21,7 @@ pub(crate) struct Storage {
     manifest: Arc<Manifest>,
     file: File,
     path: PathBuf,
-    /// Name that the file gets once it is complete; None when it has that name.
+    /// Name that the file gets once it is complete; None when it has had that name from the start.
     becomes: Option<PathBuf>,
 }
 
@@ -67,10 +67,9 @@ impl Storage {
         let resumes = part.exists();
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(&part);
         let opened = opened.with_context(|| format!("cannot open {}", part.display()))?;
-        opened.set_len(manifest.size()).with_context(|| full_sentence("size", &part))?;
+        opened.set_len(manifest.size()).with_context(|| format!("cannot size {}", part.display()))?;
         let storage = Self { manifest, file: opened, path: part, becomes: Some(complete) };
-        let have =
-            if resumes { storage.verify().await? } else { PieceSet::new(storage.manifest.pieces()) };
+        let have = if resumes { storage.verify().await? } else { PieceSet::empty(storage.manifest.pieces()) };
         Ok((storage, have))
     }
 
@@ -81,25 +80,14 @@ impl Storage {
     /// When the disk is full or fails; the message names the file.
     pub(crate) fn write_leaf(&self, piece: u32, leaf: u16, data: &[u8]) -> anyhow::Result<()> {
         let start = self.manifest.leaf_range(piece, leaf).start;
-        self.file.write_all_at(data, start).with_context(|| full_sentence("write", &self.path))
+        self.file.write_all_at(data, start).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Reads consecutive leaves of one piece.
+    /// Reads bytes of the file.
     ///
     /// # Errors
     ///
     /// When the file fails or was shortened by somebody; the message names it.
-    pub(crate) fn read_leaves(&self, piece: u32, leaves: Range<u16>) -> anyhow::Result<Bytes> {
-        let start = self.manifest.leaf_range(piece, leaves.start).start;
-        let end = self.manifest.leaf_range(piece, leaves.end.saturating_sub(1)).end;
-        self.read(start..end.max(start))
-    }
-
-    /// Reads any bytes of the file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Storage::read_leaves`].
     pub(crate) fn read(&self, range: Range<u64>) -> anyhow::Result<Bytes> {
         let length = usize::try_from(range.end - range.start).context("more bytes than memory")?;
         let mut bytes = BytesMut::zeroed(length);
@@ -113,12 +101,22 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// As [`Storage::read_leaves`].
+    /// As [`Storage::read`].
     pub(crate) fn leaf_hashes(&self, piece: u32) -> anyhow::Result<LeafHashes> {
         Ok(LeafHashes::of_piece(&self.read(self.manifest.piece_range(piece))?))
     }
 
-    /// Gives the file its final name, and says which. To be called when every piece is verified and written.
+    /// Writes one verified piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::write_leaf`].
+    pub(crate) fn write_piece(&self, piece: u32, data: &[u8]) -> anyhow::Result<()> {
+        self.write_leaf(piece, 0, data)
+    }
+
+    /// Gives the file its final name, and says which. To be called when every piece is verified and written; a second
+    /// call changes nothing.
     ///
     /// The data is not forced to the disk first: a power failure of the host ends the run anyway, and 30 peers that
     /// sync at once would measure the host's disk.
@@ -126,16 +124,16 @@ impl Storage {
     /// # Errors
     ///
     /// When the file cannot be renamed.
-    pub(crate) fn complete(&mut self) -> anyhow::Result<&Path> {
-        if let Some(complete) = self.becomes.take() {
-            std::fs::rename(&self.path, &complete).with_context(|| format!("cannot rename {}", self.path.display()))?;
-            self.path = complete;
+    pub(crate) fn complete(&self) -> anyhow::Result<PathBuf> {
+        let Some(complete) = &self.becomes else { return Ok(self.path.clone()) };
+        if self.path.exists() {
+            std::fs::rename(&self.path, complete).with_context(|| format!("cannot rename {}", self.path.display()))?;
         }
-        Ok(&self.path)
+        Ok(complete.clone())
     }
 
     async fn verify(&self) -> anyhow::Result<PieceSet> {
-        let mut have = PieceSet::new(self.manifest.pieces());
+        let mut have = PieceSet::empty(self.manifest.pieces());
         let width = self.manifest.leaves_per_piece();
         for piece in 0..self.manifest.pieces() {
             if Some(self.leaf_hashes(piece)?.root(width)) == self.manifest.root(piece) {
@@ -150,13 +148,6 @@ impl Storage {
 /// Whether an error says that the disk, the quota or the file-size limit is exhausted.
 pub(crate) fn is_out_of_space(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        )
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
     })
-}
-
-fn full_sentence(what: &str, path: &Path) -> String {
-    format!("cannot {what} {}", path.display())
 }

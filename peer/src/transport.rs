@@ -268,14 +268,12 @@ pub(crate) enum Close {
     Violation,
     /// Nothing here serves this.
     Unserved,
-    /// The core hung up.
-    Hangup,
 }
 
 impl Close {
     /// Its number on the wire.
     pub(crate) fn code(self) -> VarInt {
-        VarInt::from_u32(self as u32)
+        VarInt::from_u32(CLOSE_CODES + self as u32)
     }
 
     /// Closes at once; what was not acknowledged may be lost.
@@ -283,6 +281,9 @@ impl Close {
         connection.close(self.code(), b"");
     }
 }
+
+/// First of the codes of [`Close`]. Those below are the swarm core's, when it hangs up on a neighbour.
+const CLOSE_CODES: u32 = 0x100;
 
 fn server_config(credentials: &Credentials, config: &PeerConfig) -> anyhow::Result<ServerConfig> {
     let mut protocols = vec![Protocol::Swarm.alpn(), Protocol::Fetch.alpn()];

@@ -136,12 +136,9 @@ fn read_value(metric: Metric, text: &str, range: Range<usize>) -> Result<Value, 
         Metric::Ratio => (number(), "a ratio is a plain number, such as 1.3"),
         Metric::Completed => (count().or_else(share), "give a number of peers, such as 10, or a share, such as 100%"),
         Metric::Progress => (share(), "progress is a share, such as 50%"),
-        Metric::Seconds
-        | Metric::BoundSeconds
-        | Metric::Min
-        | Metric::Mean
-        | Metric::Max
-        | Metric::Percentile(_) => (number().or_else(span), "give seconds, such as 30 or 30s"),
+        Metric::Seconds | Metric::BoundSeconds | Metric::Min | Metric::Mean | Metric::Max | Metric::Percentile(_) => {
+            (number().or_else(span), "give seconds, such as 30 or 30s")
+        }
     };
     value.ok_or_else(|| error(format!("`{text}` does not fit this figure"), hint, range))
 }

@@ -32,16 +32,13 @@ pub struct Tc {
 pub enum Qdisc {
     /// Token bucket that lets everything pass and cuts trains into packets.
     Cut,
-    /// Token bucket (`tbf`).
+    /// Token bucket and the queue before it, which drops what does not fit (`tbf`).
     Bucket {
         /// Rate in bytes per second, over whole IP packets.
         rate: u64,
         /// Size of the bucket in bytes.
         burst: u32,
-    },
-    /// The rate's queue (`bfifo`): drops what does not fit.
-    Queue {
-        /// Size in bytes, over whole IP packets.
+        /// Size of the queue in bytes, over whole IP packets.
         limit: u32,
     },
     /// Everything that happens to packets on their way (`netem`).
@@ -91,8 +88,7 @@ pub fn read(direction: &Direction, seed: u64) -> Tc {
     }
     if let Some(rate) = direction.rate {
         let rate = (rate.0 / 8).max(1);
-        chain.push(Qdisc::Bucket { rate, burst: burst(rate) });
-        chain.push(Qdisc::Queue { limit: queue_bytes(direction.queue, rate) });
+        chain.push(Qdisc::Bucket { rate, burst: burst(rate), limit: queue_bytes(direction.queue, rate) });
     }
     Tc { chain }
 }
@@ -227,7 +223,7 @@ mod tests {
     fn a_rate_is_a_bucket_with_its_queue() {
         let tc = read(&direction(Some(2_000_000)), 1);
         // 250 kB/s: 1 000 bytes in 4 ms, 12 500 bytes in 50 ms.
-        assert_eq!(tc.chain, [Qdisc::Bucket { rate: 250_000, burst: 2_500 }, Qdisc::Queue { limit: 12_500 }]);
+        assert_eq!(tc.chain, [Qdisc::Bucket { rate: 250_000, burst: 2_500, limit: 12_500 }]);
     }
 
     #[test]
@@ -240,10 +236,7 @@ mod tests {
         let mut asked = direction(Some(8_000_000));
         asked.delay = Span(Duration::from_millis(20));
         let tc = read(&asked, 7);
-        assert!(
-            matches!(tc.chain[..], [Qdisc::Cut, Qdisc::Netem(_), Qdisc::Bucket { .. }, Qdisc::Queue { .. }]),
-            "{tc:?}"
-        );
+        assert!(matches!(tc.chain[..], [Qdisc::Cut, Qdisc::Netem(_), Qdisc::Bucket { .. }]), "{tc:?}");
         let Qdisc::Netem(netem) = &tc.chain[1] else { panic!() };
         assert_eq!((netem.delay, netem.seed), (Duration::from_millis(20), 7));
         // 1 MB/s for 1.02 s in packets of 256 bytes.

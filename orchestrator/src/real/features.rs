@@ -87,7 +87,7 @@ fn attempt(feature: Feature) -> io::Result<Option<String>> {
     let requests = match feature {
         Feature::Veth => vec![network::throw_away_pair()],
         Feature::Tbf => qdisc::requests(
-            &Tc { chain: vec![Qdisc::Bucket { rate: 1_000_000, burst: 1_514 }, Qdisc::Queue { limit: 1_514 }] },
+            &Tc { chain: vec![Qdisc::Bucket { rate: 1_000_000, burst: 1_514, limit: 1_514 }] },
             LOOPBACK,
             "lo",
         ),

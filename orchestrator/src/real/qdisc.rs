@@ -60,13 +60,11 @@ impl Place {
 
 fn request(qdisc: &Qdisc, at: Place, place: &str) -> Request {
     match qdisc {
-        Qdisc::Cut => {
-            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, None))
+        // What hangs in the bucket is made by the next request; until then nothing can pass.
+        Qdisc::Cut => at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, 0)),
+        Qdisc::Bucket { rate, burst, limit } => {
+            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, *limit))
         }
-        Qdisc::Bucket { rate, burst } => {
-            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, Some(NO_LIMIT)))
-        }
-        Qdisc::Queue { limit } => at.request("bfifo", place).with(TCA_OPTIONS, &limit.to_ne_bytes()),
         Qdisc::Netem(settings) => at.request("netem", place).nest(TCA_OPTIONS, |options| netem(options, settings)),
     }
 }
@@ -80,25 +78,22 @@ fn ip_sizes(table: &mut Attributes) {
     table.put(TCA_STAB_BASE, &base);
 }
 
-/// Options of tbf. The bucket of `peak` holds one frame, which makes tbf cut every train.
-fn bucket(options: &mut Attributes, rate: u64, burst: u32, peak: Option<u64>) {
-    // struct tc_tbf_qopt: rate, peakrate, limit, buffer, mtu. Sizes of both buckets are given in bytes below instead;
-    // limit 0 makes no queue, because ours is hung in by the next request.
+/// Options of tbf. The bucket of the peak rate holds one frame, which makes tbf cut every train.
+fn bucket(options: &mut Attributes, rate: u64, burst: u32, limit: u32) {
+    // struct tc_tbf_qopt: rate, peakrate, limit, buffer, mtu. The sizes of both buckets are given in bytes below.
     let mut parameters = rate_spec(rate);
-    parameters.extend(rate_spec(peak.unwrap_or(0)));
-    parameters.extend([0; 12]);
+    parameters.extend(rate_spec(PEAK));
+    parameters.extend(words([limit, 0, 0]));
     options.put(TCA_TBF_PARMS, &parameters);
     options.put(TCA_TBF_RATE64, &rate.to_ne_bytes());
+    options.put(TCA_TBF_PRATE64, &PEAK.to_ne_bytes());
     options.put(TCA_TBF_BURST, &burst.to_ne_bytes());
-    if let Some(peak) = peak {
-        options.put(TCA_TBF_PRATE64, &peak.to_ne_bytes());
-        options.put(TCA_TBF_PBURST, &ETHERNET_FRAME.to_ne_bytes());
-    }
+    options.put(TCA_TBF_PBURST, &ETHERNET_FRAME.to_ne_bytes());
 }
 
 /// struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate.
 fn rate_spec(rate: u64) -> Vec<u8> {
-    let mut spec = vec![0, if rate == 0 { 0 } else { LINKLAYER_ETHERNET }];
+    let mut spec = vec![0, LINKLAYER_ETHERNET];
     spec.extend([0; 6]);
     spec.extend(u32::try_from(rate).unwrap_or(u32::MAX).to_ne_bytes());
     spec
@@ -135,8 +130,10 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
 const ETHERNET_HEADER: i32 = 14;
 /// The largest frame; a bucket of this size holds one packet and never two full ones.
 const ETHERNET_FRAME: u32 = MTU + 14;
-/// Bytes per second: 8 Tbit/s, at which a full packet takes about a nanosecond.
-const NO_LIMIT: u64 = 1_000_000_000_000;
+/// Bytes per second without effect: 4 Tbit/s, twice as fast as a full packet takes a nanosecond or two.
+const NO_LIMIT: u64 = 500_000_000_000;
+/// The peak rate, which must be above the rate: 8 Tbit/s.
+const PEAK: u64 = 1_000_000_000_000;
 /// The root of a link's outgoing direction.
 const TC_H_ROOT: u32 = 0xffff_ffff;
 /// The place of a link's incoming direction.

@@ -71,7 +71,7 @@ pub(super) fn check_host(plan: &Plan, options: &Options) -> anyhow::Result<()> {
 
 /// Makes room for the descriptors of this many peers: raises this process's own limit as far as it may.
 fn raise_file_limit(peers: usize) -> anyhow::Result<()> {
-    let needed = FILES_BASE + peers as u64 * FILES_PER_PEER;
+    let needed = files_needed(peers);
     let limit = getrlimit(Resource::Nofile);
     let ceiling = limit.maximum.unwrap_or(u64::MAX);
     if ceiling < needed {
@@ -85,6 +85,11 @@ fn raise_file_limit(peers: usize) -> anyhow::Result<()> {
         setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
     }
     Ok(())
+}
+
+/// File descriptors that a run of this many peers takes at most.
+pub(crate) fn files_needed(peers: usize) -> u64 {
+    FILES_BASE + peers as u64 * FILES_PER_PEER
 }
 
 /// What [`make_places`] made.
@@ -139,9 +144,8 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     let link = plan.links.iter().find(|link| link.name == peer.link);
     let up = &link.with_context(|| format!("the plan has no link `{}`", peer.link))?.up;
     // Without a shaper below, the kernel's own buffer is right.
-    let send_queue_bytes = up.rate.map(|rate| {
-        QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8)))
-    });
+    let send_queue_bytes =
+        up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
@@ -158,10 +162,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
         },
         parent: Some(std::process::id()),
         quic: QuicOptions { send_queue_bytes, ..QuicOptions::default() },
-        tracker: peer.tracker.as_ref().map(|tracker| TrackerOptions {
-            interval_ms: u32::try_from(tracker.interval.0.as_millis()).unwrap_or(u32::MAX),
-            peers_per_answer: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
-        }),
+        tracker: peer
+            .tracker
+            .as_ref()
+            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
     })
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value as Json};
 use serde_saphyr::{
     Spanned,
     options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
@@ -107,6 +108,53 @@ enum Raw {
     Typed(Kind),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl Node {
+    /// The path of the innermost key or value that a place lies in, such as `links.home.loss`.
+    pub(crate) fn path_of(&self, place: Place) -> String {
+        let mut segments = Vec::new();
+        if self.search(place, &mut segments) { segments.join(".") } else { String::new() }
+    }
+
+    /// The value without its place.
+    pub(crate) fn to_json(&self) -> Json {
+        match &self.value {
+            Value::Scalar(Scalar { text, kind }) => match kind {
+                Kind::Text => Json::from(text.as_str()),
+                Kind::Number | Kind::Boolean | Kind::Nothing => {
+                    serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str()))
+                }
+            },
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect::<Map<_, _>>().into()
+            }
+        }
+    }
+
+    fn search(&self, place: Place, segments: &mut Vec<String>) -> bool {
+        let covers = |own: Place| own.start <= place.start && place.start < own.end.max(own.start + 1);
+        match &self.value {
+            Value::Scalar(_) => covers(self.place),
+            Value::List(items) => items.iter().enumerate().any(|(index, item)| {
+                segments.push(index.to_string());
+                let found = item.place == place || item.search(place, segments);
+                if !found {
+                    segments.pop();
+                }
+                found
+            }),
+            Value::Map(entries) => entries.iter().any(|entry| {
+                segments.push(entry.key.clone());
+                let found = covers(entry.place) || entry.value.place == place || entry.value.search(place, segments);
+                if !found {
+                    segments.pop();
+                }
+                found
+            }),
+        }
+    }
 }
 
 /// Turns a raw node into one that knows its spelling and place.
@@ -256,7 +304,8 @@ mod tests {
 
     #[test]
     fn merged_and_aliased_values_stand_where_they_are_written() {
-        let tree = parse("x-base: &base {delay: 5ms, loss: 1%}\nhome: {<<: *base, loss: 2%}\nrate: &r 20\nb: *r\n").unwrap();
+        let tree =
+            parse("x-base: &base {delay: 5ms, loss: 1%}\nhome: {<<: *base, loss: 2%}\nrate: &r 20\nb: *r\n").unwrap();
         let home = entries(&entries(&tree)[1].value);
         let mut read: Vec<_> =
             home.iter().map(|entry| (entry.key.as_str(), scalar(&entry.value).0, entry.value.place.line)).collect();
@@ -271,7 +320,8 @@ mod tests {
         let mut text = String::from("x-0: &a0 [1,1,1,1,1,1,1,1,1]\n");
         for level in 1..9 {
             let before = level - 1;
-            text += &format!("x-{level}: &a{level} [*a{before},*a{before},*a{before},*a{before},*a{before},*a{before}]\n");
+            text +=
+                &format!("x-{level}: &a{level} [*a{before},*a{before},*a{before},*a{before},*a{before},*a{before}]\n");
         }
         let problem = parse(&text).unwrap_err();
         assert!(problem.message.contains("more than a topology needs"), "{problem:?}");

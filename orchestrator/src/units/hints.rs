@@ -40,8 +40,12 @@ fn rate(number: &str, unit: &str) -> Option<String> {
         let prefix = prefix(unit).map(String::from).unwrap_or_default();
         return Some(format!("`{unit}` is bits to some tools and bytes to others; write {number}{prefix}bit for bits"));
     }
-    let asks_for_bits = matches!(lower.trim_end_matches("/s"), "b" | "kb" | "mb" | "gb" | "bit" | "kbit" | "mbit" | "gbit")
-        || matches!(lower.as_str(), "k" | "m" | "g" | "kbits" | "mbits" | "gbits" | "kib" | "mib" | "gib" | "kibit" | "mibit");
+    let asks_for_bits =
+        matches!(lower.trim_end_matches("/s"), "b" | "kb" | "mb" | "gb" | "bit" | "kbit" | "mbit" | "gbit")
+            || matches!(
+                lower.as_str(),
+                "k" | "m" | "g" | "kbits" | "mbits" | "gbits" | "kib" | "mib" | "gib" | "kibit" | "mibit"
+            );
     let prefix = prefix(unit).map(String::from).unwrap_or_default();
     asks_for_bits.then(|| format!("write {number}{prefix}bit; rates are bits per second with decimal multiples"))
 }

@@ -2,9 +2,11 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, UdpSocket},
+    os::fd::AsRawFd,
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use peerbed_orchestrator::{
@@ -122,4 +124,65 @@ pub(crate) async fn output(supervisor: &Supervisor, peer: u32, command: &[&str])
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command:?}: {}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
+}
+
+/// Everything of the host's network and mounts that a run could leave a trace in.
+pub(crate) fn host_state() -> String {
+    let mut state = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    for command in ["ip -o link", "ip -o addr", "ip route", "ip rule", "ip neigh show nud permanent", "ip netns list"] {
+        let mut words = command.split(' ');
+        let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+        state += &format!("{command}:\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+    for file in ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/disable_ipv6"] {
+        state += &format!("{file}: {:?}\n", std::fs::read_to_string(format!("/proc/sys/net/{file}")).ok());
+    }
+    state
+}
+
+/// Waits for a condition; fails at the deadline.
+pub(crate) fn wait_until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Makes a socket hand over what is sent at once as a train of packets of this payload (UDP_SEGMENT).
+pub(crate) fn segment(socket: &UdpSocket, payload: i32) {
+    // SAFETY: the option's value is one int that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const payload).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Environment variable that tells a test program started by itself what to do.
+pub(crate) const ROLE: &str = "PEERBED_TEST_ROLE";
+
+/// The peer program beside this test program; says so when it has not been built.
+pub(crate) fn peer_program() -> Option<PathBuf> {
+    let own = std::env::current_exe().unwrap();
+    let path = own.ancestors().nth(2).unwrap().join("peerbed-peer");
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: {} has not been built (cargo build --bins)", path.display());
+    None
+}
+
+/// Asks a peer for a connection that it must refuse, which takes a packet there and one back.
+pub(crate) async fn assert_reachable(supervisor: &Supervisor, from: u32, to: u32) {
+    // bash opens connections by itself; nothing listens, so that "refused" is the answer that proves the way and back.
+    let script = format!("exec 3<>/dev/tcp/{}/9", address(to));
+    let output = run(supervisor, from, &["timeout", "5", "bash", "-c", &script]).await;
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("refused"), "{from} to {to}: {words}");
 }

@@ -56,8 +56,8 @@ fn alert_of(error: &ConnectionError) -> Option<u8> {
 /// Alerts of RFC 8446 §6.2.
 fn reason_of_alert(alert: u8) -> RefusedReason {
     match alert {
-        // bad_certificate … unknown_ca
-        42..=48 => RefusedReason::Certificate,
+        // bad_certificate … unknown_ca; decrypt_error: an authority of the same name and another key.
+        42..=48 | 51 => RefusedReason::Certificate,
         116 => RefusedReason::NoCertificate,
         120 => RefusedReason::Protocol,
         _ => RefusedReason::Handshake,
