@@ -102,13 +102,13 @@ pub(crate) struct Flow {
     pub(crate) arrived: f64,
 }
 
-/// Lets iperf3 send datagrams that fill packets of 1500 bytes, and counts for two seconds in the midst of them.
+/// Lets iperf3 send single datagrams with so much payload at so many bits per second (0: as fast as it can), and counts for two seconds in the midst of them.
 ///
 /// The kernels' counters tell what the link does even where the receiving process cannot keep up.
-pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, rate: u64) -> Flow {
+pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, payload: u32, rate: u64) -> Flow {
     let mut server = server(lab, to);
-    let (host, rate) = (address(to).to_string(), rate.to_string());
-    let command = ["iperf3", "--client", &host, "--udp", "--time", "30", "--length", "1472", "--bitrate", &rate];
+    let (host, length, rate) = (address(to).to_string(), payload.to_string(), rate.to_string());
+    let command = ["iperf3", "--client", &host, "--udp", "--time", "30", "--length", &length, "--bitrate", &rate];
     let mut client = lab.start(from, &command);
     let deadline = Instant::now() + Duration::from_secs(10);
     while lab.device_bytes(to).received < 20 * 1500 {
