@@ -185,7 +185,11 @@ pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> 
     // A dozen fits on a line or two; longer lists help less than the documentation.
     let listed: Vec<_> = known.iter().take(12).map(|name| format!("`{name}`")).collect();
     let more = if known.len() > listed.len() { ", …" } else { "" };
-    (!listed.is_empty()).then(|| format!("there is {}{more}", listed.join(", ")))
+    match listed.as_slice() {
+        [] => None,
+        [only] => Some(format!("there is only {only}")),
+        several => Some(format!("one of {}{more}", several.join(", "))),
+    }
 }
 
 /// Edits between two words, a swap of neighbours counting once (optimal string alignment).
@@ -221,7 +225,7 @@ mod tests {
         assert_eq!(nearest("hoem", ["home", "server"]), Some("home"));
         assert_eq!(nearest("Client_Server", ["client-server", "swarm"]), Some("client-server"));
         assert_eq!(nearest("banana", ["home", "server"]), None);
-        assert_eq!(suggestion("banana", ["home", "server"]).unwrap(), "there is `home`, `server`");
+        assert_eq!(suggestion("banana", ["home", "server"]).unwrap(), "one of `home`, `server`");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here, and [`resolve`] beside them in `plan/`. Nothing in here does I/O, looks at the
+//! The types of the plan live here, and [`resolve()`] beside them in `plan/`. Nothing in here does I/O, looks at the
 //! host or invents a value later: `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Rate, Share, Size, Span};
 
+mod course;
 mod matrix;
 mod resolve;
 mod yaml;
@@ -209,6 +210,7 @@ pub enum When {
 }
 
 /// What a step does.
+#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {

@@ -105,7 +105,7 @@ pub struct Distribution {
     pub seconds: Option<f64>,
     /// Least time possible with the nominal link rates, where it is finite.
     pub bound_seconds: Option<f64>,
-    /// The term of the bound that binds: `server-upload`, `slowest-download`, `total-upload`.
+    /// The term of the bound that binds: `server-upload`, `seed-upload`, `slowest-download`, `total-upload`.
     pub bound_term: Option<String>,
     /// `seconds / bound_seconds`.
     pub ratio: Option<f64>,

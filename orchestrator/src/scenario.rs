@@ -20,12 +20,15 @@ use crate::{
 };
 
 mod distribution;
+mod explain;
+mod order;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod view;
 
 pub use distribution::{Distribution, Phase};
+pub use order::Order;
 pub use steps::{describe, word};
 pub use view::View;
 pub(crate) use view::via;
@@ -43,62 +46,6 @@ pub struct Scenario {
     timeout: Duration,
     started: Time,
     failure: Option<String>,
-}
-
-/// What somebody else shall do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Order {
-    /// Note that a step has begun.
-    StepBegun {
-        /// Index of the step in the plan.
-        step: usize,
-    },
-    /// Note that a step has ended.
-    StepEnded {
-        /// Index of the step in the plan.
-        step: usize,
-    },
-    /// Bring up these processes; report each with [`Scenario::handle_ready`].
-    Start {
-        /// Who.
-        peers: Vec<PeerId>,
-    },
-    /// Kill these processes; report each with [`Scenario::handle_exited`].
-    Kill {
-        /// Who.
-        peers: Vec<PeerId>,
-    },
-    /// Ask these processes to leave; report each with [`Scenario::handle_exited`].
-    Leave {
-        /// Who.
-        peers: Vec<PeerId>,
-    },
-    /// Let these peers make ready for a distribution; report each with [`Scenario::handle_prepared`].
-    Prepare {
-        /// Index in the order of the plan.
-        distribution: usize,
-        /// Who.
-        peers: Vec<PeerId>,
-    },
-    /// Tell these peers to begin at one instant.
-    Begin {
-        /// Index in the order of the plan.
-        distribution: usize,
-        /// Who.
-        peers: Vec<PeerId>,
-        /// When.
-        at: Time,
-    },
-    /// End a distribution at its participants, read the finished files back, and report with
-    /// [`Scenario::handle_closed`].
-    Close {
-        /// Index in the order of the plan.
-        distribution: usize,
-        /// Participants that still run.
-        peers: Vec<PeerId>,
-        /// Peers that completed.
-        completed: Vec<PeerId>,
-    },
 }
 
 /// Where a scenario stands.
@@ -327,47 +274,6 @@ impl Scenario {
         })
     }
 
-    /// One sentence about what has not happened by the end of the time.
-    fn unfinished(&self) -> String {
-        let mut parts = Vec::new();
-        for (index, state) in self.distributions.iter().enumerate() {
-            if matches!(state.phase(), Phase::Preparing | Phase::Running) {
-                let required = self.required(index);
-                let missing: Vec<PeerId> = required.iter().copied().filter(|p| !state.has_completed(*p)).collect();
-                parts.push(format!(
-                    "distribution {} via {}: {} of {} peers had not finished: {}",
-                    state.spec().name,
-                    via(state.spec().via),
-                    missing.len(),
-                    required.len(),
-                    self.list(&missing)
-                ));
-            }
-        }
-        for (index, state) in self.steps.iter().enumerate() {
-            if state.stage == Stage::Waiting {
-                parts.push(format!("step {index} ({}) had not begun", word(&state.step.action)));
-            }
-        }
-        for (index, state) in self.steps.iter().enumerate() {
-            let peers: Vec<PeerId> = state.awaited.iter().map(Awaited::peer).collect();
-            if !peers.is_empty() {
-                let what = word(&state.step.action);
-                parts.push(format!("step {index} ({what}) still waited for {}", self.list(&peers)));
-            }
-        }
-        format!("the scenario did not end within {}: {}", crate::units::Span(self.timeout), parts.join("; "))
-    }
-
-    /// Names of peers, cut off where it gets long.
-    fn list(&self, peers: &[PeerId]) -> String {
-        let mut names: Vec<&str> = peers.iter().take(NAMES_MAX).map(|p| self.name(*p)).collect();
-        if peers.len() > NAMES_MAX {
-            names.push("…");
-        }
-        names.join(", ")
-    }
-
     fn is_up(&self, peer: PeerId) -> bool {
         self.processes.get(&peer) == Some(&Process::Up)
     }
@@ -394,6 +300,3 @@ impl Awaited {
         }
     }
 }
-
-/// Names listed in one sentence; more say nothing new.
-const NAMES_MAX: usize = 12;

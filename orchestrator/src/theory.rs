@@ -70,7 +70,9 @@ impl Rates {
     #[must_use]
     pub fn of(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>) -> Self {
         let link = |id: &PeerId| {
-            let peer = plan.peers.iter().find(|peer| peer.id == *id)?;
+            // Ids count from 1 in the plan's order.
+            let index = usize::try_from(id.0.checked_sub(1)?).ok()?;
+            let peer = plan.peers.get(index).filter(|peer| peer.id == *id)?;
             plan.links.iter().find(|link| link.name == peer.link)
         };
         let up = |id: &PeerId| link(id).and_then(|link| link.up.rate);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use peerbed_proto::Random;
 
 use crate::{
-    diagnose::{Place, Problem, Problems},
+    diagnose::{Problem, Problems},
     expect::Condition,
     plan::EngineChoice,
     units::Span,
@@ -41,7 +41,6 @@ use reader::Reader;
 pub use reader::Written;
 pub use regions::Regions;
 pub(crate) use roster::Roster;
-pub(crate) use scenario::is_called;
 pub use scenario::{Action, Distribute, Selection, Step, Timing};
 use sweep::Sweep;
 use tree::Node;
@@ -175,8 +174,7 @@ const KEYS: &[Key] = &[
 
 /// Reads a tree as a topology, as far as it can be read; nothing where it is not even a map.
 fn read_tree(reader: &mut Reader, document: &Arc<Document>, tree: &Node) -> Option<Topology> {
-    let top = Place { line: 1, column: 1, start: 0, end: 0 };
-    let section = reader.section_beside(tree, "the topology", top, KEYS, |key| key.starts_with("x-"))?;
+    let section = reader.section_beside(tree, "the topology", tree.place, KEYS, |key| key.starts_with("x-"))?;
     if let Some(node) = section.value("version") {
         read_version(reader, node);
     }

@@ -196,7 +196,8 @@ impl Grammar {
             _ if self.what == SIZE.what => value >= multiple && value.is_multiple_of(multiple),
             _ => value >= multiple && (multiple < decimals || value.is_multiple_of(multiple / decimals)),
         };
-        let (unit, multiple) = *self.units.iter().find(fits).unwrap_or(&last);
+        let zero = if self.what == SPAN.what { ("s", 1) } else { last };
+        let (unit, multiple) = if value == 0 { zero } else { *self.units.iter().find(fits).unwrap_or(&last) };
         number::print(value, multiple, f)?;
         f.write_str(unit)
     }

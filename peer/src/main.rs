@@ -49,6 +49,8 @@ fn run(config: PeerConfig) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // With a handler, a write beyond the limit on file sizes fails like one to a full disk, and can be explained.
+        let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
         let shutdown = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -70,6 +72,9 @@ fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "peerbed-peer: {error:#}");
     ExitCode::from(code)
 }
+
+/// Sent with a write beyond the limit on file sizes; its default is to end the process without a word.
+const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
 
 const BAD_ARGUMENTS: u8 = 2;
 const CANNOT_GO_ON: u8 = 3;

@@ -14,7 +14,7 @@ use peerbed_peer::events::EventKind;
 use rustix::process::Signal;
 use support::DEADLINE;
 use support::content::Content;
-use support::process::{Peer, Run, prepare, rest_of, spawn, spawn_with};
+use support::process::{Peer, Run, prepare, program, rest_of, spawn, write_config};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Instant, timeout};
 
@@ -65,13 +65,12 @@ fn peer_dies_with_its_parent() {
     support::run(async {
         let run = Run::new();
         let config = run.config(1);
-        let path = config.identity.certificate.with_file_name("config.json");
         // The shell puts its own process id where the parent belongs, and waits to be killed.
         let config = PeerConfig { parent: Some(424_242), ..config };
-        std::fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+        let path = write_config(&config);
         let script = "sed -i s/424242/$$/ \"$1\"; \"$0\" --config \"$1\" & echo $!; wait";
         let mut shell = tokio::process::Command::new("sh")
-            .args(["-c", script, env!("CARGO_BIN_EXE_peerbed-peer")])
+            .args(["-c", script, program()])
             .arg(&path)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -162,11 +161,11 @@ fn bad_configuration_is_one_sentence_and_exit_2() {
     support::run(async {
         let run = Run::new();
         let path = run.path().join("config.json");
-        let mut child = spawn_with(&path);
+        let mut child = spawn(&path);
         assert_eq!(timeout(DEADLINE, child.wait()).await.unwrap().unwrap().code(), Some(2));
         assert!(rest_of(&mut child).await.contains("cannot read configuration"));
         std::fs::write(&path, "{\"run\": 5}").unwrap();
-        let mut child = spawn_with(&path);
+        let mut child = spawn(&path);
         assert_eq!(timeout(DEADLINE, child.wait()).await.unwrap().unwrap().code(), Some(2));
         assert!(rest_of(&mut child).await.contains("is not a peer configuration"));
     });
@@ -200,7 +199,7 @@ fn commands_out_of_order_are_refused_with_the_right_status() {
 
 /// Starts a peer that cannot start, and looks for a line that begins with its name and says why.
 async fn fails_with(config: &PeerConfig, code: i32, words: &[&str]) {
-    let mut child = spawn(config);
+    let mut child = spawn(&write_config(config));
     let status = timeout(DEADLINE, child.wait()).await.expect("it ends in time").unwrap();
     let log = rest_of(&mut child).await;
     assert_eq!(status.code(), Some(code), "{log}");

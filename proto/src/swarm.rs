@@ -35,7 +35,7 @@ use self::dialling::Candidates;
 use self::leaving::Membership;
 pub use self::message::{ANNOUNCED_MAX, LayerWish, Message};
 use self::neighbour::Neighbour;
-pub use self::options::{Options, Refill};
+pub use self::options::{Options, Refill, Seeding};
 pub use self::output::{Event, Output, Reason, ServeLayer};
 use self::pieces::Pieces;
 pub use self::run::{Run, RunHeader, RunPart, RunReader};

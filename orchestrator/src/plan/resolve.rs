@@ -1,16 +1,16 @@
 //! Resolving a topology: every default is decided here and none later.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, ops::Range};
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use peerbed_proto::{PeerId, Random};
 
 use super::{
-    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Step, Tracker, Via, When,
+    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When, course::Course,
 };
 use crate::{
-    diagnose::{Problem, Problems},
+    diagnose::Problems,
     theory,
-    topology::{self, Fields, PACKET, PIECE_DEFAULT, Roster, Selection, Timing, Topology, Written},
+    topology::{self, Fields, PACKET, PIECE_DEFAULT, Roster, Topology, Written},
     units::{Rate, Share, Span},
 };
 
@@ -161,7 +161,7 @@ fn resolve_file(topology: &Topology, file: &topology::File) -> File {
 /// of the distributions that the expectations of all runs together are about.
 fn expectations(topology: &Topology) -> Vec<String> {
     let looks_at_something = |condition: &crate::expect::Condition| match condition.selector() {
-        Some(selector) => topology.distributions().any(|(_, it)| selector.selects(it.name(), it.via.value)),
+        Some(selector) => topology.distributions().any(|(_, it)| it.is_selected(selector)),
         None => true,
     };
     let conditions = topology.expectations.iter().map(|condition| &condition.value);
@@ -194,114 +194,4 @@ fn distribution_seconds(plan: &Plan, distribute: &Distribute) -> f64 {
     let everyone = distribute.to.iter().copied().collect();
     let bound = theory::bound(plan, distribute, &everyone, size.0);
     bound.map_or(TIMEOUT_UNKNOWN, |bound| bound.seconds * TIMEOUT_FACTOR)
-}
-
-/// The scenario played through in the order of its steps: who is up, and what was distributed.
-struct Course<'a> {
-    topology: &'a Topology,
-    roster: &'a Roster<'a>,
-    down: BTreeSet<u32>,
-    distributions: Vec<(String, Via, usize)>,
-    problems: Vec<Problem>,
-}
-
-impl<'a> Course<'a> {
-    fn begin(topology: &'a Topology, roster: &'a Roster<'a>) -> Self {
-        let absent = roster.groups().filter(|(group, _)| !group.present).flat_map(|(_, peers)| peers);
-        let distributions =
-            topology.distributions().map(|(step, it)| (it.name().to_owned(), it.via.value, step)).collect();
-        Self { topology, roster, down: absent.collect(), distributions, problems: Vec::new() }
-    }
-
-    fn step(&mut self, index: usize, step: &topology::Step) -> Option<Step> {
-        let when = match &step.timing {
-            Timing::At(at) => When::At(at.value),
-            Timing::After(name) => When::AfterStep(self.ended(index, &name.value)),
-            Timing::When(condition) => When::Condition(condition.value.text.clone()),
-            Timing::Next if index == 0 => When::At(Span::default()),
-            Timing::Next => When::AfterStep(index - 1),
-        };
-        let action = match step.action.as_ref()? {
-            topology::Action::Distribute(distribute) => Action::Distribute(self.distribute(index, distribute)),
-            topology::Action::Start(selection) => Action::Start(self.bring_up(index, selection, "start")),
-            topology::Action::Join(selection) => Action::Join(self.bring_up(index, selection, "join")),
-            topology::Action::Crash(selection) => Action::Crash(self.take_down(index, selection, "crash")),
-            topology::Action::Leave(selection) => Action::Leave(self.take_down(index, selection, "leave")),
-            topology::Action::Wait(span) => Action::Wait(span.value),
-        };
-        Some(Step { when, action })
-    }
-
-    /// The step that `after:` names; the topology's check has found it.
-    fn ended(&self, index: usize, name: &str) -> usize {
-        let selected = self.distributions.iter().find(|(known, via, _)| topology::is_called(name, known, *via));
-        selected.map_or(index.saturating_sub(1), |(_, _, step)| *step)
-    }
-
-    fn distribute(&self, index: usize, distribute: &topology::Distribute) -> Distribute {
-        let number = self.distributions.iter().position(|(_, _, step)| *step == index).unwrap_or_default();
-        let is_swarm = distribute.via.value == Via::Swarm;
-        Distribute {
-            id: format!("d{number}"),
-            name: distribute.name().to_owned(),
-            file: distribute.file.value.clone(),
-            from: self.named(&distribute.from).map(PeerId).collect(),
-            to: self.named(&distribute.to).map(PeerId).collect(),
-            via: distribute.via.value,
-            tracker: if is_swarm { self.tracker(distribute).map(PeerId) } else { None },
-            options: is_swarm.then(|| distribute.options.clone()),
-        }
-    }
-
-    fn tracker(&self, distribute: &topology::Distribute) -> Option<u32> {
-        match &distribute.tracker {
-            Some(name) => self.roster.range(&name.value).next(),
-            None => self.roster.groups().find(|(group, _)| group.tracker.is_some()).map(|(_, peers)| peers.start),
-        }
-    }
-
-    /// Peers that names stand for, in the order of the plan.
-    fn named(&self, names: &[Written<String>]) -> impl Iterator<Item = u32> {
-        let mut ranges: Vec<Range<u32>> = names.iter().map(|name| self.roster.range(&name.value)).collect();
-        ranges.sort_by_key(|range| range.start);
-        ranges.into_iter().flatten()
-    }
-
-    fn bring_up(&mut self, index: usize, selection: &Selection, verb: &str) -> Vec<PeerId> {
-        let down: BTreeSet<u32> = self.down.clone();
-        let chosen = self.choose(index, selection, verb, "down", |peer| down.contains(&peer));
-        self.down.retain(|peer| !chosen.contains(&PeerId(*peer)));
-        chosen
-    }
-
-    fn take_down(&mut self, index: usize, selection: &Selection, verb: &str) -> Vec<PeerId> {
-        let down: BTreeSet<u32> = self.down.clone();
-        let chosen = self.choose(index, selection, verb, "up", |peer| !down.contains(&peer));
-        self.down.extend(chosen.iter().map(|peer| peer.0));
-        chosen
-    }
-
-    /// All peers of a selection, or so many of those in the right state, by the seed.
-    fn choose(
-        &mut self,
-        index: usize,
-        selection: &Selection,
-        verb: &str,
-        state: &str,
-        is_fit: impl Fn(u32) -> bool,
-    ) -> Vec<PeerId> {
-        let named: Vec<u32> = self.named(&selection.peers).collect();
-        let Some(count) = selection.count else { return named.into_iter().map(PeerId).collect() };
-        let mut fit: Vec<u32> = named.into_iter().filter(|peer| is_fit(*peer)).collect();
-        if (fit.len() as u64) < count.value {
-            let message = format!("cannot {verb} {} peers: {} of them are {state} by then", count.value, fit.len());
-            let problem = Problem::new(count.place, message);
-            self.problems.push(problem.hint("earlier steps of the scenario are counted"));
-            return Vec::new();
-        }
-        Random::new(self.topology.seed, &format!("step {index} {verb}")).shuffle(&mut fit);
-        fit.truncate(usize::try_from(count.value).unwrap_or(usize::MAX));
-        fit.sort_unstable();
-        fit.into_iter().map(PeerId).collect()
-    }
 }

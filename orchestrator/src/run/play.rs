@@ -1,31 +1,27 @@
 //! Plays the scenario on a testbed: carries its orders out and tells it what happens.
 //!
-//! Every order becomes a future; the loop waits for whatever comes first. What an order means to a peer is the
-//! testbed's business, when it is given the scenario's.
+//! The loop waits for whatever comes first. How orders are carried out lives in `orders`, what is taken in from peers in
+//! `reports`; what an order means to a peer is the testbed's business, and when it is given the scenario's.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use peerbed_peer::{
-    events::{Event as PeerEvent, EventKind},
-    status::Status,
-};
-use peerbed_proto::{content::Manifest, id::PeerId, time::Time};
+use peerbed_peer::status::Status;
+use peerbed_proto::{Manifest, PeerId, Time};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
-    measure::{Note, Recorder, host::HostSampler, read_back},
-    plan::Distribute,
+    measure::{Note, Recorder, host::HostSampler},
     progress::Progress,
     results::Results,
-    scenario::{self, Order, Scenario},
+    scenario::{self, Scenario},
     testbed::{self, Event, Testbed},
 };
+
+mod orders;
+mod reports;
 
 /// Plays the whole scenario and fills `results` with what came of it, also when it ends early.
 pub(super) async fn play(
@@ -78,6 +74,8 @@ struct Play<'a> {
     wasted: BTreeMap<usize, u64>,
     ticks: u64,
     is_sampling: bool,
+    /// Whether something was being measured when the host's current window began.
+    was_measuring: bool,
 }
 
 /// An order that has been carried out, or could not be.
@@ -120,6 +118,7 @@ impl<'a> Play<'a> {
             wasted: BTreeMap::new(),
             ticks: 0,
             is_sampling: false,
+            was_measuring: false,
         })
     }
 
@@ -128,11 +127,15 @@ impl<'a> Play<'a> {
         self.scenario.begin(begun);
         let peers = self.job.plan.peers.iter().filter(|p| p.present).count();
         self.recorder.note(begun.as_secs_f64(), &Note::ScenarioBegun { peers })?;
-        let mut ticker = tokio::time::interval(SAMPLE_INTERVAL);
+        let first = tokio::time::Instant::now() + SAMPLE_INTERVAL;
+        let mut ticker = tokio::time::interval_at(first, SAMPLE_INTERVAL);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             for order in self.scenario.due(now()) {
                 self.carry_out(order, progress)?;
+            }
+            if self.scenario.is_measuring() != self.was_measuring {
+                self.end_window()?;
             }
             match self.scenario.status() {
                 scenario::Status::Playing => {}
@@ -153,179 +156,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn carry_out(&mut self, order: Order, progress: &mut Progress) -> anyhow::Result<()> {
-        let testbed = self.testbed;
-        match order {
-            Order::StepBegun { step } => {
-                let action = scenario::word(&self.job.plan.steps[step].action);
-                self.recorder.note(testbed::now(), &Note::StepBegun { step, action })?;
-                progress.say(&format!("step {step}: {}", self.describe(step)));
-            }
-            Order::StepEnded { step } => {
-                let action = scenario::word(&self.job.plan.steps[step].action);
-                self.recorder.note(testbed::now(), &Note::StepEnded { step, action })?;
-                progress.update(&self.scenario.view(), now());
-            }
-            Order::Start { peers } => {
-                for peer in peers {
-                    self.later(async move { Done::Ready(peer, testbed.start(&[peer]).await) });
-                }
-            }
-            Order::Kill { peers } => self.later(async move { Done::TakenDown(testbed.crash(&peers).await) }),
-            Order::Leave { peers } => self.later(async move { Done::TakenDown(testbed.leave(&peers).await) }),
-            Order::Prepare { distribution, peers } => {
-                let spec = self.spec(distribution);
-                for peer in peers {
-                    self.later(async move { Done::Prepared(distribution, peer, testbed.prepare(spec, &[peer]).await) });
-                }
-            }
-            Order::Begin { distribution, peers, at } => self.begin(distribution, &peers, at)?,
-            Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, distribution: usize, peers: &[PeerId], at: Time) -> anyhow::Result<()> {
-        let (spec, testbed, at_seconds) = (self.spec(distribution), self.testbed, at.as_secs_f64());
-        if self.scenario.distributions()[distribution].begun() == Some(at) {
-            self.begins.extend(peers.iter().map(|peer| ((distribution, *peer), at_seconds)));
-            let id = spec.id.clone();
-            let note = Note::BeginFixed { distribution: id, at: at_seconds, peers: peers.len() };
-            self.recorder.note(testbed::now(), &note)?;
-        }
-        for peer in peers.iter().copied() {
-            self.later(async move { Done::Begun(peer, testbed.begin(&spec.id, &[peer], at_seconds).await) });
-        }
-        Ok(())
-    }
-
-    /// Takes last figures, ends the distribution everywhere, and reads every finished file back.
-    fn close(&mut self, distribution: usize, peers: Vec<PeerId>, completed: &[PeerId]) {
-        let (spec, testbed) = (self.spec(distribution), self.testbed);
-        let file = |peer: &PeerId| self.job.directory.payload(self.name(*peer), &spec.id).join(&spec.file);
-        let files: Vec<_> = completed.iter().map(|peer| (*peer, file(peer))).collect();
-        self.later(async move {
-            let closed = async {
-                let statuses = testbed.statuses().await;
-                testbed.end(&spec.id, &peers).await?;
-                let content = testbed.contents().get(&spec.file).context("a distributed file has no original")?;
-                let expected = content.sha256;
-                let read = move || -> anyhow::Result<BTreeMap<PeerId, bool>> {
-                    let mut found = BTreeMap::new();
-                    for (peer, path) in files {
-                        let is_original = read_back::has_sha256(&path, &expected)
-                            .with_context(|| format!("cannot read {} back", path.display()))?;
-                        found.insert(peer, is_original);
-                    }
-                    Ok(found)
-                };
-                let read_back = tokio::task::spawn_blocking(read).await.context("reading files back")??;
-                Ok(Closed { read_back, statuses })
-            };
-            Done::Closed(distribution, closed.await)
-        });
-    }
-
-    async fn handle_done(&mut self, done: Done) -> anyhow::Result<()> {
-        match done {
-            Done::Ready(peer, Ok(())) => self.scenario.handle_ready(peer),
-            Done::Prepared(distribution, peer, Ok(())) => {
-                self.scenario.handle_prepared(now(), distribution, peer);
-            }
-            Done::Begun(_, Ok(())) => {}
-            Done::Ready(peer, Err(error)) | Done::Prepared(_, peer, Err(error)) | Done::Begun(peer, Err(error)) => {
-                // A peer that the scenario took away meanwhile does not answer, and need not.
-                if self.scenario.is_wanted(peer) {
-                    return Err(self.explain(peer, error).await);
-                }
-            }
-            Done::TakenDown(result) => result?,
-            Done::Closed(distribution, closed) => self.handle_closed(distribution, closed?)?,
-            Done::Sampled(statuses) => {
-                self.is_sampling = false;
-                self.handle_statuses(&statuses)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn handle_closed(&mut self, distribution: usize, closed: Closed) -> anyhow::Result<()> {
-        self.handle_statuses(&closed.statuses)?;
-        let id = self.spec(distribution).id.clone();
-        let wasted = closed.statuses.values().filter_map(|s| s.distributions.get(&id)).map(|d| d.bytes_wasted).sum();
-        self.wasted.insert(distribution, wasted);
-        for (peer, verified) in &closed.read_back {
-            let note =
-                Note::ReadBack { distribution: id.clone(), peer: self.name(*peer).to_owned(), verified: *verified };
-            self.recorder.note(testbed::now(), &note)?;
-        }
-        let verified: BTreeSet<PeerId> =
-            closed.read_back.into_iter().filter(|(_, verified)| *verified).map(|(peer, _)| peer).collect();
-        self.scenario.handle_closed(distribution, &verified);
-        Ok(())
-    }
-
-    fn handle_event(&mut self, event: Event) -> anyhow::Result<()> {
-        match event {
-            Event::Peer { peer, event } => self.handle_peer_event(peer, &event),
-            Event::Exit(exit) => {
-                let name = self.name(exit.peer).to_owned();
-                let (status, expected) = (exit.status.clone(), exit.expected);
-                self.recorder.note(exit.t, &Note::Exited { peer: name, status, expected })?;
-                if !exit.expected {
-                    return Err(self.unexpected(&exit));
-                }
-                self.scenario.handle_exited(exit.peer);
-                Ok(())
-            }
-        }
-    }
-
-    fn handle_peer_event(&mut self, peer: PeerId, event: &PeerEvent) -> anyhow::Result<()> {
-        self.recorder.peer_event(self.name(peer), event)?;
-        match &event.kind {
-            EventKind::Begun { distribution } => {
-                if let Some(index) = self.scenario.distribution(distribution)
-                    && let Some(at) = self.begins.remove(&(index, peer))
-                {
-                    self.begin_lateness = self.begin_lateness.max(event.t - at);
-                }
-            }
-            EventKind::Prepared { distribution, have, .. } | EventKind::Piece { distribution, have, .. } => {
-                if let Some(index) = self.scenario.distribution(distribution) {
-                    self.scenario.handle_piece(index, peer, *have);
-                }
-            }
-            EventKind::Completed { distribution, .. } => {
-                if let Some(index) = self.scenario.distribution(distribution) {
-                    self.scenario.handle_completed(instant(event.t), index, peer);
-                }
-            }
-            EventKind::Error { distribution, error, fatal } if distribution.is_some() || *fatal => {
-                let name = self.name(peer);
-                return Err(match distribution {
-                    Some(id) => anyhow!("{name} could not go on with {id}: {error}"),
-                    None => anyhow!("{name} could not go on: {error}"),
-                });
-            }
-            EventKind::Ready { .. }
-            | EventKind::Ended { .. }
-            | EventKind::PeerRefused { .. }
-            | EventKind::PeerDropped { .. }
-            | EventKind::Missed { .. }
-            | EventKind::Left
-            | EventKind::Error { .. } => {}
-        }
-        Ok(())
-    }
-
     /// Once a second: the host always, the peers as often as their number allows.
     fn sample(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
-        let window = self.host.window(testbed::now(), self.scenario.is_measuring());
-        // The first tick comes at once: it opens the first window.
-        if self.ticks > 0 {
-            self.recorder.window(window)?;
-        }
+        self.end_window()?;
         let every = (self.names.len() as u64).div_ceil(STATUSES_PER_SECOND).max(1);
         if self.ticks.is_multiple_of(every) && !self.is_sampling {
             self.is_sampling = true;
@@ -337,70 +170,15 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Also catches completions whose events a full log has discarded.
-    fn handle_statuses(&mut self, statuses: &BTreeMap<PeerId, Status>) -> anyhow::Result<()> {
-        for (peer, status) in statuses {
-            self.recorder.status(status)?;
-            for (id, state) in &status.distributions {
-                if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
-                    self.scenario.handle_completed(instant(at), index, *peer);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A peer that does not obey has often just died; its end says more than a broken connection.
-    async fn explain(&mut self, peer: PeerId, error: anyhow::Error) -> anyhow::Error {
-        let death = async {
-            while let Some(event) = self.events.recv().await {
-                if let Event::Exit(exit) = event
-                    && exit.peer == peer
-                    && !exit.expected
-                {
-                    return Some(exit);
-                }
-            }
-            None
-        };
-        match tokio::time::timeout(DEATH_MAX, death).await {
-            Ok(Some(exit)) => self.unexpected(&exit),
-            Ok(None) | Err(_) => error.context(format!("{} did not obey", self.name(peer))),
-        }
-    }
-
-    fn unexpected(&self, exit: &testbed::Exit) -> anyhow::Error {
-        let name = self.name(exit.peer);
-        let mut text = format!("{name} ended unexpectedly ({})", exit.status);
-        if exit.log_tail.is_empty() {
-            text.push_str("; its log is empty");
-        } else {
-            text.push_str("; the last lines of its log:");
-            for line in &exit.log_tail {
-                text.push_str("\n    ");
-                text.push_str(line);
-            }
-        }
-        anyhow!(text)
-    }
-
-    /// One line about a step.
-    fn describe(&self, step: usize) -> String {
-        let action = &self.job.plan.steps[step].action;
-        scenario::describe(action, |peer| self.name(peer).to_owned())
+    /// Writes down what the host did in the window that ends now, and begins the next one.
+    fn end_window(&mut self) -> anyhow::Result<()> {
+        let window = self.host.window(testbed::now(), self.was_measuring);
+        self.was_measuring = self.scenario.is_measuring();
+        self.recorder.window(window)
     }
 
     fn later(&mut self, what: impl Future<Output = Done> + 'a) {
         self.pending.push(what.boxed_local());
-    }
-
-    /// The distribution with this index, as the plan has it.
-    fn spec(&self, distribution: usize) -> &'a Distribute {
-        let step = self.scenario.distributions()[distribution].step();
-        match &self.job.plan.steps[step].action {
-            crate::plan::Action::Distribute(spec) => spec,
-            _ => unreachable!("the scenario made its distributions from these very steps"),
-        }
     }
 
     fn name(&self, peer: PeerId) -> &'a str {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    Distribute, Group, Roster, Topology, Written, conditions,
+    Action, Distribute, Group, Roster, Step, Topology, Written, conditions,
     groups::PEERS_MAX,
     links,
     reader::{Reader, unknown_name},
@@ -80,7 +80,11 @@ fn check_collisions(reader: &mut Reader, topology: &Topology) {
 
 /// Whether every step could be read, so that a name which none of them has is wrong.
 pub(super) fn knows_distributions(topology: &Topology) -> bool {
-    !topology.unread.scenario && topology.scenario.iter().all(|step| step.action.is_some())
+    let is_known = |step: &Step| match &step.action {
+        Some(Action::Distribute(distribute)) => distribute.name().is_some() && distribute.via.is_some(),
+        action => action.is_some(),
+    };
+    !topology.unread.scenario && topology.scenario.iter().all(is_known)
 }
 
 /// Reports expectations that look at none of the distributions.
@@ -95,11 +99,11 @@ pub(super) fn expectations(reader: &mut Reader, topology: &Topology, distributio
 /// The problem of a condition that looks at none of the distributions.
 fn unselected(condition: &Written<Condition>, distributions: &[&Distribute]) -> Option<Problem> {
     let selector = condition.value.selector()?;
-    if distributions.iter().any(|distribute| selector.selects(distribute.name(), distribute.via.value)) {
+    if distributions.iter().any(|distribute| distribute.is_selected(selector)) {
         return None;
     }
     let place = conditions::part(condition.place, &condition.value.text, &selector.name_range);
-    let names: BTreeSet<&str> = distributions.iter().map(|distribute| distribute.name()).collect();
+    let names: BTreeSet<&str> = distributions.iter().filter_map(|distribute| distribute.name()).collect();
     if names.contains(selector.name.as_str()) {
         let problem = Problem::new(place, format!("`{}` is not distributed in this way", selector.name));
         return Some(problem.hint("leave the way out, or add a step that distributes it so"));

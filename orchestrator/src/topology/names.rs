@@ -21,16 +21,14 @@ pub(super) fn check_written(reader: &mut Reader, name: &Written<String>, what: &
     if is_usable(&name.value) {
         return;
     }
+    let message = format!("`{}` cannot be the name of a {what}", name.value);
     let suggestion = cleaned(&name.value);
-    let hint = if suggestion.is_empty() {
+    let hint = if name.value.len() > LENGTH_MAX {
+        format!("a name has at most {LENGTH_MAX} characters")
+    } else if suggestion.is_empty() || !name.value.is_ascii() {
         "use lower-case letters, digits and `-` between them".to_owned()
     } else {
         format!("use lower-case letters, digits and `-` between them, such as `{suggestion}`")
-    };
-    let message = if name.value.len() > LENGTH_MAX {
-        format!("`{}` is longer than the {LENGTH_MAX} characters a name may have", name.value)
-    } else {
-        format!("`{}` cannot be the name of a {what}", name.value)
     };
     reader.problem(Problem::new(name.place, message).hint(hint));
 }
@@ -45,11 +43,7 @@ fn is_usable(name: &str) -> bool {
 
 /// The name with everything unusable replaced or left out.
 fn cleaned(name: &str) -> String {
-    let ascii: String = name
-        .chars()
-        .filter(char::is_ascii)
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .take(LENGTH_MAX)
-        .collect();
+    let ascii: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     ascii.trim_matches('-').to_owned()
 }

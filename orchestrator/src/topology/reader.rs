@@ -76,6 +76,12 @@ impl Reader {
         is_free: fn(&str) -> bool,
     ) -> Option<Section<'a>> {
         let mut entries = BTreeMap::new();
+        if !matches!(node.value, Value::Map(_)) {
+            let first: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).take(4).collect();
+            let more = if keys.len() > first.len() { ", …" } else { "" };
+            self.mismatch(node, &format!("{what} is a map with {}{more}", first.join(", ")));
+            return None;
+        }
         for entry in self.entries(node, what)?.into_iter().filter(|entry| !is_free(&entry.key)) {
             match keys.iter().find(|key| key.name == entry.key) {
                 Some(key) => {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnose::{Place, Problem},
-    expect::Condition,
+    expect::{Condition, Selector},
     plan::Via,
     units::Span,
 };
@@ -44,6 +44,7 @@ pub enum Timing {
 }
 
 /// What a step does.
+#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Spread a file.
@@ -63,29 +64,42 @@ pub enum Action {
 /// A distribution as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribute {
-    /// Name of a file.
-    pub file: Written<String>,
+    /// Name of a file; none where that could not be read.
+    pub file: Option<Written<String>>,
     /// Groups and peers that have it.
     pub from: Vec<Written<String>>,
     /// Groups and peers that shall have it.
     pub to: Vec<Written<String>>,
-    /// How it is spread.
-    pub via: Written<Via>,
+    /// How it is spread; none where that could not be read.
+    pub via: Option<Written<Via>>,
     /// The name that conditions use, where it is not the file's.
     pub name: Option<Written<String>>,
     /// The peer that tracks the swarm, where there are several trackers.
     pub tracker: Option<Written<String>>,
     /// Behaviour of every participant of a swarm.
     pub options: swarm::Options,
-    /// Where options are written.
-    pub options_place: Option<Place>,
 }
 
 impl Distribute {
-    /// The name that conditions use.
+    /// The name that conditions use, where it is known.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name.as_ref().unwrap_or(&self.file).value
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().or(self.file.as_ref()).map(|name| name.value.as_str())
+    }
+
+    /// Whether a condition looks at this distribution.
+    pub(crate) fn is_selected(&self, selector: &Selector) -> bool {
+        self.name().zip(self.via).is_some_and(|(name, via)| selector.selects(name, via.value))
+    }
+
+    /// Whether `after: reference` means this distribution, by `NAME` or `NAME.VIA`.
+    pub(crate) fn is_called(&self, reference: &str) -> bool {
+        let Some((name, via)) = self.name().zip(self.via) else { return false };
+        let suffix = match via.value {
+            Via::Swarm => ".swarm",
+            Via::ClientServer => ".client-server",
+        };
+        reference.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest == suffix)
     }
 }
 
@@ -189,7 +203,9 @@ fn read_step(reader: &mut Reader, node: &Node) -> Step {
         [first, second, ..] => {
             let message = format!("a step does one thing, not `{first}` and `{second}`");
             reader.problem(Problem::new(section.key_place(second), message).hint("make two steps of it"));
-            None
+            // Each is read for its own problems.
+            let mut read: Vec<_> = actions.iter().map(|action| read_action(reader, &section, action)).collect();
+            read.swap_remove(0)
         }
     };
     Step { place, timing, action }
@@ -240,18 +256,9 @@ fn read_distribute(reader: &mut Reader, node: &Node, owner: Place) -> Option<Dis
         }
     }
     let tracker = section.value("tracker").and_then(|node| reader.text(node, "the name of a peer"));
-    let options_place = section.value("options").map(|_| section.key_place("options"));
     let options = options::of(reader, &section);
-    Some(Distribute { file: file?, from: from?, to: to?, via: via?, name, tracker, options, options_place })
-}
-
-/// Whether `after: reference` means a distribution of this name and way: `NAME`, or `NAME.VIA`.
-pub(crate) fn is_called(reference: &str, name: &str, via: Via) -> bool {
-    let suffix = match via {
-        Via::Swarm => ".swarm",
-        Via::ClientServer => ".client-server",
-    };
-    reference == name || reference.strip_prefix(name) == Some(suffix)
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+    Some(Distribute { file, from, to, via, name, tracker, options })
 }
 
 /// What `after:` calls the step before.
@@ -260,9 +267,8 @@ pub(super) const PREVIOUS: &str = "previous";
 fn read_selection(reader: &mut Reader, node: &Node, action: &str, owner: Place) -> Option<Selection> {
     let section = reader.section(node, &format!("`{action}`"), owner, SELECTION_KEYS)?;
     let peers = section.value("peers").and_then(|node| reader.names(node, "`peers`"));
-    let count = section.value("count").map(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
-    let count = count.map_or(Some(None), |count| count.map(Some));
-    Some(Selection { peers: peers?, count: count? })
+    let count = section.value("count").and_then(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
+    Some(Selection { peers: peers.unwrap_or_default(), count })
 }
 
 fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Written<Span>> {

@@ -132,9 +132,11 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
         return;
     }
     let combinations = combinations(reader, topology);
-    let all = combinations.iter().flat_map(|(_, combined)| combined.distributions().map(|(_, it)| it));
-    if combinations.iter().all(|(_, combined)| check::knows_distributions(combined)) {
-        check::expectations(reader, topology, &all.collect::<Vec<_>>());
+    // Expectations may be about distributions that only some of the runs have; the base is one more to look at.
+    let runs = || combinations.iter().map(|(_, combined)| combined).chain([topology]);
+    if runs().all(check::knows_distributions) {
+        let all: Vec<_> = runs().flat_map(|run| run.distributions().map(|(_, it)| it)).collect();
+        check::expectations(reader, topology, &all);
     }
 }
 
@@ -152,16 +154,11 @@ fn combinations(reader: &mut Reader, topology: &Topology) -> Vec<(Map<String, Js
             picks.push(&axis.values[rest % axis.values.len()]);
             rest /= axis.values.len();
         }
-        let mut is_whole = true;
         for (axis, value) in axes.iter().zip(picks.into_iter().rev()) {
             values.insert(axis.path.value.clone(), value.to_json());
             if let Err(problem) = set(&mut tree, &axis.path, value) {
                 reader.problem(problem);
-                is_whole = false;
             }
-        }
-        if !is_whole {
-            break;
         }
         if let Some(combined) = read_tree(reader, &topology.document, &tree) {
             combinations.push((values, combined));
@@ -204,7 +201,7 @@ fn set(tree: &mut Node, path: &Written<String>, value: &Node) -> Result<(), Prob
                 let count = items.len();
                 let item = segment.parse::<usize>().ok().and_then(|index| items.get_mut(index));
                 item.ok_or_else(|| {
-                    let hint = format!("its {count} items are numbered from 0");
+                    let hint = format!("items are numbered from 0, the last one is {}", count.saturating_sub(1));
                     lost(format!("there is no item `{segment}`{}", within(&before)), Some(hint))
                 })?
             }

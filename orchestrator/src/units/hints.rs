@@ -4,10 +4,24 @@ use super::{Grammar, RATE, SHARE, SIZE, SPAN, number};
 
 /// A bare number with the unit its writer most likely meant.
 pub(super) fn with_unit(number: &str, grammar: &Grammar) -> String {
+    // Long numbers were counted in the smallest unit, as programs do.
+    let is_long = number.len() > 4;
     let unit = match grammar.what {
-        what if what == RATE.what => "mbit",
+        what if what == RATE.what => {
+            if is_long {
+                "bit"
+            } else {
+                "mbit"
+            }
+        }
         what if what == SPAN.what => "ms",
-        what if what == SIZE.what => "MiB",
+        what if what == SIZE.what => {
+            if is_long {
+                "B"
+            } else {
+                "MiB"
+            }
+        }
         _ => "%",
     };
     format!("{number}{unit}")

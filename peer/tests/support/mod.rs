@@ -18,3 +18,9 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(4 * DEADLINE, test).await.expect("the test took too long") })
 }
+
+/// Says something in the test's output.
+#[expect(clippy::print_stderr, reason = "cargo shows it with the test that said it")]
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}

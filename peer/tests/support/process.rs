@@ -14,7 +14,7 @@ use peerbed_peer::events::{Event, EventKind};
 use peerbed_peer::status::Status;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command as ProcessCommand};
 use tokio::time::{Instant, timeout};
 
 use super::DEADLINE;
@@ -79,7 +79,14 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer and waits until it says that it is ready.
     pub async fn start(config: &PeerConfig) -> Self {
-        let mut child = spawn(config);
+        let mut command = ProcessCommand::new(program());
+        command.arg("--config").arg(write_config(config)).args(["--log", "debug"]);
+        Self::start_as(config, command).await
+    }
+
+    /// Starts a peer by a command that ends in becoming the program.
+    pub async fn start_as(config: &PeerConfig, command: ProcessCommand) -> Self {
+        let mut child = spawn_as(command);
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         timeout(DEADLINE, out.read_line(&mut line)).await.expect("the peer is ready in time").unwrap();
@@ -233,25 +240,27 @@ pub fn prepare(id: &str, content: &Content, role: Role) -> Command {
     })
 }
 
-/// Starts the program with a configuration; it may fail.
-pub fn spawn(config: &PeerConfig) -> Child {
-    let path = config.identity.certificate.with_file_name("config.json");
-    std::fs::write(&path, serde_json::to_vec(config).unwrap()).unwrap();
-    spawn_with(&path)
+/// The program under test.
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_peerbed-peer")
 }
 
-/// Starts the program with a configuration file.
-pub fn spawn_with(path: &Path) -> Child {
-    tokio::process::Command::new(env!("CARGO_BIN_EXE_peerbed-peer"))
-        .arg("--config")
-        .arg(path)
-        .args(["--log", "debug"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+/// Writes a configuration beside its certificate, and says where.
+pub fn write_config(config: &PeerConfig) -> PathBuf {
+    let path = config.identity.certificate.with_file_name("config.json");
+    std::fs::write(&path, serde_json::to_vec(config).unwrap()).unwrap();
+    path
+}
+
+/// Starts the program with a configuration file; it may fail.
+pub fn spawn(config: &Path) -> Child {
+    let mut command = ProcessCommand::new(program());
+    command.arg("--config").arg(config);
+    spawn_as(command)
+}
+
+fn spawn_as(mut command: ProcessCommand) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
 }
 
 /// What a process that has ended wrote to standard error.

@@ -1,9 +1,10 @@
 //! Telling neighbours what we have: the leaves of unfinished pieces to those who can use that now, whole pieces to all.
 //!
-//! News waits a little for more news, so that a thin uplink is not spent on small packets. A neighbour that may request, or
+//! News told just after other news waits a little for more, so that a thin uplink is not spent on small packets. A neighbour that may request, or
 //! that does not know yet that it should be interested, hears every leaf soon; all others hear of pieces, later.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::message::ANNOUNCED_MAX;
 use super::timer::Timer;
@@ -18,6 +19,8 @@ pub(super) struct News {
     pieces: BTreeSet<u32>,
     /// When it is told; `Some` whenever there is something to tell.
     due: Option<Time>,
+    /// When it was last told something.
+    told: Option<Time>,
 }
 
 /// How much is new about a piece.
@@ -43,8 +46,8 @@ impl Swarm {
             return;
         }
         let due = match (neighbour.wants_detail(), novelty) {
-            (true, _) => now + self.options.announce_coalesce,
-            (false, Novelty::Piece) => now + self.options.background_coalesce,
+            (true, _) => neighbour.news.earliest(now, self.options.announce_coalesce),
+            (false, Novelty::Piece) => neighbour.news.earliest(now, self.options.background_coalesce),
             (false, Novelty::Leaf) => return,
         };
         neighbour.news.add(piece, due);
@@ -59,22 +62,22 @@ impl Swarm {
                 neighbour.news.add(piece, now);
             }
         }
-        self.tell_news(peer);
+        self.tell_news(now, peer);
     }
 
     /// Tells every neighbour whose time has come.
     pub(super) fn announce_due(&mut self, now: Time) {
         let due = self.neighbours.iter().filter(|(_, neighbour)| neighbour.news.due.is_some_and(|due| due <= now));
         let due: Vec<PeerId> = due.map(|(&peer, _)| peer).collect();
-        due.into_iter().for_each(|peer| self.tell_news(peer));
+        due.into_iter().for_each(|peer| self.tell_news(now, peer));
         if let Some(next) = self.neighbours.values().filter_map(|neighbour| neighbour.news.due).min() {
             self.timers.set_earlier(Timer::Announce, next);
         }
     }
 
-    fn tell_news(&mut self, peer: PeerId) {
+    fn tell_news(&mut self, now: Time, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
-        let news = std::mem::take(&mut neighbour.news);
+        let news = std::mem::replace(&mut neighbour.news, News { told: Some(now), ..News::default() });
         let mut messages = Vec::new();
         let mut whole = Vec::new();
         let mut started = Vec::new();
@@ -100,6 +103,11 @@ impl Swarm {
 }
 
 impl News {
+    /// When news may be told: at once, unless some was told just before.
+    fn earliest(&self, now: Time, apart: Duration) -> Time {
+        self.told.map_or(now, |told| (told + apart).max(now))
+    }
+
     fn add(&mut self, piece: u32, due: Time) {
         self.pieces.insert(piece);
         self.due = Some(self.due.map_or(due, |standing| standing.min(due)));

@@ -6,9 +6,10 @@
 use std::cmp::Ordering;
 
 use super::neighbour::{Neighbour, Slot};
-use super::options::Refill;
+use super::options::{Refill, Seeding};
 use super::timer::Timer;
 use super::{Message, Swarm};
+use crate::content::LEAF;
 use crate::id::PeerId;
 use crate::random::Random;
 use crate::time::Time;
@@ -19,6 +20,9 @@ impl Swarm {
         self.stats.choke_rounds += 1;
         self.timers.set(Timer::ChokeRound, now + self.options.choke_interval);
         self.neighbours.values_mut().for_each(|neighbour| neighbour.uploads.strikes = 0);
+        if self.takes_turns() {
+            return self.fill_slots(now, Occasion::Round);
+        }
         let ranked = self.ranked(now);
         let (top, rest) = ranked.split_at(ranked.len().min(usize::from(self.options.regular_slots)));
         for &peer in rest {
@@ -36,6 +40,9 @@ impl Swarm {
     /// Gives the optimistic slots to others.
     pub(super) fn optimistic_round(&mut self, now: Time) {
         self.timers.set(Timer::Optimistic, now + self.options.optimistic_interval);
+        if self.takes_turns() {
+            return;
+        }
         let old: Vec<PeerId> = self.holders(Slot::Optimistic).collect();
         let mut chosen = Vec::new();
         while chosen.len() < usize::from(self.options.optimistic_slots)
@@ -100,6 +107,38 @@ impl Swarm {
         }
     }
 
+    /// Ends a neighbour's turn when it has had enough and somebody who waits has got less, if we take turns.
+    ///
+    /// A turn is as much as the neighbour got in all turns before, from a leaf up to a piece: in the beginning many get
+    /// their first leaf soon and pass it on, later turns are long enough that changing costs little.
+    pub(super) fn end_turn(&mut self, now: Time, peer: PeerId) {
+        let Some(neighbour) = self.neighbours.get(&peer).filter(|neighbour| neighbour.is_unchoked()) else { return };
+        let (had, this_turn) = (neighbour.uploads.begun, neighbour.uploads.this_turn);
+        let turn = (had - this_turn).clamp(u64::from(LEAF), u64::from(self.manifest.piece_size()));
+        if !self.takes_turns() || this_turn < turn {
+            return;
+        }
+        let slot = neighbour.slot;
+        let Some(next) = self.least_served().filter(|next| self.neighbours[next].uploads.begun < had) else { return };
+        self.choke(peer);
+        self.unchoke(now, next, slot);
+    }
+
+    /// Whether neighbours are served in turns instead of being ranked.
+    fn takes_turns(&self) -> bool {
+        self.is_complete() && self.options.seeding == Seeding::LeastServed
+    }
+
+    /// The choked neighbour that has got least from us; by chance among equals.
+    fn least_served(&mut self) -> Option<PeerId> {
+        let waiting: Vec<(u64, PeerId)> =
+            self.waiting().map(|peer| (self.neighbours[&peer].uploads.begun, peer)).collect();
+        let least = waiting.iter().map(|&(begun, _)| begun).min()?;
+        let equals: Vec<PeerId> =
+            waiting.into_iter().filter(|&(begun, _)| begun == least).map(|(_, peer)| peer).collect();
+        self.random.pick(&equals).copied()
+    }
+
     /// Chokes a neighbour and refuses what it still waits for. Runs already begun are finished.
     pub(super) fn choke(&mut self, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer).filter(|neighbour| neighbour.is_unchoked()) else {
@@ -120,6 +159,7 @@ impl Swarm {
             return;
         }
         neighbour.uploads.idle_since = Some(now);
+        neighbour.uploads.this_turn = 0;
         self.stats.unchokes += 1;
         self.send(peer, Message::Unchoke);
         self.tell_details(now, peer);
@@ -145,6 +185,9 @@ impl Swarm {
 
     /// The choked neighbour that has earned a regular slot most; by chance among those that have earned nothing.
     fn best_waiting(&mut self, now: Time) -> Option<PeerId> {
+        if self.takes_turns() {
+            return self.least_served();
+        }
         let complete = self.is_complete();
         let best = self.waiting().map(|peer| (merit(&self.neighbours[&peer], complete, now), peer));
         let best = best.max_by(|one, other| one.0.total_cmp(&other.0));

@@ -37,6 +37,10 @@ pub(super) struct Downloads {
     recent: RateMeter,
     /// Known to the transport; zero until told.
     pub(super) round_trip: Duration,
+    /// How much it shall have queued, in bytes; follows how long requests take.
+    depth: u64,
+    /// The shortest time from request to answer.
+    shortest: Duration,
     /// Leaves we gave up on that may still come.
     forgiven: u32,
     /// Leaves nobody asked for, beyond the forgiven ones.
@@ -64,6 +68,8 @@ impl Downloads {
             ranking: RateMeter::new(options.rate_window),
             recent: RateMeter::new(RECENT),
             round_trip: Duration::ZERO,
+            depth: 0,
+            shortest: Duration::MAX,
             forgiven: 0,
             unsolicited: 0,
             broken: 0,
@@ -87,14 +93,26 @@ impl Downloads {
     }
 
     /// Whether it shall be asked for more.
-    fn has_room(&self, options: &Options, now: Time) -> bool {
+    fn has_room(&self) -> bool {
         let runs = if self.snubbed { 1 } else { RUNS_AHEAD };
         if self.requested.len() < runs {
             return true;
         }
-        let ahead = self.round_trip + options.pipeline;
-        let bytes = (self.recent.rate(now) * ahead.as_secs_f64()) as u64;
-        !self.snubbed && self.requested.len() < RUNS_QUEUED_MAX && self.pending < bytes.min(PENDING_MAX)
+        !self.snubbed && self.requested.len() < RUNS_QUEUED_MAX && self.pending < self.depth
+    }
+
+    /// Learns from an answer: asks for more ahead while answers come soon, for less when they take long.
+    ///
+    /// In balance the queue at the neighbour lasts one round trip and the pipeline time of the options, whatever its rate,
+    /// and a neighbour that serves us in turns finds enough requests when our turn comes.
+    fn learn(&mut self, took: Duration, bytes: u64, options: &Options) {
+        self.shortest = self.shortest.min(took);
+        let wanted = self.shortest.max(self.round_trip) + options.pipeline;
+        if took < wanted {
+            self.depth = (self.depth + bytes).min(PENDING_MAX);
+        } else if took > wanted * 2 {
+            self.depth = self.depth.saturating_sub(bytes);
+        }
     }
 
     /// When a run asked of it should be complete: what is before it in its queue, at its rate; later when it has been
@@ -124,7 +142,7 @@ impl Swarm {
 
     fn request(&mut self, now: Time, peer: PeerId) {
         while let Some(neighbour) = self.neighbours.get(&peer) {
-            if !neighbour.unchoked_us || !neighbour.downloads.has_room(&self.options, now) {
+            if !neighbour.unchoked_us || !neighbour.downloads.has_room() {
                 return;
             }
             let limits = Limits {
@@ -281,10 +299,12 @@ impl Swarm {
         let Some(at) = downloads.requested.iter().position(owes) else { return false };
         let requested = &mut downloads.requested[at];
         requested.got += 1;
+        let took = now - requested.at;
         if requested.got == requested.run.count {
             downloads.requested.remove(at);
         }
         downloads.pending = downloads.pending.saturating_sub(u64::from(self.manifest.leaf_len(piece, leaf)));
+        downloads.learn(took, bytes, &self.options);
         downloads.ranking.add(now, bytes);
         downloads.recent.add(now, bytes);
         downloads.heard = now;

@@ -25,6 +25,10 @@ pub(super) struct Uploads {
     turn: u64,
     /// Since when it has been unchoked with nothing queued and nothing under way.
     pub(super) idle_since: Option<Time>,
+    /// Payload begun since it was unchoked, in bytes.
+    pub(super) this_turn: u64,
+    /// Payload begun since it came, in bytes.
+    pub(super) begun: u64,
     /// Requests refused since the last choke round.
     pub(super) strikes: u32,
     /// Over the ranking's window.
@@ -78,6 +82,8 @@ impl Uploads {
             serving: Vec::new(),
             turn: 0,
             idle_since: None,
+            this_turn: 0,
+            begun: 0,
             strikes: 0,
             ranking: RateMeter::new(options.rate_window),
             path: Path::new(),
@@ -214,6 +220,8 @@ impl Swarm {
         let Some((run, wish)) = neighbour.uploads.queue.pop_front() else { return };
         let bytes = run.bytes(&self.manifest);
         neighbour.uploads.serving.push(Serving { run, bytes, begun: now });
+        neighbour.uploads.this_turn += bytes;
+        neighbour.uploads.begun += bytes;
         let layer = match (wish, self.pieces.layer(run.piece)) {
             (LayerWish::Omit, _) => ServeLayer::Omit,
             (LayerWish::Send, Some(layer)) => ServeLayer::Attach(layer),
@@ -221,6 +229,7 @@ impl Swarm {
         };
         self.stats.runs_served += 1;
         self.outputs.push_back(Output::Serve { peer, run, layer });
+        self.end_turn(now, peer);
     }
 
     fn note_idle(&mut self, now: Time, peer: PeerId) {

@@ -6,7 +6,7 @@ use super::{Reader, Roster, Topology, peers, unselected};
 use crate::{
     diagnose::{Place, Problem, suggestion},
     expect::{Condition, Metric, Operator, Subject, Value},
-    topology::{Action, Distribute, Selection, Timing, Written, is_called, roster::Found, scenario::PREVIOUS},
+    topology::{Action, Distribute, Selection, Timing, Written, roster::Found, scenario::PREVIOUS},
 };
 
 pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
@@ -55,21 +55,12 @@ fn check_order(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
             Timing::When(condition) => {
                 check_condition(reader, topology, roster, condition);
                 let selector = condition.value.selector();
-                let selected = |it: &Distribute| selector.is_some_and(|s| s.selects(it.name(), it.via.value));
+                let selected = |it: &Distribute| selector.is_some_and(|selector| it.is_selected(selector));
                 topology.distributions().filter(|(_, it)| selected(it)).map(|(step, _)| step).collect()
             }
         });
     }
-    let mut can_come = BTreeSet::new();
-    loop {
-        let before = can_come.len();
-        let next = (0..steps.len()).filter(|step| waits[*step].iter().all(|other| can_come.contains(other)));
-        can_come = next.collect();
-        if can_come.len() == before {
-            break;
-        }
-    }
-    for (index, step) in steps.iter().enumerate().filter(|(index, _)| !can_come.contains(index)) {
+    for (index, step) in steps.iter().enumerate().filter(|(index, _)| is_circular(&waits, *index)) {
         let place = match &step.timing {
             Timing::After(name) => name.place,
             Timing::When(condition) => condition.place,
@@ -83,15 +74,27 @@ fn check_order(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
     }
 }
 
+/// Whether a step waits for itself, directly or by way of others.
+fn is_circular(waits: &[Vec<usize>], step: usize) -> bool {
+    let mut reached = BTreeSet::new();
+    let mut next = waits[step].clone();
+    while let Some(other) = next.pop() {
+        if reached.insert(other) {
+            next.extend(&waits[other]);
+        }
+    }
+    reached.contains(&step)
+}
+
 /// The step with the distribution that `after:` names.
 fn after(topology: &Topology, name: &Written<String>) -> Result<usize, Option<Problem>> {
-    let selected = |it: &Distribute| is_called(&name.value, it.name(), it.via.value);
-    let found: Vec<usize> = topology.distributions().filter(|(_, it)| selected(it)).map(|(step, _)| step).collect();
+    let found: Vec<usize> =
+        topology.distributions().filter(|(_, it)| it.is_called(&name.value)).map(|(step, _)| step).collect();
     match found.as_slice() {
         [step] => Ok(*step),
         [] if !super::knows_distributions(topology) => Err(None),
         [] => {
-            let names: BTreeSet<&str> = topology.distributions().map(|(_, it)| it.name()).collect();
+            let names: BTreeSet<&str> = topology.distributions().filter_map(|(_, it)| it.name()).collect();
             let problem = Problem::new(name.place, format!("there is no distribution `{}`", name.value));
             let hint = suggestion(&name.value, names.into_iter().chain([PREVIOUS]));
             Err(Some(Problem { hint, ..problem }))
@@ -113,7 +116,7 @@ fn check_condition(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>
         return;
     }
     let Subject::Distribution { selector, metric, operator, value } = &condition.value.subject else { return };
-    for distribute in distributions.into_iter().filter(|it| selector.selects(it.name(), it.via.value)) {
+    for distribute in distributions.into_iter().filter(|it| it.is_selected(selector)) {
         let most = match (metric, value) {
             (Metric::Progress, _) | (_, Value::Share(_)) => 1.0,
             _ => match size(roster, &distribute.to) {

@@ -24,20 +24,23 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
 
 fn check_distribute(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute) {
     let files = topology.files.iter().map(|file| file.name.value.as_str());
-    if !topology.unread.files && !files.clone().any(|known| known == distribute.file.value) {
-        reader.problem(unknown_name(&distribute.file, "file", files));
+    if let Some(file) = distribute.file.as_ref().filter(|file| !files.clone().any(|known| known == file.value))
+        && !topology.unread.files
+    {
+        reader.problem(unknown_name(file, "file", files));
     }
     let from = peers(reader, topology, roster, &distribute.from);
     let to = peers(reader, topology, roster, &distribute.to);
     if let (Some(from), Some(to)) = (&from, &to) {
         check_overlap(reader, roster, distribute, from, to);
     }
-    match distribute.via.value {
-        Via::Swarm => {
+    match distribute.via {
+        Some(Written { value: Via::Swarm, place }) => {
             check_roles(reader, roster, distribute);
-            check_tracker(reader, topology, roster, distribute);
+            check_tracker(reader, topology, roster, distribute, place);
         }
-        Via::ClientServer => check_server(reader, distribute, from.as_deref()),
+        Some(Written { value: Via::ClientServer, .. }) => check_server(reader, distribute, from.as_deref()),
+        None => {}
     }
 }
 
@@ -71,7 +74,7 @@ fn check_roles(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute
                 Some(SwarmRole::Leecher) => "is a leecher",
                 None => "takes no part in swarms",
             };
-            let message = format!("`{}` {is}, not a {word}", name.value);
+            let message = format!("`{}` {is}, but has to be a {word} here", name.value);
             let hint = match role {
                 SwarmRole::Seed => "a swarm's file comes from seeds: give the group `swarm: seed`",
                 SwarmRole::Leecher => "a swarm's file goes to leechers: give the group `swarm: leecher`",
@@ -82,7 +85,7 @@ fn check_roles(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute
 }
 
 /// A swarm has one tracker: the named peer, or the only one there is.
-fn check_tracker(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute) {
+fn check_tracker(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute, place: Place) {
     if topology.unread.groups {
         return;
     }
@@ -91,7 +94,6 @@ fn check_tracker(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, 
     let names: Vec<String> = trackers.iter().map(|range| roster.name(range.start)).collect();
     let Some(name) = &distribute.tracker else {
         let count: usize = trackers.iter().map(ExactSizeIterator::len).sum();
-        let place = distribute.via.place;
         if trackers.is_empty() {
             let problem = Problem::new(place, "a swarm needs a tracker, and no group is one");
             reader.problem(problem.hint("give a group `tracker: {}`"));

@@ -197,6 +197,12 @@ impl SwarmSim {
         self.log.lines.as_deref().unwrap_or(&[])
     }
 
+    /// How long a peer's uplink has been in use.
+    #[must_use]
+    pub fn uplink_busy(&self, peer: PeerId) -> Duration {
+        self.network.uplink_use(self.node(peer)).0
+    }
+
     /// The virtual time.
     #[must_use]
     pub fn now(&self) -> Time {
