@@ -63,18 +63,29 @@ fn lateness(peers: u32, rate: u64) {
     late.subtract(before.lateness()).expect("the later one counts at least as much");
     let within = late.percentile_below(1_000);
     let packets = carried(&after).packets - carried(&before).packets;
-    out(&format!("{peers} peers at {rate} bit/s, {:?}: {:.0} packets/s", lab.engine.priority(), packets as f64 / seconds));
+    out(&format!(
+        "{peers} peers at {rate} bit/s, {:?}: {:.0} packets/s",
+        lab.engine.priority(),
+        packets as f64 / seconds
+    ));
     out(&format!(
         "  engine thread: {:.0} % of a core, {:.0} wake-ups/s",
         busy.as_secs_f64() / seconds * 100.0,
         (after.wakeups - before.wakeups) as f64 / seconds
     ));
     for quantile in [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0] {
-        out(&format!("  {:7.2} % leave within {:6} us of their time", quantile * 100.0, late.value_at_quantile(quantile)));
+        out(&format!(
+            "  {:7.2} % leave within {:6} us of their time",
+            quantile * 100.0,
+            late.value_at_quantile(quantile)
+        ));
     }
     out(&format!("  {within:.3} % within a millisecond (asked: 99 %)"));
     let missing = expected_packets(peers, rate, seconds) - packets as f64;
-    out(&format!("  {:.2} % fewer packets than the links' rate", missing / expected_packets(peers, rate, seconds) * 100.0));
+    out(&format!(
+        "  {:.2} % fewer packets than the links' rate",
+        missing / expected_packets(peers, rate, seconds) * 100.0
+    ));
 }
 
 /// One pair of peers with nothing between them.

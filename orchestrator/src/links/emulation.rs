@@ -33,6 +33,8 @@ use dice::{Dice, Fate};
 use settings::{Order, Settings};
 use train::{Mark, Run, Train};
 
+use crate::units::Share;
+
 /// One direction of a link; `P` is whatever the engine needs to find a packet again.
 ///
 /// Call [`handle_train`](Self::handle_train) and [`handle_timeout`](Self::handle_timeout) with times that never go
@@ -167,6 +169,13 @@ impl<P> Emulation<P> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         self.bottleneck.poll_timeout().map(|at| (at, "the bottleneck is free"))
+    }
+
+    /// Least time between an arrival, or an instant of [`poll_timeout`](Self::poll_timeout), and its first effect: an
+    /// engine may be late by so much and nobody sees it.
+    #[must_use]
+    pub fn lead(&self) -> Duration {
+        if self.settings.reorder == Share(0) { self.settings.delay_min() } else { Duration::ZERO }
     }
 
     /// What this direction does.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peerbed_proto::random::Random;
 
-use super::settings::{Jitter, Settings, Shape};
+use super::settings::{DEVIATIONS_MAX, Jitter, Settings, Shape};
 use crate::{plan::Loss, units::Share};
 
 /// The random part of one direction.
@@ -161,8 +161,3 @@ fn pareto(stream: &mut Random) -> f64 {
 fn nanos(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e9
 }
-
-/// Where the tails of jitter end, in standard deviations, so that no packet is held without bound.
-///
-/// Pareto loses 0.9 % of a deviation from its mean by it; netem's tables end at 4 and lose 2.3 %.
-const DEVIATIONS_MAX: f64 = 8.0;

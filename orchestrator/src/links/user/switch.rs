@@ -117,7 +117,7 @@ impl Switch {
         }
         let whole = Run { first: 0, count: frame.train.segments, mark: Mark::Plain };
         match cut_out(&mut self.pool, bytes, frame, whole, from, to) {
-            Some(packet) => self.schedule.push(now + latency, Event::Cross(packet)),
+            Some(packet) => self.push_cross(now + latency, packet),
             None => self.refused.memory += u64::from(frame.train.segments),
         }
     }
@@ -153,9 +153,9 @@ impl Switch {
         self.drain(side, port);
     }
 
-    /// When the next event is due.
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
-        self.schedule.next()
+        self.schedule.wake()
     }
 
     /// Counters of a port's link, up and down.
@@ -207,9 +207,11 @@ impl Switch {
             match (output, side) {
                 (Output::Arrives { packet, at }, Side::Up) => {
                     let latency = self.latency(packet.from, packet.to);
-                    self.schedule.push(at + latency, Event::Cross(packet));
+                    self.push_cross(at + latency, packet);
                 }
-                (Output::Arrives { packet, at }, Side::Down) => self.schedule.push(at, Event::Deliver(packet)),
+                (Output::Arrives { packet, at }, Side::Down) => {
+                    self.schedule.push(at, Duration::ZERO, Event::Deliver(packet));
+                }
                 (Output::Dropped { packet }, _) => self.pool.give_back(packet),
             }
         }
@@ -218,9 +220,15 @@ impl Switch {
         if next != direction.serve_at {
             direction.serve_at = next;
             if let Some(at) = next {
-                self.schedule.push(at, Event::Serve(side, port));
+                let lead = direction.emulation.lead();
+                self.schedule.push(at, lead, Event::Serve(side, port));
             }
         }
+    }
+
+    fn push_cross(&mut self, at: Time, packet: Box<Packet>) {
+        let lead = self.ports[packet.to as usize].down.emulation.lead();
+        self.schedule.push(at, lead, Event::Cross(packet));
     }
 
     fn direction(&mut self, side: Side, port: u32) -> &mut Direction {
