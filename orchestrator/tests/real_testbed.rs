@@ -1,4 +1,5 @@
 //! A testbed of real peers: up, told, crashed, back again, gone; and nothing of it left.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
 
 mod real_support;
 

@@ -291,7 +291,7 @@ impl Swarm {
         })
     }
 
-    /// Draws the conclusions of an input: interest, slots, requests, runs, in this order.
+    /// Draws the conclusions of an input: interest, slots, requests, runs, news, in this order.
     fn settle(&mut self, now: Time) {
         self.update_interest(now);
         if std::mem::take(&mut self.slots_changed) {
@@ -300,6 +300,10 @@ impl Swarm {
         }
         self.request_all(now);
         self.serve(now);
+        if self.timers.is_due(Timer::Announce, now) {
+            self.timers.stop(Timer::Announce);
+            self.announce_due(now);
+        }
         self.leave_if_idle();
     }
 

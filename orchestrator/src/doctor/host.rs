@@ -1,6 +1,6 @@
 //! The host's limits, clocks and programs, as read from /proc and /sys.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 
 use rustix::{
     process::{Resource, getrlimit},
@@ -25,19 +25,6 @@ pub(super) fn lines(peers: u32) -> Vec<Line> {
         program("ip", "the tests and the bench; apt-get install iproute2"),
         program("iperf3", "the tests of shaped rates; apt-get install iperf3"),
     ]
-}
-
-/// Whether the program for peers can be started.
-pub(super) fn peer_program(path: &Path) -> Line {
-    let executable = fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    let word = if executable { "is there" } else { "is not there or not executable" };
-    Line {
-        name: "peer program",
-        state: if executable { State::Present } else { State::Missing },
-        found: format!("{} {word}", path.display()),
-        serves: "every run",
-        cure: (!executable).then(|| "build it with `cargo build --bins`".to_owned()),
-    }
 }
 
 fn kernel() -> Line {

@@ -77,7 +77,8 @@ impl Swarm {
 
     fn tell_news(&mut self, now: Time, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
-        let news = std::mem::replace(&mut neighbour.news, News { told: Some(now), ..News::default() });
+        let told = neighbour.news.told;
+        let news = std::mem::replace(&mut neighbour.news, News { told, ..News::default() });
         let mut messages = Vec::new();
         let mut whole = Vec::new();
         let mut started = Vec::new();
@@ -98,6 +99,9 @@ impl Swarm {
         let chunks = |pieces: Vec<u32>| pieces.chunks(ANNOUNCED_MAX).map(<[u32]>::to_vec).collect::<Vec<_>>();
         messages.extend(chunks(whole).into_iter().map(|pieces| Message::Have { pieces }));
         messages.extend(chunks(started).into_iter().map(|pieces| Message::Started { pieces }));
+        if !messages.is_empty() {
+            neighbour.news.told = Some(now);
+        }
         messages.into_iter().for_each(|message| self.send(peer, message));
     }
 }
@@ -113,3 +117,6 @@ impl News {
         self.due = Some(self.due.map_or(due, |standing| standing.min(due)));
     }
 }
+
+#[cfg(test)]
+mod tests;

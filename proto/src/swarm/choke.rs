@@ -107,7 +107,7 @@ impl Swarm {
         }
     }
 
-    /// Ends a neighbour's turn when it has had enough and somebody who waits has got less, if we take turns.
+    /// Ends a neighbour's turn when it has had enough and somebody who waits has got no more, if we take turns.
     ///
     /// A turn is as much as the neighbour got in all turns before, from a leaf up to a piece: in the beginning many get
     /// their first leaf soon and pass it on, later turns are long enough that changing costs little.
@@ -119,7 +119,7 @@ impl Swarm {
             return;
         }
         let slot = neighbour.slot;
-        let Some(next) = self.least_served().filter(|next| self.neighbours[next].uploads.begun < had) else { return };
+        let Some(next) = self.least_served().filter(|next| self.neighbours[next].uploads.begun <= had) else { return };
         self.choke(peer);
         self.unchoke(now, next, slot);
     }

@@ -135,8 +135,12 @@ impl Swarm {
             self.hungry.clear();
             return;
         }
-        while let Some(peer) = self.hungry.pop_first() {
-            self.request(now, peer);
+        while !self.hungry.is_empty() {
+            // A neighbour that snubs us chooses from what the others leave.
+            let hungry = std::mem::take(&mut self.hungry);
+            let snubs = |peer: &PeerId| self.neighbours.get(peer).is_some_and(|neighbour| neighbour.downloads.snubbed);
+            let (last, first): (Vec<PeerId>, Vec<PeerId>) = hungry.into_iter().partition(snubs);
+            first.into_iter().chain(last).for_each(|peer| self.request(now, peer));
         }
     }
 
@@ -178,7 +182,7 @@ impl Swarm {
         self.send(peer, Message::Request { run, layer });
     }
 
-    fn begin_piece(&mut self, piece: u32) {
+    pub(super) fn begin_piece(&mut self, piece: u32) {
         self.availability.begin(piece);
         let progress = self.pieces.begin(piece);
         for leaves in self.neighbours.values().filter_map(|neighbour| neighbour.partial.get(&piece)) {
@@ -210,7 +214,7 @@ impl Swarm {
                     && wait > own * STEAL_RATIO
                     && now - requested.at > STEAL_AGE
                     && neighbour.has_leaf(run.piece, last.first)
-                    && best.is_none_or(|(longest, _)| wait > longest)
+                    && best.is_none_or(|(longest, _)| wait >= longest)
                 {
                     best = Some((wait, last));
                 }
@@ -461,8 +465,6 @@ impl Swarm {
         }
         let runs: Vec<Run> = neighbour.downloads.waiting_for().collect();
         runs.into_iter().for_each(|run| self.cancel(peer, run));
-        // It is asked again only after all the others had their choice.
-        self.hungry.remove(&peer);
     }
 
     /// Neighbours with nothing to do look again what they could fetch.

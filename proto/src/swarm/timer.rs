@@ -68,6 +68,11 @@ impl Timers {
         *slot = Some(slot.map_or(due, |standing| standing.min(due)));
     }
 
+    /// Whether a timer's deadline has come.
+    pub(super) fn is_due(&self, timer: Timer, now: Time) -> bool {
+        self.0[timer as usize].is_some_and(|due| due <= now)
+    }
+
     pub(super) fn stop(&mut self, timer: Timer) {
         self.0[timer as usize] = None;
     }
