@@ -3,6 +3,7 @@
 //! `cargo bench --bench user_engine` prints how late packets leave with 100 peers of 2 Mbit/s each, and how much goes
 //! through one unshaped pair of peers; `-- lateness` or `-- throughput` one of them. Needs root, iproute2 and iperf3, and
 //! two cores with nothing else to do.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "figures are printed, and a failure ends the bench")]
 
 #[path = "../tests/user_support/mod.rs"]
 mod user_support;
@@ -212,7 +213,6 @@ fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
 fn out(line: &str) {
     println!("{line}");
 }

@@ -98,8 +98,9 @@ impl<P> Bottleneck<P> {
             return run.count;
         }
         let mut bytes = self.size(self.waiting_bytes, self.waiting_segments) + self.unsent_bytes(now);
-        let mut segments = self.waiting_segments + if self.free_at > now { self.sending_segments } else { 0 };
+        let there = self.waiting_segments + if self.free_at > now { self.sending_segments } else { 0 };
         for taken in 0..run.count {
+            let segments = there + taken;
             let size = self.size(train.run_bytes(run.first + taken, 1), 1);
             let fits = match self.queue {
                 Queue::Time(span) => self.time_for(bytes).is_some_and(|wait| wait <= span.0),
@@ -110,7 +111,6 @@ impl<P> Bottleneck<P> {
                 return taken;
             }
             bytes += size;
-            segments += 1;
         }
         run.count
     }

@@ -21,6 +21,7 @@ pub(super) struct Packet {
 
 /// Free packets of all sizes.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "packets travel boxed, and come back as they are")]
 pub(super) struct Pool {
     free: [Vec<Box<Packet>>; SIZES.len()],
     /// Bytes that may still be allocated.

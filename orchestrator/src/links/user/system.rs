@@ -1,6 +1,6 @@
 //! The engine's system calls for which there is no safe wrapper, and all of its unsafe code.
 //!
-//! Making a TUN device takes three `ioctl`s, a thread's scheduling class one call.
+//! Making a TUN device takes four `ioctl`s, a thread's scheduling class one call.
 
 use std::{
     io,
@@ -38,6 +38,16 @@ pub(super) fn choose_index(tun: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     let index: c_uint = index;
     // SAFETY: TUNSETIFINDEX reads one unsigned int, which lives until the call returns.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFINDEX, &raw const index) })
+}
+
+/// Lets a device live as long as its network namespace rather than as long as the file.
+///
+/// # Errors
+///
+/// When `tun` is not tied to a device.
+pub(super) fn outlive_file(tun: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TUNSETPERSIST takes its argument by value.
+    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST, c_ulong::from(1_u8)) })
 }
 
 /// Tells the kernel which work it may leave to the reader of a device: [`CHECKSUM`], [`TCP_TRAINS`], [`UDP_TRAINS`].

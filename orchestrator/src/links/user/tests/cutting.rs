@@ -17,7 +17,7 @@ const CWR: u8 = 0x80;
 #[test]
 fn every_datagram_of_a_train_is_as_if_sent_singly() {
     let train = Built::udp(3 * 1200 + 77).train(1200);
-    let bytes = train.from_the_kernel();
+    let bytes = train.as_handed_over();
     let frame = Frame::read(&bytes).unwrap();
     assert_eq!(frame.destination, BOB);
     assert_eq!(frame.train, Train { segments: 4, segment_bytes: 1228, last_bytes: 105 });
@@ -30,7 +30,7 @@ fn every_datagram_of_a_train_is_as_if_sent_singly() {
             ..train.clone()
         };
         let mut cut = cut_out(&bytes, index as u32, 1);
-        assert_eq!(cut, expected.from_the_kernel_with_header_length(28));
+        assert_eq!(cut, expected.as_handed_over_with_header_length(28));
         complete(&mut cut);
         assert_eq!(packet(&cut), packet(&expected.on_the_wire()));
     }
@@ -39,7 +39,7 @@ fn every_datagram_of_a_train_is_as_if_sent_singly() {
 #[test]
 fn every_segment_of_a_tcp_train_has_its_own_number_and_flags() {
     let train = Built::tcp(2 * 1448 + 1, u32::MAX - 1000, CWR | ACK | PSH | FIN).train(1448);
-    let bytes = train.from_the_kernel();
+    let bytes = train.as_handed_over();
     let flags = [CWR | ACK, ACK, ACK | PSH | FIN];
     for (index, payload) in train.payload.chunks(1448).enumerate() {
         let expected = Built {
@@ -61,7 +61,7 @@ fn every_segment_of_a_tcp_train_has_its_own_number_and_flags() {
 #[test]
 fn a_part_of_a_train_is_a_train() {
     let train = Built::tcp(10 * 1448, 5000, CWR | ACK | PSH).train(1448);
-    let bytes = train.from_the_kernel();
+    let bytes = train.as_handed_over();
     let first = cut_out(&bytes, 0, 4);
     let middle = cut_out(&bytes, 4, 3);
     let kinds = [&first, &middle].map(|bytes| Offload::read(bytes).unwrap().kind);
@@ -72,7 +72,7 @@ fn a_part_of_a_train_is_a_train() {
         payload: train.payload[4 * 1448..7 * 1448].to_vec(),
         ..train
     };
-    assert_eq!(middle, expected.from_the_kernel_with_header_length(52));
+    assert_eq!(middle, expected.as_handed_over_with_header_length(52));
     // A part that is cut again is what would have been cut from the whole.
     let again = Frame::read(&middle).unwrap();
     assert_eq!(again, Frame::read(&bytes).unwrap().part(&run(4, 3)));
@@ -81,7 +81,7 @@ fn a_part_of_a_train_is_a_train() {
 
 #[test]
 fn what_is_known_of_a_part_is_what_reading_it_tells() {
-    let bytes = Built::udp(10 * 1000 + 10).train(1000).from_the_kernel();
+    let bytes = Built::udp(10 * 1000 + 10).train(1000).as_handed_over();
     let frame = Frame::read(&bytes).unwrap();
     for (first, count) in [(0, 11), (0, 1), (10, 1), (3, 5), (7, 4)] {
         let part = frame.part(&run(first, count));
@@ -93,7 +93,7 @@ fn what_is_known_of_a_part_is_what_reading_it_tells() {
 fn a_flipped_bit_is_found_by_the_checksum() {
     for random in [0, 1, 999, u64::MAX] {
         let built = Built::udp(1000);
-        let mut bytes = built.from_the_kernel();
+        let mut bytes = built.as_handed_over();
         let frame = Frame::read(&bytes).unwrap();
         corrupt(&mut bytes, &frame, random);
         let wire = built.on_the_wire();
@@ -106,7 +106,7 @@ fn a_flipped_bit_is_found_by_the_checksum() {
 
 #[test]
 fn frames_that_contradict_themselves_are_refused() {
-    let good = Built::tcp(5000, 1, ACK).train(1448).from_the_kernel();
+    let good = Built::tcp(5000, 1, ACK).train(1448).as_handed_over();
     assert!(Frame::read(&good).is_ok());
     let refused = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = good.clone();
@@ -127,9 +127,9 @@ fn frames_that_contradict_themselves_are_refused() {
 }
 
 impl Built {
-    /// As [`Built::from_the_kernel`], with the hint at the headers' length that cutting gives.
-    fn from_the_kernel_with_header_length(&self, length: u16) -> Vec<u8> {
-        let mut bytes = self.from_the_kernel();
+    /// As [`Built::as_handed_over`], with the hint at the headers' length that cutting gives.
+    fn as_handed_over_with_header_length(&self, length: u16) -> Vec<u8> {
+        let mut bytes = self.as_handed_over();
         let kind = match Offload::read(&bytes).unwrap() {
             offload if self.segment_size.is_some() => offload.kind & !GSO_ECN,
             _ => GSO_NONE,

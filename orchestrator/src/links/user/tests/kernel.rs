@@ -36,7 +36,7 @@ fn the_kernel_cuts_the_same_trains_into_the_same_packets() {
     let checked = thread::spawn(move || {
         let Some((inner, outer)) = router() else { return };
         for train in &trains {
-            let bytes = train.from_the_kernel();
+            let bytes = train.as_handed_over();
             inner.write(&bytes).unwrap();
             let frame = Frame::read(&bytes).unwrap();
             for segment in 0..frame.train.segments {
@@ -52,6 +52,7 @@ fn the_kernel_cuts_the_same_trains_into_the_same_packets() {
 }
 
 /// A namespace that routes Alice's packets to Bob, and its two devices; none where it cannot be made.
+#[expect(clippy::print_stdout, reason = "tests tell what they skip")]
 fn router() -> Option<(Device, Device)> {
     let made = Namespace::create().and_then(|_| Ok((Device::create("inner", 2)?, Device::create("outer", 3)?)));
     let (inner, outer) = match made {

@@ -62,7 +62,7 @@ impl Built {
     }
 
     /// The packet as the kernel hands it to a device with offloads.
-    pub(super) fn from_the_kernel(&self) -> Vec<u8> {
+    pub(super) fn as_handed_over(&self) -> Vec<u8> {
         let mut bytes = vec![0; OFFLOAD];
         bytes.extend(self.packet());
         let (start, at) = self.checksum();

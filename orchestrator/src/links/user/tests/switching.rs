@@ -24,7 +24,7 @@ const OPEN: Settings = Settings::UNSHAPED;
 #[test]
 fn an_open_network_delivers_at_once_and_untouched() {
     let mut net = Net::new([(OPEN, OPEN), (OPEN, OPEN)]);
-    let train = Built::udp(40 * 1400).train(1400).from_the_kernel();
+    let train = Built::udp(40 * 1400).train(1400).as_handed_over();
     net.send(at(3), 0, &train);
     assert_eq!(net.delivered(at(3)), [(1, at(3), train)]);
 }
@@ -44,7 +44,7 @@ fn a_packet_takes_both_delays_both_rates_and_the_latency_between() {
 #[test]
 fn latency_alone_delays_whole_trains() {
     let mut net = Net::with_latency([(OPEN, OPEN), (OPEN, OPEN)]);
-    let train = Built::udp(40 * 1400).train(1400).from_the_kernel();
+    let train = Built::udp(40 * 1400).train(1400).as_handed_over();
     net.send(at(0), 0, &train);
     assert_eq!(net.delivered(at(100)), [(1, at(40), train)]);
 }
@@ -53,7 +53,7 @@ fn latency_alone_delays_whole_trains() {
 fn a_slow_receiver_gets_a_train_segment_by_segment() {
     let mut net = Net::new([(OPEN, OPEN), (OPEN, rate(8_000_000))]);
     let train = Built::udp(2 * 972 + 472).train(972);
-    net.send(at(0), 0, &train.from_the_kernel());
+    net.send(at(0), 0, &train.as_handed_over());
     let half = Time::from_nanos(2_500_000);
     assert_eq!(net.times(at(10)), [(1, at(1)), (1, at(2)), (1, half)]);
 }
@@ -111,7 +111,7 @@ fn every_segment_arrives_or_is_counted_whatever_befalls_it() {
         let segments = 1 + random.below(20);
         let built = Built::udp(segments * 1000 - random.below(900)).train(1000);
         let built = if from == 0 { built } else { Built { from: BOB, to: ALICE, ..built } };
-        net.send(Time::from_nanos(now), from, &built.from_the_kernel());
+        net.send(Time::from_nanos(now), from, &built.as_handed_over());
     }
     net.run(at(100_000));
     assert_eq!(net.switch.poll_timeout(), None);
@@ -221,7 +221,7 @@ fn rough() -> Settings {
 }
 
 fn train() -> Vec<u8> {
-    Built::udp(9 * 1000 + 1).train(1000).from_the_kernel()
+    Built::udp(9 * 1000 + 1).train(1000).as_handed_over()
 }
 
 fn answer(built: &Built) -> Vec<u8> {
