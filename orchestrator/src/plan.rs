@@ -264,9 +264,11 @@ pub enum Via {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineChoice {
-    /// The kernel's queueing disciplines where they suffice.
+    /// The kernel's queueing disciplines where they suffice, otherwise our own queues.
     #[default]
     Auto,
     /// The kernel's queueing disciplines: htb, tbf, netem.
     Kernel,
+    /// TUN devices and our own queues: what is lost is the same in every run.
+    User,
 }

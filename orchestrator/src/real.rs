@@ -70,7 +70,7 @@ impl Real {
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
         let (network, made) = tokio::join!(
-            async { supervisor.build(plan).await.map(|()| began.elapsed()) },
+            async { supervisor.build(plan, choice.engine).await.map(|()| began.elapsed()) },
             setup::make_places(plan, run, options),
         );
         let (network, made) = (network?, made?);

@@ -143,7 +143,7 @@ const KEYS: &[Key] = &[
     optional("seed", Form::Integer { min: 0, max: u64::MAX }, "everything random in a run follows from it (default 1)"),
     optional(
         "engine",
-        Form::Words(&["auto", "kernel"]),
+        Form::Words(&["auto", "kernel", "user"]),
         "what shapes the links: kernel, or auto (the default) for whatever can",
     ),
     optional("timeout", Form::Span, "a run that takes longer is ended (default: computed from the bounds)"),
@@ -183,7 +183,7 @@ fn read_tree(reader: &mut Reader, document: &Arc<Document>, tree: &Node) -> Opti
         names::check_written(reader, name, "topology");
     }
     let seed = section.value("seed").and_then(|node| reader.integer(node, "seed", 0..=u64::MAX));
-    let engines = [("auto", EngineChoice::Auto), ("kernel", EngineChoice::Kernel)];
+    let engines = [("auto", EngineChoice::Auto), ("kernel", EngineChoice::Kernel), ("user", EngineChoice::User)];
     let engine = section.value("engine").and_then(|node| reader.word(node, "engine", &engines));
     let links = section.value("links").and_then(|node| links::read(reader, node));
     let groups = section.value("groups").and_then(|node| groups::read(reader, node));

@@ -15,6 +15,7 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
+    links::{Engine, user},
     plan::Plan,
     real::{network::Network, pidfd},
 };
@@ -45,18 +46,30 @@ impl Supervisor {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Builds the network of `plan` with the kernel engine.
+    /// Builds the network of `plan` with this engine.
     ///
     /// # Errors
     ///
     /// When the kernel refuses something; it names what and why, and nothing of the network is left.
-    pub async fn build(&self, plan: &Plan) -> anyhow::Result<()> {
+    pub async fn build(&self, plan: &Plan, engine: Engine) -> anyhow::Result<()> {
         let plan = plan.clone();
         self.perform(move |network| {
-            *network = Some(Network::build(&plan)?);
+            *network = Some(Network::build(&plan, engine)?);
             Ok(())
         })
         .await?
+    }
+
+    /// What the links have done so far, where the user engine shapes them.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn link_counters(&self) -> anyhow::Result<Option<user::Counters>> {
+        let counters = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::counters).transpose())
+            .await?;
+        counters.context("asking the user engine for its counters")
     }
 
     /// Starts `command` in the namespace of a peer, as the leader of its own process group, to be killed with this

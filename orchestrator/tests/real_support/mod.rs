@@ -10,6 +10,7 @@ use std::{
 };
 
 use peerbed_orchestrator::{
+    links::Engine,
     plan::{Direction, EngineChoice, Link, Loss, Peer, Plan, Queue},
     real::{
         Supervisor,
@@ -101,7 +102,7 @@ pub(crate) fn address(id: u32) -> Ipv4Addr {
 /// Builds the network of a plan.
 pub(crate) async fn build(plan: &Plan) -> Supervisor {
     let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan).await.unwrap();
+    supervisor.build(plan, Engine::Kernel).await.unwrap();
     supervisor
 }
 
