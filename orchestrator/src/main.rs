@@ -235,7 +235,7 @@ fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
 }
 
 fn examine(peers: u32) -> ExitCode {
-    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), &default_peer(None), peers);
+    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), peers);
     print(&format!("{diagnosis}\n"));
     if diagnosis.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
 }

@@ -17,6 +17,9 @@ use crate::{
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
 
+/// What stands for the engine of a run whose testbed never came up.
+pub const NO_ENGINE: &str = "none";
+
 /// Everything one run found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {

@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::{
-    plan::Plan,
+    plan::{Action, Plan},
     progress::Progress,
     results::{Outcome, Provenance, Results},
     run_directory::RunDirectory,
-    testbed::{self, Testbed},
+    testbed::{self, SetUpError, Testbed},
     verdict::Verdict,
 };
 
@@ -76,8 +76,20 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
         results.verdict = Verdict::unmeasured();
     }
     progress.finish();
-    job.directory.write_json(&job.directory.results(), &results)?;
+    write(&job, &results)?;
     Ok(results)
+}
+
+/// Writes the results. Where the disk is full of payload, payload makes room for them.
+fn write(job: &Job<'_>, results: &Results) -> anyhow::Result<()> {
+    let path = job.directory.results();
+    let Err(full) = job.directory.write_json(&path, results) else { return Ok(()) };
+    if job.payload == Payload::Remove && remove_payload(job).is_ok() && job.directory.write_json(&path, results).is_ok()
+    {
+        return Ok(());
+    }
+    // What went wrong first says more than that it could not be written down.
+    Err(results.error.as_ref().map_or(full, |first| anyhow!("{first}")))
 }
 
 async fn set_up_and_play(
@@ -90,7 +102,10 @@ async fn set_up_and_play(
     progress.say(&format!("setting up {} peers", job.plan.peers.len()));
     let set_up = Testbed::set_up(job.plan, job.directory, job.testbed);
     let (testbed, events) = tokio::select! {
-        made = set_up => made.map_err(anyhow::Error::from)?,
+        made = set_up => made.map_err(|error| match error {
+            SetUpError::Unsupported(missing) => anyhow::Error::from(missing),
+            SetUpError::Failed(error) => error,
+        })?,
         () = stop.wished() => return Err(Early::Stopped),
     };
     assemble::set_up(results, testbed.set_up_report());
@@ -121,7 +136,7 @@ async fn tear_down(testbed: Testbed, stop: &Stop) -> anyhow::Result<()> {
 
 fn remove_payload(job: &Job<'_>) -> anyhow::Result<()> {
     for step in &job.plan.steps {
-        let crate::plan::Action::Distribute(distribute) = &step.action else { continue };
+        let Action::Distribute(distribute) = &step.action else { continue };
         for peer in &job.plan.peers {
             job.directory.remove_payload(&peer.name, &distribute.id)?;
         }

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_late_timers_is_invalid_and_says_so() {
-        let late = |i: usize, w: &mut Window| w.lateness = if i % 4 == 0 { 0.06 } else { 0.0 };
+        let late = |i: usize, w: &mut Window| w.lateness = if i.is_multiple_of(4) { 0.06 } else { 0.0 };
         let verdict = Verdict::of(&windows(40, late), 0.0);
         assert_eq!(verdict.state, State::Invalid);
         assert_eq!(verdict.reasons, ["timers fired 50 ms late or more in 25 % of the measured time"]);

@@ -3,7 +3,7 @@
 
 mod run_support;
 
-use std::fs;
+use std::{ffi::OsStr, fs};
 
 use peerbed_orchestrator::plan::Plan;
 use run_support::{Place, TINY, code, output, peerbed, stderr, stdout};
@@ -86,7 +86,8 @@ fn a_file_that_is_not_there_is_bad_input() {
 
 #[test]
 fn arguments_that_make_no_sense_are_bad_input() {
-    for arguments in [&["run"][..], &["fly"], &["run", "x.yaml", "--seed", "many"], &["run", "x.yaml", "--repeat", "0"]] {
+    for arguments in [&["run"][..], &["fly"], &["run", "x.yaml", "--seed", "many"], &["run", "x.yaml", "--repeat", "0"]]
+    {
         assert_eq!(code(&output(arguments)), 2, "{arguments:?}");
     }
 }
@@ -105,7 +106,10 @@ fn a_missing_peer_program_is_named_before_anything_is_created() {
     let output = place.command().env("PEERBED_PEER", "/no/such/program").output().unwrap();
     assert_eq!((code(&output), stdout(&output)), (3, String::new()));
     let text = stderr(&output);
-    assert!(text.starts_with("error: cannot find the peer program /no/such/program; ") && text.lines().count() == 1, "{text}");
+    assert!(
+        text.starts_with("error: cannot find the peer program /no/such/program; ") && text.lines().count() == 1,
+        "{text}"
+    );
     assert!(!place.run().exists());
 }
 
@@ -139,5 +143,3 @@ fn the_doctor_has_a_line_for_everything_a_run_needs() {
     assert!([0, 3].contains(&code(&output)), "{text}");
     assert!(text.contains("namespaces") && text.lines().count() >= 2, "{text}");
 }
-
-use std::ffi::OsStr;

@@ -5,11 +5,13 @@
 //! a leaf is passed on as soon as it is verified.
 
 mod announce;
+mod arrivals;
 mod availability;
 mod choke;
 mod conversation;
 mod dialling;
 mod downloads;
+mod endgame;
 mod leaving;
 mod message;
 mod neighbour;
@@ -18,6 +20,7 @@ mod output;
 mod picker;
 mod pieces;
 mod rate;
+mod requests;
 mod run;
 mod stats;
 mod timer;

@@ -94,10 +94,7 @@ fn label(values: &Map<String, Value>, repeat: usize) -> String {
         .iter()
         .map(|(path, value)| {
             let last = path.rsplit('.').next().unwrap_or(path);
-            match value {
-                Value::String(text) => format!("{last}={text}"),
-                other => format!("{last}={other}"),
-            }
+            value.as_str().map_or_else(|| format!("{last}={value}"), |text| format!("{last}={text}"))
         })
         .collect();
     parts.push(format!("repeat={repeat}"));

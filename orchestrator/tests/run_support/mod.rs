@@ -184,7 +184,7 @@ groups:
   origin: { link: slow, swarm: seed, tracker: {} }
   home: { count: 3, link: slow, swarm: leecher }
 files:
-  blob: { size: 4MiB, piece: 256KiB }
+  blob: { size: 4MiB, piece: 64KiB }
 scenario:
   - distribute: { file: blob, from: origin, to: home, via: swarm }
 ";

@@ -92,11 +92,9 @@ impl Play<'_> {
                 }
             }
             EventKind::Error { distribution, error, fatal } if distribution.is_some() || *fatal => {
-                let name = self.name(peer);
-                return Err(match distribution {
-                    Some(id) => anyhow!("{name} could not go on with {id}: {error}"),
-                    None => anyhow!("{name} could not go on: {error}"),
-                });
+                // The number that Linux has for a full disk; the peer's own words say where.
+                let full = if error.contains("os error 28") { "the disk is full: " } else { "" };
+                return Err(anyhow!("{full}{} could not go on: {error}", self.name(peer)));
             }
             EventKind::Ready { .. }
             | EventKind::Ended { .. }
