@@ -57,6 +57,9 @@ pub(super) struct Forwarder {
     /// When the thread last woke up, and whether anything was ready since.
     woke_at: Time,
     was_busy: bool,
+    /// How late timers wake the thread from long sleeps, lately; and what it got up early for.
+    oversleeping: Duration,
+    awake_until: Time,
     /// How often in a row it was done within [`NAP`] of being woken.
     short_days: u32,
     is_running: bool,
@@ -106,6 +109,8 @@ impl Forwarder {
             wakeups: 0,
             woke_at: Time::ZERO,
             was_busy: false,
+            oversleeping: Duration::ZERO,
+            awake_until: Time::ZERO,
             short_days: 0,
             is_running: true,
         })
@@ -141,27 +146,33 @@ impl Forwarder {
         Ok(self.counters())
     }
 
-    /// Waits for the next event or until something is ready, unless the event is so near that sleep is not worth it.
+    /// Waits until something is ready, the next event is near, or a nap is over.
     fn sleep(&mut self) -> io::Result<()> {
         let now = now();
         let left = self.switch.poll_timeout().map(|at| at - now);
-        if left.is_some_and(|left| left < SLEEP_MIN) {
+        if left.is_some_and(|left| left < SLEEP_MIN) || now < self.awake_until {
             return Ok(());
         }
         let was_short = self.was_busy && now - self.woke_at < NAP;
         self.short_days = if was_short { self.short_days.saturating_add(1) } else { 0 };
+        let long = left.filter(|&left| left >= LONG_SLEEP).map(|left| left - self.oversleeping);
         let slept = if self.short_days > SHORT_DAYS_MAX {
             let nap = left.map_or(NAP, |left| left.min(NAP));
             poll(&mut [], Some(&timespec(nap)))
         } else {
-            poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], left.map(timespec).as_ref())
+            poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], long.or(left).map(timespec).as_ref())
         };
-        match slept {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
         (self.woke_at, self.was_busy) = (self::now(), false);
         self.wakeups += 1;
+        match (slept, long) {
+            (Ok(0), Some(asked)) => {
+                let late = (self.woke_at - (now + asked)).min(OVERSLEEPING_MAX);
+                self.awake_until = now + asked + self.oversleeping;
+                self.oversleeping = (self.oversleeping * 7 + late) / 8;
+            }
+            (Ok(_) | Err(rustix::io::Errno::INTR), _) => {}
+            (Err(error), _) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -258,6 +269,12 @@ const NICE: i32 = -20;
 const BELL: u64 = u64::MAX;
 /// Shortest sleep: about what falling asleep and waking up take together.
 const SLEEP_MIN: Duration = Duration::from_micros(20);
+/// Sleeps from this length on are cut short by what the thread overslept lately: a processor that has been idle for so
+/// long, above all a virtual one, needs some 100 µs to come back. What is left of the time it waits awake, which at a
+/// thousand sleeps a second takes little.
+const LONG_SLEEP: Duration = Duration::from_millis(1);
+/// Most that a sleep is cut short by. On a host this busy nothing is punctual.
+const OVERSLEEPING_MAX: Duration = Duration::from_micros(300);
 /// How long the thread sleeps at a time under many small packets. Each packet waits for half of it on average, which the
 /// promise of a millisecond does not notice, and 20 000 times a second is all that it wakes up for them.
 const NAP: Duration = Duration::from_micros(50);
