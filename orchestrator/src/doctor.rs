@@ -69,7 +69,8 @@ impl fmt::Display for Diagnosis {
                 writeln!(f, "{:<8}{:<18}-> {cure}", "", "")?;
             }
         }
-        let verdict = if self.is_fit() { "this host can run shaped links" } else { "this host cannot run anything real" };
+        let verdict =
+            if self.is_fit() { "this host can run shaped links" } else { "this host cannot run anything real" };
         write!(f, "{verdict}")
     }
 }

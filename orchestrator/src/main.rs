@@ -4,7 +4,7 @@
 //! library; what can be asked of them, in `arguments`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -243,8 +243,16 @@ fn examine(peers: u32) -> ExitCode {
 fn read(file: &Path) -> Result<(Topology, String), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
-    let topology = topology::read(&file.to_string_lossy(), &text)?;
+    let topology = topology::read_with(&file.to_string_lossy(), &text, &|name| read_beside(file, name))?;
     Ok((topology, text))
+}
+
+/// The text of a file that a topology names, as far as it may be long; one byte more shows that it is longer.
+fn read_beside(topology: &Path, name: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(topology.parent().unwrap_or(Path::new("")).join(name))?;
+    file.take(topology::ATTACHED_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The program for peers; a missing one is named before anything is made.

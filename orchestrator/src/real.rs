@@ -14,6 +14,7 @@ mod peer;
 mod pidfd;
 mod process;
 mod qdisc;
+mod refusals;
 mod setup;
 mod supervisor;
 
@@ -65,6 +66,7 @@ impl Real {
         run: &RunDirectory,
         options: &Options,
     ) -> Result<(Self, mpsc::Receiver<Event>), SetUpError> {
+        refusals::refuse(plan)?;
         let choice = setup::choose_engine(plan)?;
         setup::check_host(plan, options)?;
         let supervisor = Supervisor::start()?;

@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use peerbed_peer::{
-    events::Event as PeerEvent,
-    status::Status,
-};
+use peerbed_peer::{events::Event as PeerEvent, status::Status};
 use peerbed_proto::id::PeerId;
 use tokio::sync::mpsc;
 

@@ -3,7 +3,7 @@
 //! Reading judges the file alone: its form section by section, in the files named like the sections, and then what the
 //! sections say of each other (`check`). Nothing here looks at the host. What is left open is decided by `plan`.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use peerbed_proto::Random;
 
@@ -28,6 +28,7 @@ mod regions;
 mod roster;
 mod scenario;
 pub mod sweep;
+mod traces;
 mod tree;
 
 pub(crate) use files::PIECE_DEFAULT;
@@ -35,7 +36,7 @@ pub use files::{Content, File};
 pub use groups::{Group, Tracker};
 use keys::{Form, Key, optional, required};
 pub(crate) use links::PACKET;
-pub use links::{Fields, Link};
+pub use links::{Fields, Link, QueueFields};
 pub use presets::{PRESETS, Preset};
 use reader::Reader;
 pub use reader::Written;
@@ -43,6 +44,8 @@ pub use regions::Regions;
 pub(crate) use roster::Roster;
 pub use scenario::{Action, Distribute, Selection, Step, Timing};
 use sweep::Sweep;
+use traces::Attached;
+pub use traces::BYTES_MAX as ATTACHED_BYTES_MAX;
 use tree::Node;
 
 /// A topology that is free of problems.
@@ -74,12 +77,17 @@ pub struct Topology {
     unread: Unread,
 }
 
+/// Reads the text of a file that a topology names.
+pub type Lookup<'a> = dyn Fn(&str) -> io::Result<String> + 'a;
+
 /// The file a topology was read from.
 #[derive(Debug, PartialEq)]
 struct Document {
     file: String,
     text: Arc<str>,
     tree: Node,
+    /// The other files it names, read when it was.
+    attached: Arc<Attached>,
 }
 
 /// Sections whose names are not known, because they could not be read at all.
@@ -91,21 +99,42 @@ struct Unread {
     scenario: bool,
 }
 
-/// Reads a topology. `file` is what problems call it.
+/// Reads a topology that names no other file. `file` is what problems call it.
+///
+/// # Errors
+///
+/// As [`read_with`].
+pub fn read(file: &str, text: &str) -> Result<Topology, Problems> {
+    read_with(file, text, &|_| Err(io::Error::new(io::ErrorKind::Unsupported, "no other files are read here")))
+}
+
+/// Reads a topology. `file` is what problems call it; `lookup` reads the text of another file that it names (a trace),
+/// relative to it, at most [`ATTACHED_BYTES_MAX`] long. Each is asked for once, before anything is judged, so that
+/// planning needs no file any more.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, swept values included; where the text is not YAML, the first thing that is not.
-pub fn read(file: &str, text: &str) -> Result<Topology, Problems> {
+pub fn read_with(file: &str, text: &str, lookup: &Lookup<'_>) -> Result<Topology, Problems> {
     let source: Arc<str> = text.into();
     let tree =
         tree::parse(text).map_err(|problem| Problems::new(file, source.clone(), vec![problem], |_| String::new()))?;
-    let document = Arc::new(Document { file: file.to_owned(), text: source, tree });
+    let attached = traces::mentioned(&tree).into_iter().map(|name| (name.to_owned(), attach(lookup, name)));
+    let attached = Arc::new(attached.collect());
+    let document = Arc::new(Document { file: file.to_owned(), text: source, tree, attached });
     let mut reader = Reader::default();
     let topology = read_tree(&mut reader, &document, &document.tree);
     let Some(topology) = topology else { return Err(document.problems(reader.problems)) };
     sweep::check(&mut reader, &topology);
     if reader.problems.is_empty() { Ok(topology) } else { Err(document.problems(reader.problems)) }
+}
+
+fn attach(lookup: &Lookup<'_>, name: &str) -> Result<String, String> {
+    let text = lookup(name).map_err(|error| error.to_string())?;
+    if text.len() as u64 > ATTACHED_BYTES_MAX {
+        return Err(format!("it is larger than {} KiB", ATTACHED_BYTES_MAX >> 10));
+    }
+    Ok(text)
 }
 
 /// The JSON Schema of topologies.
@@ -144,7 +173,8 @@ const KEYS: &[Key] = &[
     optional(
         "engine",
         Form::Words(&["auto", "kernel", "user"]),
-        "what shapes the links: kernel, or auto (the default) for whatever can",
+        "what shapes the links: kernel (tc: tbf and netem), user (TUN devices and our own queues, whose losses repeat \
+         exactly), or auto (the default): kernel where the kernel can do all that is asked, user otherwise",
     ),
     optional("timeout", Form::Span, "a run that takes longer is ended (default: computed from the bounds)"),
     required("links", Form::Table(&links::FORM), "access links by name; every figure is for one direction, one way"),
@@ -174,6 +204,7 @@ const KEYS: &[Key] = &[
 
 /// Reads a tree as a topology, as far as it can be read; nothing where it is not even a map.
 fn read_tree(reader: &mut Reader, document: &Arc<Document>, tree: &Node) -> Option<Topology> {
+    reader.attached = document.attached.clone();
     let section = reader.section_beside(tree, "the topology", tree.place, KEYS, |key| key.starts_with("x-"))?;
     if let Some(node) = section.value("version") {
         read_version(reader, node);

@@ -1,5 +1,9 @@
 //! Links are what the plan says: measured by iperf3 between two peers of a plan.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -31,7 +35,10 @@ async fn iperf3_gets_95_to_100_percent_of_every_rate_in_both_directions() {
                 println!("{rate} bit/s, {from} to {to}, {transport:?}: {:.2} %", share * 100.0);
                 // The first packet of an interval needs no time in it: one more than the rate allows may be counted.
                 let limit = 1.0 + 1500.0 / measured.ip_bytes;
-                assert!((0.95..=limit).contains(&share), "{share} of {rate} bit/s from {from} to {to} by {transport:?}");
+                assert!(
+                    (0.95..=limit).contains(&share),
+                    "{share} of {rate} bit/s from {from} to {to} by {transport:?}"
+                );
             }
         }
     }

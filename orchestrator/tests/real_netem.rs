@@ -1,5 +1,9 @@
 //! Delay, loss, duplication and latency between regions are what the plan says, where the kernel has sch_netem.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -69,7 +73,9 @@ async fn packets_are_lost_and_doubled_at_the_asked_rates() {
     let lossy = |average, burst| Direction { loss: Loss { average: Share(average), burst }, ..direction(None) };
     let doubling = Direction { duplicate: Share(50_000_000), delay: span(1), ..direction(None) };
     // Each with what 2 000 packets may differ by: four standard deviations; bursts of 8 make them 3.9 times as wide.
-    for (up, share, width) in [(lossy(50_000_000, 1), 0.95, 0.02), (lossy(50_000_000, 8), 0.95, 0.076), (doubling, 1.05, 0.02)] {
+    for (up, share, width) in
+        [(lossy(50_000_000, 1), 0.95, 0.02), (lossy(50_000_000, 8), 0.95, 0.076), (doubling, 1.05, 0.02)]
+    {
         let supervisor = build(&plan(vec![link("lossy", up, direction(None))], 2)).await;
         let mut receiver = role(&supervisor, 2, "count 2000").await;
         await_bound(&supervisor, 2).await;

@@ -1,5 +1,9 @@
 //! The network of a plan: everybody reaches everybody, the host keeps nothing of it, and it is made quickly.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -13,9 +17,7 @@ use std::{
 
 use peerbed_orchestrator::real::{Supervisor, netns::Namespace};
 use peerbed_proto::id::PeerId;
-use real_support::{
-    ROLE, address, build, can_make_namespaces, direction, host_state, link, output, plan, wait_until,
-};
+use real_support::{ROLE, address, build, can_make_namespaces, direction, host_state, link, output, plan, wait_until};
 
 #[tokio::test]
 async fn every_peer_reaches_every_other_without_arp() {
@@ -212,7 +214,10 @@ fn say(line: &str) {
 
 fn await_line(child: &mut Child, wanted: &str) {
     let output = child.stdout.as_mut().unwrap();
-    assert!(BufReader::new(output).lines().map(Result::unwrap).any(|line| line.ends_with(wanted)), "no line `{wanted}`");
+    assert!(
+        BufReader::new(output).lines().map(Result::unwrap).any(|line| line.ends_with(wanted)),
+        "no line `{wanted}`"
+    );
 }
 
 /// Name of the network namespace of a process, such as `net:[4026531840]`; none when the process is gone.

@@ -102,7 +102,8 @@ fn pressure() -> Line {
     Line {
         name: "cpu pressure",
         state: if readable { State::Present } else { State::Lacking },
-        found: if readable { "/proc/pressure/cpu is readable" } else { "/proc/pressure/cpu is not readable" }.to_owned(),
+        found: if readable { "/proc/pressure/cpu is readable" } else { "/proc/pressure/cpu is not readable" }
+            .to_owned(),
         serves: "judging whether the host was fit to measure",
         cure: (!readable).then(|| "boot with psi=1 on a kernel built with CONFIG_PSI".to_owned()),
     }

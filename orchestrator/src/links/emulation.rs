@@ -30,10 +30,10 @@ pub mod train;
 use bottleneck::{Bottleneck, Waiting};
 use counters::Counters;
 use dice::{Dice, Fate};
-use settings::{Order, Settings};
+use settings::Settings;
 use train::{Mark, Run, Train};
 
-use crate::units::Share;
+use crate::{plan::Order, units::Share};
 
 /// One direction of a link; `P` is whatever the engine needs to find a packet again.
 ///
@@ -99,7 +99,7 @@ impl<P> Emulation<P> {
     /// and [`handle_train`](Self::handle_train) must be called.
     pub fn handle_passing(&mut self, now: Time, train: &Train) -> Passage {
         let settings = &self.settings;
-        let at_once = settings.delay.is_zero() && settings.jitter.amount.is_zero() && self.last_arrival <= now;
+        let at_once = settings.delay.is_zero() && settings.jitter.amount.0.is_zero() && self.last_arrival <= now;
         if !at_once || !self.dice.is_idle() || !self.bottleneck.is_open(now) {
             return Passage::Held;
         }

@@ -119,7 +119,7 @@ pub fn needs_netem(direction: &Direction) -> bool {
 pub fn netem_needs(direction: &Direction) -> Vec<&'static str> {
     [
         ("delay", direction.delay.0 > Duration::ZERO),
-        ("jitter", direction.jitter.0 > Duration::ZERO),
+        ("jitter", direction.jitter.amount.0 > Duration::ZERO),
         ("loss", direction.loss.average.0 > 0),
         ("reorder", direction.reorder.0 > 0),
         ("duplicate", direction.duplicate.0 > 0),
@@ -144,11 +144,11 @@ fn netem(direction: &Direction, seed: u64) -> Netem {
     let rate = direction.rate.map_or(UNSHAPED_RATE, |rate| rate.0 / 8);
     Netem {
         delay: direction.delay.0,
-        jitter: direction.jitter.0,
+        jitter: direction.jitter.amount.0,
         loss: loss(direction.loss),
         reorder: probability(share(direction.reorder.0)),
         duplicate: probability(share(direction.duplicate.0)),
-        limit: in_flight(rate, direction.delay.0 + direction.jitter.0),
+        limit: in_flight(rate, direction.delay.0 + direction.jitter.amount.0),
         seed,
     }
 }
@@ -203,7 +203,7 @@ const IN_FLIGHT_MAX: u32 = 1_000_000;
 mod tests {
     use super::*;
     use crate::{
-        plan::{Loss, Queue},
+        plan::{Discipline, Jitter, Loss, Queue},
         units::{Rate, Share, Size, Span},
     };
 
@@ -211,11 +211,15 @@ mod tests {
         Direction {
             rate: rate.map(Rate),
             delay: Span::default(),
-            jitter: Span::default(),
+            overhead: 0,
+            jitter: Jitter::default(),
             loss: Loss { average: Share(0), burst: 1 },
             reorder: Share(0),
             duplicate: Share(0),
+            corrupt: Share(0),
             queue: Queue::Time(Span(Duration::from_millis(50))),
+            discipline: Discipline::DropTail,
+            trace: None,
         }
     }
 

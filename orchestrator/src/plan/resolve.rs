@@ -85,6 +85,7 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
                 interval: tracker.interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
                 answer_max: tracker.answer.unwrap_or(TRACKER_ANSWER),
             }),
+            exec: None,
         })
         .collect()
 }
@@ -105,15 +106,19 @@ fn direction(fields: Fields) -> Direction {
     fn value<T: Default>(written: Option<Written<T>>) -> T {
         written.map(|written| written.value).unwrap_or_default()
     }
-    let rate = value(fields.rate);
+    let (rate, queue) = (value(fields.rate), value(fields.queue));
     Direction {
         rate,
+        overhead: value(fields.overhead),
         delay: value(fields.delay),
         jitter: value(fields.jitter),
         loss: fields.loss.map_or(Loss { average: Share(0), burst: 1 }, |loss| loss.value),
         reorder: value(fields.reorder),
         duplicate: value(fields.duplicate),
-        queue: fields.queue.map_or_else(|| default_queue(rate), |queue| queue.value),
+        corrupt: value(fields.corrupt),
+        queue: queue.length.unwrap_or_else(|| default_queue(rate)),
+        discipline: queue.discipline,
+        trace: fields.trace.map(|trace| trace.value),
     }
 }
 
@@ -179,7 +184,16 @@ fn default_timeout(plan: &Plan) -> Span {
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
-            Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) => 0.0,
+            Action::Await(_) => TIMEOUT_UNKNOWN,
+            Action::Start(_)
+            | Action::Crash(_)
+            | Action::Leave(_)
+            | Action::Join(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_) => 0.0,
         };
     }
     // Whole seconds read better, and the sum is at most a few steps of Span::MAX.

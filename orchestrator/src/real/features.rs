@@ -10,11 +10,7 @@ use crate::{
         kernel::{self, Qdisc, Tc},
         user::device::Device,
     },
-    real::{
-        netlink::Socket,
-        netns::Namespace,
-        network, qdisc,
-    },
+    real::{netlink::Socket, netns::Namespace, network, qdisc},
 };
 
 /// Something a kernel may have or lack.

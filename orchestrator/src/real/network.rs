@@ -127,7 +127,12 @@ impl<'a> Layout<'a> {
     }
 
     /// Sends each core its requests: its own address, its peers' links, its ways to the other cores.
-    fn fill_cores(&self, plan: &Plan, cores: &mut [Core], peers: &[(&Peer, (Namespace, Socket))]) -> anyhow::Result<()> {
+    fn fill_cores(
+        &self,
+        plan: &Plan,
+        cores: &mut [Core],
+        peers: &[(&Peer, (Namespace, Socket))],
+    ) -> anyhow::Result<()> {
         for (first, second) in self.core_pairs() {
             let ends = [(first, second), (second, first)].map(|(here, there)| core_end(here, there));
             let joint = Pair { near: &ends[0], far: &ends[1], far_namespace: &cores[second].namespace };
@@ -135,7 +140,8 @@ impl<'a> Layout<'a> {
             cores[first].socket.perform(vec![request])?;
         }
         for here in 0..cores.len() {
-            let mut requests = vec![link_up(LOOPBACK, "lo of the core"), address(LOOPBACK, core_address(here), "the core")];
+            let mut requests =
+                vec![link_up(LOOPBACK, "lo of the core"), address(LOOPBACK, core_address(here), "the core")];
             for there in (0..cores.len()).filter(|there| *there != here) {
                 requests.extend(self.way_to_core(plan, here, there));
             }
@@ -185,8 +191,9 @@ fn space(routes: bool) -> io::Result<(Namespace, Socket)> {
     // Absent where the kernel has no IPv6; read-only in some containers, which costs time and nothing else.
     let _ = fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
     if routes {
-        fs::write("/proc/sys/net/ipv4/ip_forward", "1")
-            .map_err(|e| io::Error::new(e.kind(), format!("switching on routing in /proc/sys/net/ipv4/ip_forward: {e}")))?;
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(|e| {
+            io::Error::new(e.kind(), format!("switching on routing in /proc/sys/net/ipv4/ip_forward: {e}"))
+        })?;
     }
     Ok((namespace, Socket::open()?))
 }
@@ -198,7 +205,8 @@ fn link<'a>(plan: &'a Plan, peer: &Peer) -> anyhow::Result<&'a Link> {
 
 /// What happens in the core's namespace for one peer: its link, its route, its shaping downwards.
 fn core_requests(peer: &Peer, index: i32, link: &Link, namespace: &Namespace) -> Vec<Request> {
-    let near = End { name: format!("p{}", peer.id.0), index: FIRST_PEER_LINK + index, mac: mac(CORE_SIDE, peer.address) };
+    let near =
+        End { name: format!("p{}", peer.id.0), index: FIRST_PEER_LINK + index, mac: mac(CORE_SIDE, peer.address) };
     let far = peer_end(peer);
     let place = format!("core's end of the link of {}", peer.name);
     let joint = Pair { near: &near, far: &far, far_namespace: namespace };

@@ -61,7 +61,9 @@ impl Place {
 fn request(qdisc: &Qdisc, at: Place, place: &str) -> Request {
     match qdisc {
         // What hangs in the bucket is made by the next request; until then nothing can pass.
-        Qdisc::Cut => at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, 0)),
+        Qdisc::Cut => {
+            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, 0))
+        }
         Qdisc::Bucket { rate, burst, limit } => {
             at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, *limit))
         }

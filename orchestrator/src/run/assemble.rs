@@ -178,7 +178,7 @@ fn link(link: &Link) -> [Value; 2] {
         json!({
             "rate_bps": direction.rate.map(|rate| rate.0),
             "delay_s": direction.delay.seconds(),
-            "jitter_s": direction.jitter.seconds(),
+            "jitter_s": direction.jitter.amount.seconds(),
             "loss": direction.loss.average.fraction(),
         })
     };

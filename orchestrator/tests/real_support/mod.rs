@@ -11,7 +11,7 @@ use std::{
 
 use peerbed_orchestrator::{
     links::Engine,
-    plan::{Direction, EngineChoice, Link, Loss, Peer, Plan, Queue},
+    plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
     real::{
         Supervisor,
         features::{self, Feature},
@@ -51,11 +51,15 @@ pub(crate) fn direction(rate: Option<u64>) -> Direction {
     Direction {
         rate: rate.map(Rate),
         delay: Span::default(),
-        jitter: Span::default(),
+        overhead: 0,
+        jitter: Jitter::default(),
         loss: Loss { average: Share(0), burst: 1 },
         reorder: Share(0),
         duplicate: Share(0),
+        corrupt: Share(0),
         queue: Queue::Time(Span(Duration::from_millis(50))),
+        discipline: Discipline::DropTail,
+        trace: None,
     }
 }
 
@@ -78,6 +82,7 @@ pub(crate) fn plan(links: Vec<Link>, peers: u32) -> Plan {
         present: true,
         swarm: None,
         tracker: None,
+        exec: None,
     };
     Plan {
         schema: 1,

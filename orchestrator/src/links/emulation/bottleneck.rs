@@ -9,11 +9,11 @@ use peerbed_proto::time::Time;
 
 use super::{
     codel::{CoDel, Head},
-    settings::{Discipline, Settings},
+    settings::Settings,
     train::{Run, Train},
 };
 use crate::{
-    plan::Queue,
+    plan::{Discipline, Queue},
     units::{Rate, Size},
 };
 
@@ -88,7 +88,7 @@ impl<P> Bottleneck<P> {
         self.free_at = self.free_at.max(now);
         self.codel = match settings.discipline {
             Discipline::DropTail => None,
-            Discipline::CoDel(codel) => Some(CoDel::new(codel)),
+            Discipline::CoDel { target, interval } => Some(CoDel::new(target.0, interval.0)),
         };
     }
 
@@ -97,20 +97,23 @@ impl<P> Bottleneck<P> {
         if self.rate.is_none() {
             return run.count;
         }
-        let mut bytes = self.size(self.waiting_bytes, self.waiting_segments) + self.unsent_bytes(now);
+        let unsent = self.unsent_bytes(now);
+        let framing = u64::from(self.overhead) * u64::from(self.sending_segments);
+        let unsent_packets = unsent.min(self.sending_bytes.saturating_sub(framing));
         let there = self.waiting_segments + if self.free_at > now { self.sending_segments } else { 0 };
         for taken in 0..run.count {
-            let segments = there + taken;
-            let size = self.size(train.run_bytes(run.first + taken, 1), 1);
+            let (segments, bytes) = (there + taken, self.waiting_bytes + train.run_bytes(run.first, taken));
             let fits = match self.queue {
-                Queue::Time(span) => self.time_for(bytes).is_some_and(|wait| wait <= span.0),
-                Queue::Bytes(Size(most)) => bytes + size <= most,
+                Queue::Time(span) => {
+                    let ahead = self.size(bytes, self.waiting_segments + taken) + unsent;
+                    self.time_for(ahead).is_some_and(|wait| wait <= span.0)
+                }
+                Queue::Bytes(Size(most)) => bytes + unsent_packets + train.run_bytes(run.first + taken, 1) <= most,
                 Queue::Packets(most) => segments < most,
             };
             if !fits && segments > 0 {
                 return taken;
             }
-            bytes += size;
         }
         run.count
     }

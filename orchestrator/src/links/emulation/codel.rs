@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use peerbed_proto::time::Time;
 
-use super::settings::{CoDelSettings, FULL_PACKET};
+use super::settings::FULL_PACKET;
 
 /// State of CoDel for one queue.
 #[derive(Clone, Debug)]
 pub(super) struct CoDel {
-    settings: CoDelSettings,
+    /// Waiting time that is acceptable as a standing queue.
+    target: Duration,
+    /// How long the waiting time may stay above the target.
+    interval: Duration,
     /// When the waiting time will have been above the target for an interval; none while it is below.
     first_above_time: Option<Time>,
     /// When to drop the next packet.
@@ -36,8 +39,16 @@ pub(super) struct Head<T> {
 }
 
 impl CoDel {
-    pub(super) fn new(settings: CoDelSettings) -> Self {
-        Self { settings, first_above_time: None, drop_next: Time::ZERO, count: 0, last_count: 0, dropping: false }
+    pub(super) fn new(target: Duration, interval: Duration) -> Self {
+        Self {
+            target,
+            interval,
+            first_above_time: None,
+            drop_next: Time::ZERO,
+            count: 0,
+            last_count: 0,
+            dropping: false,
+        }
     }
 
     /// Takes the next packet to be sent at `now`; those that shall go before it are given to `drop`.
@@ -66,7 +77,7 @@ impl CoDel {
             self.dropping = true;
             // A queue that stood not long ago is dropped from at the rate that brought it down then.
             let delta = self.count - self.last_count;
-            let recent = now - self.drop_next < 16 * self.settings.interval;
+            let recent = now - self.drop_next < 16 * self.interval;
             self.count = if delta > 1 && recent { delta } else { 1 };
             self.drop_next = self.control_law(now);
             self.last_count = self.count;
@@ -82,17 +93,17 @@ impl CoDel {
         };
         let mut ok_to_drop = false;
         // With no more than a packet waiting the link would run dry.
-        if head.sojourn < self.settings.target || head.bytes_behind <= FULL_PACKET {
+        if head.sojourn < self.target || head.bytes_behind <= FULL_PACKET {
             self.first_above_time = None;
         } else if let Some(time) = self.first_above_time {
             ok_to_drop = now >= time;
         } else {
-            self.first_above_time = Some(now + self.settings.interval);
+            self.first_above_time = Some(now + self.interval);
         }
         (Some(head.packet), ok_to_drop)
     }
 
     fn control_law(&self, time: Time) -> Time {
-        time + self.settings.interval.div_f64(f64::from(self.count).sqrt())
+        time + self.interval.div_f64(f64::from(self.count).sqrt())
     }
 }

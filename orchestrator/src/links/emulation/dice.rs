@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use peerbed_proto::random::Random;
 
-use super::settings::{DEVIATIONS_MAX, Jitter, Settings, Shape};
-use crate::{plan::Loss, units::Share};
+use super::settings::{DEVIATIONS_MAX, Settings};
+use crate::{
+    plan::{Jitter, Loss, Shape},
+    units::Share,
+};
 
 /// The random part of one direction.
 #[derive(Clone, Debug)]
@@ -88,7 +91,7 @@ impl Dice {
 
     /// Draws how many nanoseconds the next packet is later than the delay, or earlier where negative.
     pub(super) fn roll_jitter(&mut self) -> i64 {
-        if self.jitter.amount.is_zero() {
+        if self.jitter.amount.0.is_zero() {
             return 0;
         }
         let deviation = match self.jitter.shape {
@@ -97,7 +100,7 @@ impl Dice {
             Shape::Pareto => pareto(&mut self.jitter_stream),
         };
         // The cast saturates, and a plan's longest span is far below the range.
-        (nanos(self.jitter.amount) * deviation.clamp(-DEVIATIONS_MAX, DEVIATIONS_MAX)) as i64
+        (nanos(self.jitter.amount.0) * deviation.clamp(-DEVIATIONS_MAX, DEVIATIONS_MAX)) as i64
     }
 
     /// Whether fates need not be drawn, because nothing befalls any packet.

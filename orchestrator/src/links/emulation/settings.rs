@@ -1,13 +1,13 @@
 //! What one direction of a link does to packets, as the model reads it.
 //!
-//! [`Settings`] holds everything the model knows; a plan's [`Direction`] fills the part that topologies can say. The
-//! meaning of each figure is written here, how it is carried out in the other files of the model.
+//! [`Settings`] are the figures of a plan's [`Direction`] that hold at one time. What the model makes of each is written
+//! here, how it does that in the other files of the model.
 
 use std::time::Duration;
 
 use crate::{
-    plan::{Direction, Loss, Queue},
-    units::{Rate, Share, Size},
+    plan::{Direction, Discipline, Jitter, Loss, Order, Queue, Shape},
+    units::{Rate, Share, Size, Span},
 };
 
 /// One direction of a link. Every figure is one way.
@@ -16,11 +16,11 @@ pub struct Settings {
     /// Bits per second over whole IP packets plus [`overhead`](Self::overhead); none means unshaped, zero lets nothing
     /// out until the next change.
     pub rate: Option<Rate>,
-    /// Bytes that each packet takes at the rate beside its own; 0 unless a link layer shall be counted.
+    /// Bytes that each packet takes at the rate beside its own; a queue's length in bytes does not count them.
     pub overhead: u32,
     /// Time added to every packet after it has left the bottleneck.
     pub delay: Duration,
-    /// Variation of the delay.
+    /// Variation of the delay. A delay never becomes negative, whatever is drawn.
     pub jitter: Jitter,
     /// Packets lost before the bottleneck, as netem does: they take no time at the rate.
     pub loss: Loss,
@@ -37,65 +37,13 @@ pub struct Settings {
     pub discipline: Discipline,
 }
 
-/// Variation of a delay around its mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Jitter {
-    /// Half the width of [`Shape::Uniform`], one standard deviation of the other shapes. Zero means none.
-    pub amount: Duration,
-    /// How the variation is distributed.
-    pub shape: Shape,
-    /// Whether packets may overtake each other by it.
-    pub order: Order,
-}
-
-/// How jitter is distributed. A delay never becomes negative, whatever is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// Every delay from `delay - amount` to `delay + amount` is equally likely; what netem does without a table.
-    #[default]
-    Uniform,
-    /// The normal distribution.
-    Normal,
-    /// Pareto's distribution with shape 3 moved to mean zero: rarely, packets are very late.
-    Pareto,
-}
-
-/// What becomes of the order of packets whose delays vary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Packets overtake each other; what netem does.
-    #[default]
-    Free,
-    /// A packet never arrives before its predecessor: it waits for it.
-    Kept,
-}
-
-/// How a queue chooses what to drop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Discipline {
-    /// Packets that find the queue full.
-    #[default]
-    DropTail,
-    /// Packets at the head when the queue has been standing (RFC 8289), beside those that find it full.
-    CoDel(CoDelSettings),
-}
-
-/// The two parameters of CoDel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CoDelSettings {
-    /// Waiting time that is acceptable as a standing queue. From the RFC: 5 ms.
-    pub target: Duration,
-    /// How long the waiting time may stay above the target; about a worst-case round trip. From the RFC: 100 ms.
-    pub interval: Duration,
-}
-
 impl Settings {
     /// A direction that does nothing to packets.
     pub const UNSHAPED: Self = Self {
         rate: None,
         overhead: 0,
         delay: Duration::ZERO,
-        jitter: Jitter { amount: Duration::ZERO, shape: Shape::Uniform, order: Order::Free },
+        jitter: Jitter { amount: Span(Duration::ZERO), shape: Shape::Uniform, order: Order::Free },
         loss: Loss { average: Share(0), burst: 1 },
         reorder: Share(0),
         duplicate: Share(0),
@@ -108,8 +56,8 @@ impl Settings {
     #[must_use]
     pub(super) fn delay_min(&self) -> Duration {
         let most = match self.jitter.shape {
-            Shape::Uniform => self.jitter.amount,
-            Shape::Normal | Shape::Pareto => self.jitter.amount.mul_f64(DEVIATIONS_MAX),
+            Shape::Uniform => self.jitter.amount.0,
+            Shape::Normal | Shape::Pareto => self.jitter.amount.0.mul_f64(DEVIATIONS_MAX),
         };
         self.delay.saturating_sub(most)
     }
@@ -120,7 +68,7 @@ impl Settings {
     /// a gap; [`TRAIN_TIME_MAX`] bounds that. Jitter and CoDel are about single packets.
     #[must_use]
     pub(super) fn run_max(&self, bytes: u32) -> u32 {
-        if !self.jitter.amount.is_zero() || self.discipline != Discipline::DropTail {
+        if !self.jitter.amount.0.is_zero() || self.discipline != Discipline::DropTail {
             return 1;
         }
         let Some(rate) = self.rate else { return u32::MAX };
@@ -130,15 +78,8 @@ impl Settings {
     }
 }
 
-impl Default for CoDelSettings {
-    fn default() -> Self {
-        Self { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
-    }
-}
-
 impl From<&Direction> for Settings {
-    /// Reads a plan: uniform jitter that may reorder and drop-tail, which is what netem and tbf do with the same figures.
-    /// A plan's queue of packets is room for so many full-sized ones.
+    /// Reads a plan, but for its trace. A plan's queue of packets is room for so many full-sized ones.
     fn from(direction: &Direction) -> Self {
         let queue = match direction.queue {
             Queue::Packets(count) => Queue::Bytes(Size(u64::from(count) * FULL_PACKET)),
@@ -146,13 +87,15 @@ impl From<&Direction> for Settings {
         };
         Self {
             rate: direction.rate,
+            overhead: direction.overhead,
             delay: direction.delay.0,
-            jitter: Jitter { amount: direction.jitter.0, shape: Shape::default(), order: Order::default() },
+            jitter: direction.jitter,
             loss: direction.loss,
             reorder: direction.reorder,
             duplicate: direction.duplicate,
+            corrupt: direction.corrupt,
             queue,
-            ..Self::UNSHAPED
+            discipline: direction.discipline,
         }
     }
 }

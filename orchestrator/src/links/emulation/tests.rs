@@ -7,11 +7,11 @@ use peerbed_proto::{random::Random, time::Time};
 use super::{
     Emulation, Output, Passage,
     counters::Counters,
-    settings::{CoDelSettings, Discipline, Jitter, Order, Settings, Shape},
+    settings::Settings,
     train::{Mark, Run, Train},
 };
 use crate::{
-    plan::{Loss, Queue},
+    plan::{Discipline, Jitter, Loss, Order, Queue, Shape},
     units::{Rate, Share, Size, Span},
 };
 
@@ -26,11 +26,12 @@ fn packets_leave_one_after_the_other_at_the_rate() {
 }
 
 #[test]
-fn overhead_counts_at_the_rate_and_nowhere_else() {
-    let mut link = Link::new(Settings { overhead: 500, ..at_rate(8_000_000) });
-    link.packet(at(0), 1500);
-    assert_eq!(link.arrivals(at(1000)), [at(2)]);
-    assert_eq!(link.counters().left.bytes, 1500);
+fn overhead_takes_time_and_no_room() {
+    let queue = Queue::Bytes(Size(3000));
+    let mut link = Link::new(Settings { overhead: 500, queue, ..at_rate(8_000_000) });
+    (0..3).for_each(|_| link.packet(at(0), 1500));
+    assert_eq!(link.arrivals(at(1000)), [at(2), at(4)]);
+    assert_eq!(link.counters().left.bytes, 3000);
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn a_corrupted_segment_is_cut_out_of_its_train() {
 fn jitter_has_the_mean_and_the_deviation_of_its_shape() {
     // A uniform draw of half width 1 deviates by 1/√3.
     for (shape, expected) in [(Shape::Uniform, 0.577), (Shape::Normal, 1.0), (Shape::Pareto, 1.0)] {
-        let jitter = Jitter { amount: ms(1), shape, order: Order::Free };
+        let jitter = Jitter { amount: Span(ms(1)), shape, order: Order::Free };
         let mut link = Link::new(Settings { jitter, delay: ms(50), ..Settings::UNSHAPED });
         (0..20_000).for_each(|_| link.packet(at(0), 1000));
         let late: Vec<f64> =
@@ -215,7 +216,7 @@ fn jitter_has_the_mean_and_the_deviation_of_its_shape() {
 #[test]
 fn jitter_reorders_unless_order_is_kept() {
     for (order, expected) in [(Order::Free, false), (Order::Kept, true)] {
-        let jitter = Jitter { amount: ms(5), shape: Shape::Uniform, order };
+        let jitter = Jitter { amount: Span(ms(5)), shape: Shape::Uniform, order };
         let mut link = Link::new(Settings { jitter, delay: ms(20), ..Settings::UNSHAPED });
         (0..200).for_each(|n| link.packet(at(n), 1000));
         assert_eq!(link.arrivals(at(1000)).is_sorted(), expected, "{order:?}");
@@ -224,7 +225,7 @@ fn jitter_reorders_unless_order_is_kept() {
 
 #[test]
 fn a_delay_shorter_than_its_jitter_never_becomes_negative() {
-    let jitter = Jitter { amount: ms(5), shape: Shape::Normal, order: Order::Free };
+    let jitter = Jitter { amount: Span(ms(5)), shape: Shape::Normal, order: Order::Free };
     let mut link = Link::new(Settings { jitter, delay: ms(1), ..Settings::UNSHAPED });
     (0..200).for_each(|_| link.packet(at(7), 1000));
     let arrivals = link.arrivals(at(10));
@@ -257,8 +258,7 @@ fn nothing_leaves_at_a_rate_of_zero_until_the_next_change() {
 #[test]
 fn codel_first_drops_after_an_interval_and_then_ever_faster() {
     // 1000 bytes each millisecond through, 1100 bytes in: the queue grows by a tenth.
-    let codel = Discipline::CoDel(CoDelSettings::default());
-    let mut link = Link::new(Settings { discipline: codel, ..at_rate(8_000_000) });
+    let mut link = Link::new(Settings { discipline: CODEL, ..at_rate(8_000_000) });
     let mut drops = Vec::new();
     for step in 0..20_000_u64 {
         let now = Time::from_nanos(step * 1_000_000 * 10 / 11);
@@ -279,8 +279,7 @@ fn codel_first_drops_after_an_interval_and_then_ever_faster() {
 
 #[test]
 fn codel_leaves_a_queue_alone_that_drains() {
-    let codel = Discipline::CoDel(CoDelSettings::default());
-    let mut link = Link::new(Settings { discipline: codel, ..at_rate(8_000_000) });
+    let mut link = Link::new(Settings { discipline: CODEL, ..at_rate(8_000_000) });
     // Bursts of 50 ms every 100 ms: long waits, but the queue is empty in between.
     (0..50).for_each(|burst| link.train(at(burst * 100), train(50, 1000)));
     assert_eq!(link.arrivals(at(10_000)).len(), 2500);
@@ -316,8 +315,7 @@ fn same_seed_and_same_packets_give_the_same_fates() {
 #[test]
 fn every_packet_is_accounted_for() {
     for seed in 0..20 {
-        let codel = Discipline::CoDel(CoDelSettings::default());
-        let discipline = if seed % 2 == 0 { Discipline::DropTail } else { codel };
+        let discipline = if seed % 2 == 0 { Discipline::DropTail } else { CODEL };
         let mut link = Link::seeded(Settings { discipline, ..everything() }, seed);
         for (index, (now, train)) in traffic(seed).into_iter().enumerate() {
             link.train(now, train);
@@ -331,6 +329,10 @@ fn every_packet_is_accounted_for() {
         }
     }
 }
+
+/// The RFC's parameters.
+const CODEL: Discipline =
+    Discipline::CoDel { target: Span(Duration::from_millis(5)), interval: Span(Duration::from_millis(100)) };
 
 /// A direction whose packets are named by the number of their train's first segment.
 struct Link {
@@ -395,7 +397,7 @@ fn everything() -> Settings {
         rate: Some(Rate(5_000_000)),
         overhead: 18,
         delay: ms(20),
-        jitter: Jitter { amount: ms(2), shape: Shape::Normal, order: Order::Free },
+        jitter: Jitter { amount: Span(ms(2)), shape: Shape::Normal, order: Order::Free },
         loss: loss(30, 4),
         reorder: share(10),
         duplicate: share(10),

@@ -53,7 +53,7 @@ impl Train {
     /// Length in bytes of `count` segments from `first` on.
     #[must_use]
     pub fn run_bytes(&self, first: u32, count: u32) -> u64 {
-        let ends = first + count >= self.segments;
+        let ends = count > 0 && first + count >= self.segments;
         let whole = u64::from(count) * u64::from(self.segment_bytes);
         if ends { whole - u64::from(self.segment_bytes) + u64::from(self.last_bytes) } else { whole }
     }
