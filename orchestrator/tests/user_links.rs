@@ -8,9 +8,9 @@ use std::time::Duration;
 use peerbed_orchestrator::{
     links::{
         emulation::settings::Settings,
-        user::{EngineError, Side},
+        user::{EngineError, PartitionCount, Side},
     },
-    plan::{Latency, Loss, Queue},
+    plan::{CutDirection, Latency, Loss, Partition, Queue},
     units::{Rate, Share, Span},
 };
 use peerbed_proto::id::PeerId;
@@ -170,6 +170,20 @@ fn a_link_changes_while_it_is_used() {
     lab.engine.change(PeerId(2), Side::Down, cut).unwrap();
     assert_eq!(ping(&lab, 1, 2, 1), [None]);
     assert_eq!(lab.engine.change(PeerId(9), Side::Up, OPEN), Err(EngineError::UnknownPeer(PeerId(9))));
+}
+
+#[test]
+fn a_partition_bites_heals_and_is_counted() {
+    let Some(_turn) = turn() else { return };
+    let lab = Lab::new(&[access(OPEN, OPEN), access(OPEN, OPEN), access(OPEN, OPEN)], &[]);
+    let sides = vec![vec![PeerId(1)], vec![PeerId(2)]];
+    let partition = Partition { name: "p0".into(), sides, direction: CutDirection::Both };
+    lab.engine.cut(&partition).unwrap();
+    assert_eq!(ping(&lab, 1, 2, 1), [None]);
+    assert!(ping(&lab, 1, 3, 1)[0].is_some());
+    lab.engine.heal("p0").unwrap();
+    assert!(ping(&lab, 1, 2, 1)[0].is_some());
+    assert_eq!(lab.engine.counters().unwrap().partitions, [PartitionCount { name: "p0".into(), dropped: 1 }]);
 }
 
 #[test]

@@ -33,7 +33,10 @@ use dice::{Dice, Fate};
 use settings::Settings;
 use train::{Mark, Run, Train};
 
-use crate::{plan::Order, units::Share};
+use crate::{
+    plan::{LinkState, Order},
+    units::Share,
+};
 
 /// One direction of a link; `P` is whatever the engine needs to find a packet again.
 ///
@@ -99,7 +102,10 @@ impl<P> Emulation<P> {
     /// and [`handle_train`](Self::handle_train) must be called.
     pub fn handle_passing(&mut self, now: Time, train: &Train) -> Passage {
         let settings = &self.settings;
-        let at_once = settings.delay.is_zero() && settings.jitter.amount.0.is_zero() && self.last_arrival <= now;
+        let at_once = settings.state == LinkState::Up
+            && settings.delay.is_zero()
+            && settings.jitter.amount.0.is_zero()
+            && self.last_arrival <= now;
         if !at_once || !self.dice.is_idle() || !self.bottleneck.is_open(now) {
             return Passage::Held;
         }
@@ -115,6 +121,10 @@ impl<P> Emulation<P> {
     pub fn handle_train(&mut self, now: Time, train: &Train, mut take: impl FnMut(Run) -> Option<P>) {
         self.handle_timeout(now);
         self.counters.offered.add(train);
+        if self.settings.state == LinkState::Down {
+            self.counters.dropped_down += u64::from(train.segments);
+            return;
+        }
         let together = self.settings.run_max(train.segment_bytes);
         let alone = self.dice.is_idle();
         let mut plain = Run { first: 0, count: 0, mark: Mark::Plain };

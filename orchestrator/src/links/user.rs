@@ -15,12 +15,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use serde::Serialize;
 
 use super::emulation::{counters, settings::Settings};
-use crate::plan::{Latency, Link, Peer};
+use crate::plan::{Latency, Link, Partition, Peer};
 
 pub mod cut;
 pub mod device;
 mod forwarder;
 pub mod frame;
+mod partitions;
 mod pool;
 mod schedule;
 mod switch;
@@ -30,6 +31,7 @@ mod tests;
 
 use device::Device;
 use forwarder::{Command, Forwarder};
+pub use partitions::PartitionCount;
 pub use schedule::Side;
 pub use switch::Refused;
 use switch::{Latencies, Port, Switch};
@@ -72,6 +74,8 @@ pub struct Counters {
     pub links: Vec<LinkCounters>,
     /// Packets and trains that no link took.
     pub refused: Refused,
+    /// By partition, the ended ones included.
+    pub partitions: Vec<PartitionCount>,
     /// How often the thread woke up.
     pub wakeups: u64,
 }
@@ -156,9 +160,27 @@ impl UserEngine {
     ///
     /// When the engine has ended or does not know the peer.
     pub fn change(&self, peer: PeerId, side: Side, settings: Settings) -> Result<(), EngineError> {
-        let port = self.peers.iter().position(|&known| known == peer).ok_or(EngineError::UnknownPeer(peer))?;
-        let port = u32::try_from(port).expect("a plan has fewer peers than addresses");
-        self.tell(Command::Change(side, port, Box::new(settings)))
+        self.tell(Command::Change(side, self.port(peer)?, Box::new(settings)))
+    }
+
+    /// Cuts sets of peers off from each other, from now on. What has reached its receiver's link already arrives.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended or does not know a peer.
+    pub fn cut(&self, partition: &Partition) -> Result<(), EngineError> {
+        let side = |peers: &Vec<PeerId>| peers.iter().map(|&peer| self.port(peer)).collect::<Result<Vec<_>, _>>();
+        let sides = partition.sides.iter().map(side).collect::<Result<_, _>>()?;
+        self.tell(Command::Cut(partition.name.clone(), sides, partition.direction))
+    }
+
+    /// Ends the partition of this name; without one nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub fn heal(&self, name: &str) -> Result<(), EngineError> {
+        self.tell(Command::Heal(name.to_owned()))
     }
 
     /// What was counted until now.
@@ -185,6 +207,11 @@ impl UserEngine {
     /// When the engine had ended before, and why.
     pub fn stop(mut self) -> Result<Counters, EngineError> {
         self.end()
+    }
+
+    fn port(&self, peer: PeerId) -> Result<u32, EngineError> {
+        let port = self.peers.iter().position(|&known| known == peer).ok_or(EngineError::UnknownPeer(peer))?;
+        Ok(u32::try_from(port).expect("a plan has fewer peers than addresses"))
     }
 
     fn tell(&self, command: Command) -> Result<(), EngineError> {

@@ -17,6 +17,8 @@ pub struct Counters {
     pub left: Volume,
     /// Dropped as the link's loss asks for.
     pub dropped_loss: u64,
+    /// Dropped because the link was down.
+    pub dropped_down: u64,
     /// Dropped because the queue was full.
     pub dropped_queue: u64,
     /// Dropped by CoDel.
@@ -46,7 +48,7 @@ impl Counters {
     /// Everything that was dropped, for whatever cause.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped_loss + self.dropped_queue + self.dropped_codel + self.dropped_memory
+        self.dropped_loss + self.dropped_down + self.dropped_queue + self.dropped_codel + self.dropped_memory
     }
 
     pub(super) fn record_queue_time(&mut self, waited: Duration, packets: u32) {
@@ -60,6 +62,7 @@ impl Default for Counters {
             offered: Volume::default(),
             left: Volume::default(),
             dropped_loss: 0,
+            dropped_down: 0,
             dropped_queue: 0,
             dropped_codel: 0,
             dropped_memory: 0,

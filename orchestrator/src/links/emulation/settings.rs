@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use crate::{
-    plan::{Direction, Discipline, Jitter, Loss, Order, Queue, Shape},
+    plan::{Direction, Discipline, Jitter, LinkState, Loss, Order, Queue, Shape},
     units::{Rate, Share, Size, Span},
 };
 
 /// One direction of a link. Every figure is one way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
+    /// A link that is down loses every packet that comes; what has been taken already goes on.
+    pub state: LinkState,
     /// Bits per second over whole IP packets plus [`overhead`](Self::overhead); none means unshaped, zero lets nothing
     /// out until the next change.
     pub rate: Option<Rate>,
@@ -40,6 +42,7 @@ pub struct Settings {
 impl Settings {
     /// A direction that does nothing to packets.
     pub const UNSHAPED: Self = Self {
+        state: LinkState::Up,
         rate: None,
         overhead: 0,
         delay: Duration::ZERO,
@@ -79,13 +82,14 @@ impl Settings {
 }
 
 impl From<&Direction> for Settings {
-    /// Reads a plan, but for its trace. A plan's queue of packets is room for so many full-sized ones.
+    /// Reads a plan, but for its trace; the link is up. A plan's queue of packets is room for so many full-sized ones.
     fn from(direction: &Direction) -> Self {
         let queue = match direction.queue {
             Queue::Packets(count) => Queue::Bytes(Size(u64::from(count) * FULL_PACKET)),
             queue @ (Queue::Time(_) | Queue::Bytes(_)) => queue,
         };
         Self {
+            state: LinkState::Up,
             rate: direction.rate,
             overhead: direction.overhead,
             delay: direction.delay.0,

@@ -11,7 +11,7 @@ use super::{
     train::{Mark, Run, Train},
 };
 use crate::{
-    plan::{Discipline, Jitter, Loss, Order, Queue, Shape},
+    plan::{Discipline, Jitter, LinkState, Loss, Order, Queue, Shape},
     units::{Rate, Share, Size, Span},
 };
 
@@ -256,6 +256,20 @@ fn nothing_leaves_at_a_rate_of_zero_until_the_next_change() {
 }
 
 #[test]
+fn a_link_that_is_down_loses_what_comes_and_sends_what_it_has() {
+    let down = Settings { state: LinkState::Down, ..at_rate(8_000_000) };
+    let mut link = Link::new(at_rate(8_000_000));
+    (0..2).for_each(|_| link.packet(at(0), 1000));
+    link.emulation.change(at(1), down);
+    link.train(at(1), train(3, 1000));
+    assert_eq!(link.emulation.handle_passing(at(1), &train(3, 1000)), Passage::Held);
+    link.emulation.change(at(5), at_rate(8_000_000));
+    link.packet(at(5), 1000);
+    assert_eq!(link.arrivals(at(10)), [at(1), at(2), at(6)]);
+    assert_eq!(link.counters().dropped_down, 3);
+}
+
+#[test]
 fn codel_first_drops_after_an_interval_and_then_ever_faster() {
     // 1000 bytes each millisecond through, 1100 bytes in: the queue grows by a tenth.
     let mut link = Link::new(Settings { discipline: CODEL, ..at_rate(8_000_000) });
@@ -394,6 +408,7 @@ fn lost_packets(loss: Loss, count: u32) -> Vec<u32> {
 /// A direction with everything switched on.
 fn everything() -> Settings {
     Settings {
+        state: LinkState::Up,
         rate: Some(Rate(5_000_000)),
         overhead: 18,
         delay: ms(20),

@@ -31,15 +31,22 @@ use super::{
     switch::{Exit, Switch},
     system,
 };
-use crate::links::emulation::{
-    counters::{record, times},
-    settings::Settings,
+use crate::{
+    links::emulation::{
+        counters::{record, times},
+        settings::Settings,
+    },
+    plan::CutDirection,
 };
 
 /// Something another thread asks of the engine.
 pub(super) enum Command {
     /// Give one direction of a port's link other settings.
     Change(Side, u32, Box<Settings>),
+    /// Cut sets of ports off from each other, under this name.
+    Cut(String, Vec<Vec<u32>>, CutDirection),
+    /// End the partition of this name.
+    Heal(String),
     /// Send what has been counted.
     Count(mpsc::Sender<Counters>),
     /// End. What is on its way is lost.
@@ -199,6 +206,10 @@ impl Forwarder {
                 Command::Change(side, port, settings) => {
                     self.switch.change(now(), side, port, *settings, &mut self.outlets);
                 }
+                Command::Cut(name, sides, direction) => {
+                    self.switch.cut(now(), name, &sides, direction, &mut self.outlets);
+                }
+                Command::Heal(name) => self.switch.heal(now(), &name, &mut self.outlets),
                 // Who asked may have gone.
                 Command::Count(answer) => {
                     let _ = answer.send(self.counters());
@@ -218,7 +229,12 @@ impl Forwarder {
                 refused: outlet.refused,
             }
         });
-        Counters { links: links.collect(), refused: self.switch.refused(), wakeups: self.wakeups }
+        Counters {
+            links: links.collect(),
+            refused: self.switch.refused(),
+            partitions: self.switch.partitions(),
+            wakeups: self.wakeups,
+        }
     }
 }
 

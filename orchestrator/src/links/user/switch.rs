@@ -1,4 +1,5 @@
-//! The network between the peers: every link's two directions, the latencies between regions, and who has which address.
+//! The network between the peers: every link's two directions, latencies and partitions between them, who has which
+//! address.
 //!
 //! It takes frames with the time they arrived and hands frames to an [`Exit`] when they are due. No clock and no devices
 //! live here. A frame's way:
@@ -17,14 +18,18 @@ use peerbed_proto::time::Time;
 use super::{
     cut::{corrupt, cut, cut_length},
     frame::{Frame, FrameError},
+    partitions::{Cut, PartitionCount, Partitions},
     pool::{Packet, Pool},
     schedule::{Event, Schedule, Side},
 };
-use crate::links::emulation::{
-    Emulation, Output, Passage,
-    counters::Counters,
-    settings::Settings,
-    train::{Mark, Run},
+use crate::{
+    links::emulation::{
+        Emulation, Output, Passage,
+        counters::Counters,
+        settings::Settings,
+        train::{Mark, Run},
+    },
+    plan::CutDirection,
 };
 
 /// Where frames leave the switch.
@@ -40,6 +45,7 @@ pub(super) struct Switch {
     /// Sorted by address.
     addresses: Vec<(Ipv4Addr, u32)>,
     latencies: Latencies,
+    partitions: Partitions,
     schedule: Schedule,
     pool: Pool,
     refused: Refused,
@@ -89,7 +95,15 @@ impl Switch {
         let mut addresses: Vec<_> = (0..).zip(&ports).map(|(number, port)| (port.address, number)).collect();
         addresses.sort_unstable();
         let pool = Pool::new(MEMORY_MAX);
-        Self { ports, addresses, latencies, schedule: Schedule::default(), pool, refused: Refused::default() }
+        Self {
+            ports,
+            addresses,
+            latencies,
+            partitions: Partitions::default(),
+            schedule: Schedule::default(),
+            pool,
+            refused: Refused::default(),
+        }
     }
 
     /// Takes a frame that a port's peer sent. Everything due by `now` happens first.
@@ -110,6 +124,9 @@ impl Switch {
             let pool = &mut self.pool;
             up.handle_train(now, &frame.train, |run| cut_out(pool, bytes, frame, run, from, to));
             return self.drain(Side::Up, from);
+        }
+        if self.partitions.lose(from, to, frame.train.segments) {
+            return;
         }
         let latency = self.latency(from, to);
         if latency.is_zero() {
@@ -135,6 +152,7 @@ impl Switch {
                         self.drain(side, port);
                     }
                 }
+                Event::Cross(packet) if self.is_lost(&packet) => self.pool.give_back(packet),
                 Event::Cross(packet) => self.cross(at, packet, exit),
                 Event::Deliver(packet) => {
                     exit.deliver(packet.to, packet.bytes(), packet.frame.train.segments, at);
@@ -153,6 +171,25 @@ impl Switch {
         self.drain(side, port);
     }
 
+    /// Cuts sets of ports off from each other. Everything due by `now` happens first.
+    pub(super) fn cut(
+        &mut self,
+        now: Time,
+        name: String,
+        sides: &[Vec<u32>],
+        direction: CutDirection,
+        exit: &mut impl Exit,
+    ) {
+        self.handle_timeout(now, exit);
+        self.partitions.add(Cut::new(name, self.ports.len(), sides, direction));
+    }
+
+    /// Ends a partition. Everything due by `now` happens first.
+    pub(super) fn heal(&mut self, now: Time, name: &str, exit: &mut impl Exit) {
+        self.handle_timeout(now, exit);
+        self.partitions.heal(name);
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.schedule.wake()
@@ -162,6 +199,11 @@ impl Switch {
     pub(super) fn counters(&self, port: u32) -> (&Counters, &Counters) {
         let port = &self.ports[port as usize];
         (port.up.emulation.counters(), port.down.emulation.counters())
+    }
+
+    /// What each partition has lost.
+    pub(super) fn partitions(&self) -> Vec<PartitionCount> {
+        self.partitions.counts()
     }
 
     /// What no link took.
@@ -229,6 +271,10 @@ impl Switch {
     fn push_cross(&mut self, at: Time, packet: Box<Packet>) {
         let lead = self.ports[packet.to as usize].down.emulation.lead();
         self.schedule.push(at, lead, Event::Cross(packet));
+    }
+
+    fn is_lost(&mut self, packet: &Packet) -> bool {
+        self.partitions.lose(packet.from, packet.to, packet.frame.train.segments)
     }
 
     fn direction(&mut self, side: Side, port: u32) -> &mut Direction {

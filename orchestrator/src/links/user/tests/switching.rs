@@ -14,7 +14,7 @@ use crate::{
             switch::{Exit, Latencies, Port, Refused, Switch},
         },
     },
-    plan::{Loss, Queue},
+    plan::{CutDirection, Loss, Queue},
     units::{Rate, Share, Span},
 };
 
@@ -98,6 +98,36 @@ fn a_change_applies_to_what_waits() {
     // The first needs a second; the others do not wait for theirs.
     net.switch.change(at(10), Side::Up, 0, rate(8_000_000), &mut net.exit);
     assert_eq!(net.times(at(10_000)), [(1, at(1000)), (1, at(1001)), (1, at(1002))]);
+}
+
+#[test]
+fn a_partition_keeps_sides_apart_until_it_is_healed() {
+    let mut net = Net::new([(OPEN, OPEN), (OPEN, OPEN), (OPEN, OPEN)]);
+    let from_to = |from, to| Built { from, to, ..Built::udp(100) }.on_the_wire();
+    let everybody = |net: &mut Net, now| {
+        for (port, from, to) in [(0, ALICE, BOB), (1, BOB, ALICE), (0, ALICE, CAROL), (2, CAROL, ALICE)] {
+            net.send(now, port, &from_to(from, to));
+        }
+        net.times(now).len()
+    };
+    net.switch.cut(at(0), "all".into(), &[vec![0], vec![1]], CutDirection::Both, &mut net.exit);
+    assert_eq!(everybody(&mut net, at(1)), 2, "who is on no side reaches everybody");
+    net.switch.heal(at(2), "all", &mut net.exit);
+    assert_eq!(everybody(&mut net, at(3)), 4);
+    net.switch.cut(at(4), "half".into(), &[vec![0], vec![1, 2]], CutDirection::OneWay, &mut net.exit);
+    assert_eq!(everybody(&mut net, at(5)), 2);
+    let counts: Vec<_> = net.switch.partitions().into_iter().map(|count| (count.name, count.dropped)).collect();
+    assert_eq!(counts, [("all".to_owned(), 2), ("half".to_owned(), 2)]);
+}
+
+#[test]
+fn a_partition_takes_what_its_senders_links_still_hold() {
+    let slow = rate(8_000_000);
+    let mut net = Net::new([(slow, OPEN), (OPEN, OPEN)]);
+    (0..3).for_each(|_| net.send(at(0), 0, &Built::udp(972).on_the_wire()));
+    net.switch.cut(Time::from_nanos(1_500_000), "p0".into(), &[vec![0], vec![1]], CutDirection::Both, &mut net.exit);
+    assert_eq!(net.times(at(10)), [(1, at(1))]);
+    assert_eq!(net.switch.counters(0).0.left.packets, 3, "they took their time on it");
 }
 
 #[test]
