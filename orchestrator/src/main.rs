@@ -18,9 +18,9 @@ use peerbed_orchestrator::{
     plan::{self, Plan},
     progress::Progress,
     real::netns,
-    report,
+    reference, report,
     results::{Conclusion, Provenance},
-    run::{self, Job, Payload, Stop, series},
+    run::{self, Job, Links, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
     schema, testbed,
     topology::{
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments),
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
-        Command::Schema => show_schema(),
+        Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
@@ -116,6 +116,7 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
         directory: &directory,
         testbed: testbed::Options::new(peer_binary, files_root),
         payload: if arguments.keep_files { Payload::Keep } else { Payload::Remove },
+        links: if arguments.no_verify { Links::Trust } else { Links::Verify },
         provenance: provenance(&text, started),
     };
     let mut progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
@@ -134,6 +135,7 @@ struct Order<'a> {
     directory: &'a RunDirectory,
     testbed: testbed::Options,
     payload: Payload,
+    links: Links,
     provenance: Provenance,
 }
 
@@ -143,12 +145,13 @@ async fn carry_out(
     progress: &mut Progress,
 ) -> anyhow::Result<Conclusion> {
     let stop = stop_on_signals()?;
-    let (directory, payload, provenance) = (order.directory, order.payload, order.provenance.clone());
+    let (directory, payload, links) = (order.directory, order.payload, order.links);
+    let provenance = order.provenance.clone();
     if let [(combination, plan)] = runs.as_slice()
         && combination.values.is_empty()
     {
         directory.begin(plan, order.text)?;
-        let job = Job { plan, directory, testbed: &order.testbed, payload, provenance };
+        let job = Job { plan, directory, testbed: &order.testbed, payload, links, provenance };
         let results = run::carry_out(job, &stop, progress).await?;
         if let Some(error) = &results.error {
             complain(&format!("error: {error}"));
@@ -160,7 +163,7 @@ async fn carry_out(
         .map(|(combination, plan)| series::Member { values: combination.values, repeat: combination.repeat, plan })
         .collect();
     let (name, topology) = (order.name, order.text);
-    let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, provenance };
+    let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, links, provenance };
     Ok(series::carry_out_all(&series, &members, &stop, progress).await?.conclusion())
 }
 
@@ -223,8 +226,8 @@ fn comment(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-fn show_schema() -> Result<ExitCode, Problem> {
-    print(&schema::text());
+fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
+    print(&if arguments.markdown { reference::text() } else { schema::text() });
     Ok(ExitCode::SUCCESS)
 }
 

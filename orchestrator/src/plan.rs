@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Size, Span};
 
 mod course;
+mod disturb;
 mod faults;
 mod links;
 mod matrix;
 mod program;
+mod programs;
 mod resolve;
 mod yaml;
 

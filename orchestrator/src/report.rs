@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod figures;
+mod links;
 mod sweep;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -33,6 +34,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    links::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));

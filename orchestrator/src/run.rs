@@ -15,6 +15,7 @@ use crate::{
     run_directory::RunDirectory,
     testbed::{self, SetUpError, Testbed},
     verdict::Verdict,
+    verify,
 };
 
 mod assemble;
@@ -35,6 +36,8 @@ pub struct Job<'a> {
     pub testbed: &'a testbed::Options,
     /// What becomes of the distributed files.
     pub payload: Payload,
+    /// Whether links are measured before the scenario.
+    pub links: Links,
     /// What the results say about their origin; times and set-up are filled in.
     pub provenance: Provenance,
 }
@@ -46,6 +49,15 @@ pub enum Payload {
     Remove,
     /// They stay in the run directory.
     Keep,
+}
+
+/// What happens to links before the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// They are measured, and a run whose links are not as asked for is not played.
+    Verify,
+    /// They are trusted.
+    Trust,
 }
 
 /// Why a run did not finish.
@@ -110,7 +122,10 @@ async fn set_up_and_play(
     };
     assemble::set_up(results, testbed.set_up_report());
     progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
-    let played = play::play(job, &testbed, events, stop, progress, results).await;
+    let played = match verify_links(job, &testbed, stop, progress, results).await {
+        Ok(()) => play::play(job, &testbed, events, stop, progress, results).await,
+        Err(early) => Err(early),
+    };
     let torn_down = tear_down(testbed, stop).await;
     played?;
     torn_down?;
@@ -118,6 +133,29 @@ async fn set_up_and_play(
         remove_payload(job)?;
     }
     Ok(())
+}
+
+/// Measures the links and notes what was found.
+async fn verify_links(
+    job: &Job<'_>,
+    testbed: &Testbed,
+    stop: &Stop,
+    progress: &mut Progress,
+    results: &mut Results,
+) -> Result<(), Early> {
+    if job.links == Links::Trust {
+        results.verification.state = verify::found::State::Skipped;
+        progress.say("links are not measured (--no-verify)");
+        return Ok(());
+    }
+    let report = tokio::select! {
+        report = verify::verify(testbed, job.plan) => report.context("measuring the links")?,
+        () = stop.wished() => return Err(Early::Stopped),
+    };
+    progress.say(&report.sentence());
+    let failure = report.failure();
+    (results.links, results.latencies, results.verification) = (report.links, report.latencies, report.verification);
+    failure.map_or(Ok(()), |why| Err(anyhow!(why).into()))
 }
 
 /// Ends everything; a second wish to stop ends it by force. Dropping the testbed does the same to what is left.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, UdpSocket},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -136,6 +137,18 @@ impl Testbed {
     pub async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
         match self {
             Self::Real(real) => real.end(id, peers).await,
+        }
+    }
+
+    /// A UDP socket at `address`, which is that of `peer`, in its namespace; of the plan, or the
+    /// [`vantage`](crate::verify::vantage::vantage) point.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace, or it has no such address.
+    pub async fn probe_socket(&self, peer: PeerId, address: Ipv4Addr) -> anyhow::Result<UdpSocket> {
+        match self {
+            Self::Real(real) => real.probe_socket(peer, address).await,
         }
     }
 

@@ -16,14 +16,18 @@ use crate::{
 
 mod check;
 mod conditions;
+mod faults;
 mod files;
 mod groups;
 mod keys;
 mod links;
 mod names;
 mod options;
+mod places;
 mod presets;
+mod programs;
 mod reader;
+mod reference;
 mod regions;
 mod roster;
 mod scenario;
@@ -31,13 +35,18 @@ pub mod sweep;
 mod traces;
 mod tree;
 
+pub(crate) use faults::resolve_both;
+pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;
 pub use files::{Content, File};
 pub use groups::{Group, Tracker};
 use keys::{Form, Key, optional, required};
 pub(crate) use links::PACKET;
 pub use links::{Fields, Link, QueueFields};
+pub use places::{PLACES, Places};
 pub use presets::{PRESETS, Preset};
+pub use programs::{Completion, Program, Ready};
+pub(crate) use programs::{Placeholder, parts};
 use reader::Reader;
 pub use reader::Written;
 pub use regions::Regions;
@@ -145,6 +154,11 @@ pub(crate) fn schema() -> serde_json::Value {
     schema
 }
 
+/// Every section of the file with its keys, as Markdown.
+pub(crate) fn reference() -> String {
+    reference::sections(KEYS) + &options::reference()
+}
+
 impl Topology {
     /// The problems of this topology's file.
     pub(crate) fn problems(&self, problems: Vec<Problem>) -> Problems {
@@ -180,14 +194,15 @@ const KEYS: &[Key] = &[
     required("links", Form::Table(&links::FORM), "access links by name; every figure is for one direction, one way"),
     optional(
         "regions",
-        Form::Table(&regions::FORM),
-        "one-way latency from region to region, both ways unless both are given",
+        Form::Other("map of names; map of names; time", regions::schema),
+        "one-way latency from region to region, both ways unless both are given; and `preset: world-16` for sixteen \
+         regions around the world (default none: regions add no latency)",
     ),
     required("groups", Form::Table(&groups::FORM), "groups of like peers by name"),
     optional("files", Form::Table(&files::FORM), "what can be distributed, by name"),
     required(
         "scenario",
-        Form::List(&Form::Other(scenario::schema)),
+        Form::List(&scenario::FORM),
         "what happens when; steps follow one another unless they say otherwise",
     ),
     optional(
@@ -197,7 +212,7 @@ const KEYS: &[Key] = &[
     ),
     optional(
         "sweep",
-        Form::Other(sweep::schema),
+        Form::Other("map of dotted paths; list of values", sweep::schema),
         "paths into this file with lists of values; a run is made for every combination",
     ),
 ];

@@ -14,7 +14,7 @@ use std::{
 };
 
 use peerbed_orchestrator::{
-    plan::{Direction, Latency, Loss},
+    plan::{Direction, Jitter, Latency, Loss},
     real::{
         Supervisor,
         features::{Feature, probe},
@@ -33,8 +33,8 @@ async fn round_trips_take_twice_the_delays_of_both_links_from_the_first_packet_o
     let supervisor = build(&plan(links, 2)).await;
     let trips = round_trips(&supervisor, 1, 2, 20).await;
     println!("asked 50 ms, got {trips:?}");
-    assert_near(trips[0], 50.0);
-    assert_near(median(&trips), 50.0);
+    assert_near(&trips, 50.0);
+    assert!(trips[0] < 75.0, "the first packet took {} ms, as if it had to be asked for first", trips[0]);
 }
 
 #[tokio::test]
@@ -54,14 +54,14 @@ async fn regions_are_as_far_apart_as_the_plan_says() {
         latency("asia", "eu", 50),
         latency("us", "asia", 20),
         latency("asia", "us", 20),
+        latency("eu", "eu", 5),
     ];
     let supervisor = build(&plan).await;
     // The last two have no region and no latency to anybody.
-    for (from, to, asked) in [(1, 2, 24.0), (1, 3, 84.0), (3, 2, 44.0), (4, 1, 4.0), (1, 5, 4.0), (6, 5, 4.0)] {
+    for (from, to, asked) in [(1, 2, 24.0), (1, 3, 84.0), (3, 2, 44.0), (4, 1, 14.0), (1, 5, 4.0), (6, 5, 4.0)] {
         let trips = round_trips(&supervisor, from, to, 10).await;
         println!("{from} to {to}: asked {asked} ms, got {trips:?}");
-        assert_near(trips[0], asked);
-        assert_near(median(&trips), asked);
+        assert_near(&trips, asked);
     }
 }
 
@@ -84,6 +84,35 @@ async fn packets_are_lost_and_doubled_at_the_asked_rates() {
         let counted = figures(&mut receiver)[0] / 2000.0;
         println!("asked {share}, got {counted}");
         assert!((counted - share).abs() < width, "{counted} in place of {share}");
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_reads_back_what_was_asked() {
+    if !has_netem() {
+        return;
+    }
+    let everything = Direction {
+        delay: span(20),
+        jitter: Jitter { amount: span(2), ..Jitter::default() },
+        loss: Loss { average: Share(10_000_000), burst: 8 },
+        reorder: Share(250_000_000),
+        duplicate: Share(20_000_000),
+        ..direction(Some(8_000_000))
+    };
+    let supervisor = build(&plan(vec![link("all", everything, direction(None))], 2)).await;
+    let shown = real_support::output(&supervisor, 1, &["tc", "qdisc", "show", "dev", "eth0"]).await;
+    println!("{shown}");
+    for words in [
+        "parent 1:1 limit 4187 delay 20ms  2ms",
+        "loss gemodel p 0.126263% r 12.5% 1-h 100% 1-k 0%",
+        "duplicate 2%",
+        "reorder 25% gap 1",
+        // 1 MB/s: a burst of a frame and 4 ms; tc shows the queue of 50 ms less the burst.
+        "parent 2:1 rate 8Mbit",
+        "lat 44.5ms",
+    ] {
+        assert!(shown.contains(words), "no `{words}` in {shown}");
     }
 }
 
@@ -201,15 +230,10 @@ fn span(ms: u64) -> Span {
     Span(Duration::from_millis(ms))
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Never early; late by what a busy host or a guest needs to wake up.
-fn assert_near(measured: f64, asked: f64) {
-    assert!((asked..asked * 1.05 + 3.0).contains(&measured), "{measured} ms in place of {asked} ms");
+/// Never early; the best of them late by no more than a busy host or a guest needs to wake up.
+fn assert_near(trips: &[f64], asked: f64) {
+    let best = trips.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!((asked..asked * 1.02 + 1.5).contains(&best), "{best} ms in place of {asked} ms");
 }
 
 fn has_netem() -> bool {

@@ -6,6 +6,7 @@ mod run_support;
 use std::{
     collections::BTreeSet,
     fs,
+    io::{BufRead, BufReader},
     process::Command,
     time::{Duration, Instant},
 };
@@ -38,6 +39,23 @@ fn signals_stop_the_run_and_keep_its_files() {
         assert!(place.run().join("peers/home-1/log").exists() && place.run().join("content/blob").exists());
         assert_nothing_left(&place, &namespaces);
     }
+}
+
+#[test]
+fn a_signal_while_peers_are_set_up_stops_the_run_too() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(&SLOW.replace("count: 3", "count: 60"));
+    let mut run = place.start();
+    let mut said = BufReader::new(run.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "setting up 61 peers\n");
+    signal(&run, Signal::TERM);
+    let ended = run.wait_with_output().unwrap();
+    assert_eq!((code(&ended), &place.results()["outcome"]), (3, &"interrupted".into()));
+    assert_nothing_left(&place, &BTreeSet::new());
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod run_support;
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use peerbed_orchestrator::real::features::{self, Feature};
-use run_support::{Place, SLOW, TINY, can_run, code, is_root, output, stderr, stdout};
+use run_support::{Place, SLOW, TINY, assert_ended, can_run, code, is_root, output, stderr, stdout};
 use serde_json::{Value, json};
 
 #[test]
@@ -16,7 +16,7 @@ fn a_run_gives_results_and_a_table_that_report_makes_again() {
     }
     let place = Place::with(TINY);
     let run = place.command().output().unwrap();
-    assert_eq!(code(&run), 0, "{}{}", stdout(&run), stderr(&run));
+    assert_ended(&run, 0);
     let results = place.results();
     assert_eq!((&results["outcome"], &results["engine"]), (&json!("finished"), &json!("kernel")));
     for (index, via) in ["client-server", "swarm"].into_iter().enumerate() {
@@ -50,7 +50,8 @@ fn payload_is_kept_when_asked_for() {
     }
     let place = Place::with(TINY);
     let run = place.command().args(["--keep-files", "--quiet"]).output().unwrap();
-    assert_eq!((code(&run), stderr(&run)), (0, String::new()));
+    assert_ended(&run, 0);
+    assert_eq!(stderr(&run), "");
     let copies: Vec<Vec<u8>> = ["peers/home-1/d0/blob", "peers/home-2/d1/blob", "content/blob"]
         .map(|p| fs::read(place.run().join(p)).unwrap())
         .into();
@@ -64,7 +65,7 @@ fn a_failed_expectation_is_shown_and_ends_with_1() {
     }
     let place = Place::with(&TINY.replace("ratio <= 50", "ratio <= 0.5"));
     let run = place.command().output().unwrap();
-    assert_eq!(code(&run), 1, "{}", stderr(&run));
+    assert_ended(&run, 1);
     assert!(stdout(&run).contains("failed: distribution.blob.ratio <= 0.5 (found "), "{}", stdout(&run));
 }
 
@@ -95,7 +96,7 @@ scenario:
     let place = Place::with(churn);
     let run = place.command().output().unwrap();
     let results = place.results();
-    assert!([0, 4].contains(&code(&run)), "{}{}", stderr(&run), results["error"]);
+    assert_ended(&run, 0);
     let distribution = &results["distributions"][0];
     let of = |name: &str| {
         let all = distribution["completions"].as_array().unwrap();
@@ -141,7 +142,7 @@ fn a_sweep_holds_one_directory_per_run_and_one_table() {
     let sweep = "sweep:\n  groups.home.count: [1, 2]\n  scenario.0.distribute.via: [client-server, swarm]\n";
     let place = Place::with(&format!("{topology}{sweep}"));
     let run = place.command().output().unwrap();
-    assert_eq!(code(&run), 0, "{}", stderr(&run));
+    assert_ended(&run, 0);
     let results = place.results();
     let runs = results["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 4);
@@ -163,7 +164,7 @@ fn repeats_have_seeds_of_their_own() {
     }
     let place = Place::with(TINY);
     let run = place.command().args(["--repeat", "2", "--seed", "11"]).output().unwrap();
-    assert_eq!(code(&run), 0, "{}", stderr(&run));
+    assert_ended(&run, 0);
     let seeds: Vec<u64> =
         place.results()["runs"].as_array().unwrap().iter().map(|r| r["results"]["seed"].as_u64().unwrap()).collect();
     assert!(seeds.len() == 2 && seeds[0] == 11 && seeds[1] != 11, "{seeds:?}");
@@ -251,7 +252,7 @@ fn an_ordinary_user_runs_where_user_namespaces_are_allowed() {
         println!("skipped: {text}");
         return;
     }
-    assert_eq!(code(&run), 0, "{text}");
+    assert_ended(&run, 0);
     assert_eq!(place.results()["outcome"], "finished");
 }
 

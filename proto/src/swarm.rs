@@ -45,6 +45,7 @@ pub use self::run::{Run, RunHeader, RunPart, RunReader};
 pub use self::stats::Stats;
 use self::timer::{Timer, Timers};
 use self::uploads::Path;
+pub use self::uploads::RUNS_UNDER_WAY_MAX;
 use crate::bits::PieceSet;
 use crate::content::{ContentId, LeafHashes, Manifest};
 use crate::hash::Hash;
@@ -97,6 +98,7 @@ impl Swarm {
     pub fn new(me: PeerId, manifest: Arc<Manifest>, have: PieceSet, options: Options, seed: u64, now: Time) -> Self {
         assert_eq!(have.len(), manifest.pieces(), "`have` must be a set of the manifest's pieces");
         let content = manifest.id();
+        let options = options.within_limits();
         let mut random = Random::new(seed, &format!("swarm {} {me}", content.0));
         let mut timers = Timers::default();
         // Peers that start together shall not rank together: that makes waves.
@@ -130,7 +132,8 @@ impl Swarm {
         self.on_candidates(now, peers);
     }
 
-    /// A connection to a peer stands, whoever opened it.
+    /// A connection to a peer stands, whoever opened it. A connection that replaces an older one to the same peer is
+    /// reported after `handle_disconnected`.
     pub fn handle_connected(&mut self, now: Time, peer: PeerId) {
         self.on_connected(now, peer);
         self.settle(now);

@@ -1,12 +1,10 @@
 //! The same seed gives the same run, to the last message; another seed gives another.
 
-mod support;
-
 use std::time::Duration;
 
 use peerbed_proto::PeerId;
-use peerbed_proto::sim::swarm::{Conduct, Costs, Figures, PeerSpec, SwarmSim};
-use support::{content, home, swarm_of};
+use peerbed_proto::sim::Link;
+use peerbed_proto::sim::swarm::{Conduct, Content, Costs, Figures, PeerSpec, Start, SwarmSim};
 
 #[test]
 fn the_same_seed_gives_the_same_log() {
@@ -26,9 +24,11 @@ fn another_seed_gives_another_log() {
 
 /// A run with churn and a bad peer in it.
 fn run(seed: u64) -> (Figures, Vec<String>) {
-    let mut specs = swarm_of(8);
-    specs.push(PeerSpec { conduct: Conduct::CorruptLeaves, ..home() });
-    let mut sim = SwarmSim::new(content(1 << 20, 65_536), specs, Costs::QUIC, seed).with_lines();
+    let link = |up| Link::mbit(up, 20.0, Duration::from_millis(10));
+    let mut specs = vec![PeerSpec::new(link(20.0), Start::Whole)];
+    specs.extend((0..8).map(|_| PeerSpec::new(link(2.0), Start::Empty)));
+    specs.push(PeerSpec { conduct: Conduct::CorruptLeaves, ..PeerSpec::new(link(2.0), Start::Empty) });
+    let mut sim = SwarmSim::new(Content::random(1 << 20, 65_536, 1), specs, Costs::QUIC, seed).with_lines();
     sim.crash_at(PeerId(4), Duration::from_secs(2));
     sim.join_at(PeerId(4), Duration::from_secs(5));
     sim.run_until(Duration::from_secs(40));

@@ -2,15 +2,12 @@
 //!
 //! Invariants are checked by the simulator at every step. `SEED=n` repeats one seed; without it several are tried.
 
-mod support;
-
 use std::time::Duration;
 
 use peerbed_proto::sim::Link;
 use peerbed_proto::sim::swarm::{Conduct, Content, Costs, PeerSpec, Start, SwarmSim};
 use peerbed_proto::swarm::{Options, Reason};
 use peerbed_proto::{PeerId, PieceSet, Random};
-use support::{bound, content, home, seeder, seeds, swarm_of};
 
 #[test]
 fn everybody_completes_whatever_the_seed() {
@@ -39,7 +36,7 @@ fn a_small_swarm_comes_close_to_the_bound() {
             SwarmSim::new(content(2 << 20, 256 * 1024), swarm_of(10), Costs::NONE, seed).run(Duration::from_secs(600));
         let ratio = figures.last().unwrap() / bound(10, 2 << 20);
         assert!((1.0..1.25).contains(&ratio), "SEED={seed}: {ratio}");
-        assert!(figures.wasted * 50 < figures.downloaded, "SEED={seed}: {figures:?}");
+        assert!(figures.wasted * 25 < figures.downloaded, "SEED={seed}: {figures:?}");
     }
 }
 
@@ -106,29 +103,20 @@ fn one_bad_peer_in_ten_costs_little_time() {
 }
 
 #[test]
-fn free_riders_complete_after_those_who_give() {
-    // Rounds of a second, so that there are many of them as in a large file's distribution.
-    let options = Options {
-        choke_interval: Duration::from_secs(1),
-        optimistic_interval: Duration::from_secs(3),
-        rate_window: Duration::from_secs(2),
-        ..Options::default()
-    };
-    let mut specs: Vec<PeerSpec> =
-        swarm_of(12).into_iter().map(|spec| PeerSpec { options: options.clone(), ..spec }).collect();
-    specs.iter_mut().skip(11).for_each(|spec| spec.conduct = Conduct::FreeRider);
-    // The peer with everything is slow, so that the others depend on each other.
-    specs[0].link = Link::mbit(4.0, 20.0, Duration::from_millis(2));
-    let mut sim = SwarmSim::new(content(8 << 20, 256 * 1024), specs, Costs::NONE, 5);
-    sim.run_until(Duration::from_secs(300));
-    let figures = sim.figures();
+fn free_riders_complete_well_after_those_who_give() {
+    let mut specs = swarm_of(10);
+    specs.iter_mut().skip(9).for_each(|spec| spec.conduct = Conduct::FreeRider);
+    let mut sim = SwarmSim::new(content(4 << 20, 256 * 1024), specs, Costs::NONE, 5);
+    sim.run_until(Duration::from_secs(60));
+    let completed = sim.figures().completed;
     let mean = |peers: std::ops::Range<usize>| {
         let count = peers.len() as f64;
-        figures.completed[peers].iter().flatten().sum::<f64>() / count
+        completed[peers].iter().flatten().sum::<f64>() / count
     };
-    assert!(figures.completed[1..].iter().all(Option::is_some), "free riders complete too: {figures:?}");
-    let (givers, riders) = (mean(1..11), mean(11..13));
-    assert!(riders > givers, "givers {givers} s, riders {riders} s");
+    assert!(completed[1..].iter().all(Option::is_some), "free riders complete too: {completed:?}");
+    // With two in ten the model says 0.87 and 1.02 of the bound.
+    let (givers, riders) = (mean(1..9), mean(9..11));
+    assert!(riders > 1.08 * givers, "givers {givers} s, riders {riders} s");
 }
 
 #[test]
@@ -183,4 +171,38 @@ fn two_peers_on_a_fast_link_move_long_runs() {
     assert!(figures.last().unwrap() < 0.2, "{figures:?}");
     let stats = sim.core(PeerId(2)).unwrap().stats();
     assert!(stats.requests_sent * 4 < stats.leaves, "{stats:?}");
+}
+
+/// The seeds to try: `SEED` alone if it is set, else this many.
+#[expect(clippy::disallowed_methods, reason = "a test may be told which seed to repeat")]
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SEED") {
+        Ok(seed) => vec![seed.parse().expect("SEED is a number")],
+        Err(_) => (1..=count).collect(),
+    }
+}
+
+fn content(size: usize, piece_size: u32) -> Content {
+    Content::random(size, piece_size, 1)
+}
+
+/// 20 Mbit/s both ways, with everything.
+fn seeder() -> PeerSpec {
+    PeerSpec::new(Link::mbit(20.0, 20.0, Duration::from_millis(2)), Start::Whole)
+}
+
+/// 2 Mbit/s up, 20 down, with nothing.
+fn home() -> PeerSpec {
+    PeerSpec::new(Link::mbit(2.0, 20.0, Duration::from_millis(10)), Start::Empty)
+}
+
+/// A seed and this many homes.
+fn swarm_of(homes: usize) -> Vec<PeerSpec> {
+    std::iter::once(seeder()).chain(std::iter::repeat_n(home(), homes)).collect()
+}
+
+/// The least time in which these homes can all have the content, in seconds.
+fn bound(homes: usize, bytes: usize) -> f64 {
+    let bits = bytes as f64 * 8.0;
+    (bits / 20e6).max(homes as f64 * bits / (20e6 + 2e6 * homes as f64))
 }

@@ -72,12 +72,11 @@ pub enum Completion {
 }
 
 /// How a program has to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpectedExit {
     /// With this exit code, and not by a signal.
     Code(u8),
     /// In any way.
-    #[default]
     Any,
 }

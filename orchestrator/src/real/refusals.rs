@@ -4,7 +4,7 @@
 
 use anyhow::bail;
 
-use crate::plan::{Action, Direction, Discipline, EngineChoice, Order, Plan, Shape};
+use crate::plan::{Action, Direction, Discipline, Order, Plan, Shape};
 
 /// Refuses a plan that asks for more than is carried out here, rather than to leave some of it away in silence.
 ///
@@ -12,15 +12,8 @@ use crate::plan::{Action, Direction, Discipline, EngineChoice, Order, Plan, Shap
 ///
 /// The first such thing, named as the topology names it.
 pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
-    if plan.engine == EngineChoice::User {
-        bail!("`engine: user` is not carried out by this version");
-    }
-    for link in &plan.links {
-        for direction in [&link.up, &link.down] {
-            if let Some(key) = unshapeable(direction) {
-                bail!("link `{}`: `{key}` is not carried out by this version", link.name);
-            }
-        }
+    if let Some(link) = plan.links.iter().find(|link| link.up.trace.is_some() || link.down.trace.is_some()) {
+        bail!("link `{}`: `trace` is not carried out by this version", link.name);
     }
     if let Some(peer) = plan.peers.iter().find(|peer| peer.exec.is_some()) {
         bail!("group `{}`: `exec` is not carried out by this version", peer.group);
@@ -46,7 +39,15 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first setting of a direction that no engine here reads.
+/// What a plan's links ask for that only the user engine does, as the beginning of a sentence.
+pub(super) fn beyond_kernel_engine(plan: &Plan) -> Option<String> {
+    plan.links.iter().find_map(|link| {
+        let key = [&link.up, &link.down].into_iter().find_map(unshapeable)?;
+        Some(format!("link `{}` has `{key}`, which the kernel engine does not carry out", link.name))
+    })
+}
+
+/// The first setting of a direction that the kernel engine does not read.
 fn unshapeable(direction: &Direction) -> Option<&'static str> {
     let asked = [
         ("overhead", direction.overhead > 0),
@@ -54,7 +55,6 @@ fn unshapeable(direction: &Direction) -> Option<&'static str> {
         ("jitter: keep-order", direction.jitter.order != Order::Free),
         ("corrupt", direction.corrupt.0 > 0),
         ("queue: codel", direction.discipline != Discipline::DropTail),
-        ("trace", direction.trace.is_some()),
     ];
     asked.into_iter().find_map(|(key, is_asked)| is_asked.then_some(key))
 }

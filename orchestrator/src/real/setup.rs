@@ -23,6 +23,7 @@ use crate::{
     real::{
         features::{self, Feature},
         peer::{Peer, Place},
+        refusals::beyond_kernel_engine,
     },
     run_directory::{CONTROL, RunDirectory, disk_problem},
     testbed::{Event, Options, SetUpError},
@@ -38,25 +39,30 @@ pub(super) struct Choice {
 pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
     let choice = |engine, reason: String| Ok(Choice { engine, reason });
     match plan.engine {
-        EngineChoice::Kernel => match first_missing(&needs_of_kernel_engine(plan))? {
-            None => choice(Engine::Kernel, "asked for by the topology".to_owned()),
-            Some(missing) => Err(missing.into()),
+        EngineChoice::Kernel => match (beyond_kernel_engine(plan), first_missing(&needs_of_kernel_engine(plan))?) {
+            (None, None) => choice(Engine::Kernel, "asked for by the topology".to_owned()),
+            (_, Some(missing)) => Err(missing.into()),
+            (Some(beyond), None) => Err(anyhow!("{beyond}; take `engine: user`").into()),
         },
         EngineChoice::User => match first_missing(&needs_of_user_engine())? {
             None => choice(Engine::User, "asked for by the topology".to_owned()),
             Some(missing) => Err(missing.into()),
         },
         EngineChoice::Auto => {
-            let Some(missing) = first_missing(&needs_of_kernel_engine(plan))? else {
-                let reason = "this kernel has every queueing discipline that the plan needs";
-                return choice(Engine::Kernel, reason.to_owned());
+            let missing = first_missing(&needs_of_kernel_engine(plan))?;
+            let reason = match (&missing, beyond_kernel_engine(plan)) {
+                (None, None) => {
+                    let reason = "this kernel has every queueing discipline that the plan needs";
+                    return choice(Engine::Kernel, reason.to_owned());
+                }
+                (Some(missing), _) => format!("{} {}, which this kernel lacks", missing.needs, missing.feature),
+                (None, Some(beyond)) => beyond,
             };
-            // The kernel's lack is the news; that the other engine cannot do without TUN devices is another.
-            if first_missing(&needs_of_user_engine())?.is_some() {
-                return Err(missing.into());
+            match (first_missing(&needs_of_user_engine())?, missing) {
+                (None, _) => choice(Engine::User, reason),
+                // The kernel's lack is the news; that the other engine could not help is another.
+                (Some(_), Some(missing)) | (Some(missing), None) => Err(missing.into()),
             }
-            let MissingFeature { feature, needs, .. } = missing;
-            choice(Engine::User, format!("{needs} {feature}, which this kernel lacks"))
         }
     }
 }
@@ -71,6 +77,9 @@ fn needs_of_kernel_engine(plan: &Plan) -> Needs {
     }
     if let Some(users) = links::netem_users(plan) {
         needed.push((Feature::Netem, users));
+    }
+    if plan.links.iter().any(|link| [&link.up, &link.down].into_iter().any(kernel::needs_codel)) {
+        needed.push((Feature::CoDel, "the queues of the links need".to_owned()));
     }
     needed
 }

@@ -17,7 +17,10 @@ use tokio::sync::oneshot;
 use crate::{
     links::{Engine, user},
     plan::Plan,
-    real::{network::Network, pidfd},
+    real::{
+        network::{Network, ReadBack},
+        pidfd,
+    },
 };
 
 /// The door to the thread. Dropping it ends the thread, and with it every process it started.
@@ -70,6 +73,37 @@ impl Supervisor {
             .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::counters).transpose())
             .await?;
         counters.context("asking the user engine for its counters")
+    }
+
+    /// Reads back every queueing discipline of the network and compares it with `plan`, from which it was built.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network, or the kernel gives no list. Differences are in the answer and no error.
+    pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
+        let plan = plan.clone();
+        self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
+    }
+
+    /// Does `work` in the namespace of a peer; sockets opened there stay there.
+    ///
+    /// Work that blocks holds up the start of processes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace.
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        peer: PeerId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            Ok(work())
+        })
+        .await?
     }
 
     /// Starts `command` in the namespace of a peer, as the leader of its own process group, to be killed with this

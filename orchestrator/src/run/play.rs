@@ -18,6 +18,7 @@ use crate::{
     results::Results,
     scenario::{self, Scenario},
     testbed::{self, Event, Testbed},
+    verdict::LinkTrouble,
 };
 
 mod orders;
@@ -72,6 +73,10 @@ struct Play<'a> {
     begin_lateness: f64,
     /// Bytes received in vain, by distribution.
     wasted: BTreeMap<usize, u64>,
+    /// Datagrams that each peer's socket had dropped when it was last asked.
+    receive_dropped: BTreeMap<PeerId, u64>,
+    /// What was seen of links and sockets in the current window.
+    trouble: LinkTrouble,
     ticks: u64,
     is_sampling: bool,
     /// Whether something was being measured when the host's current window began.
@@ -116,6 +121,8 @@ impl<'a> Play<'a> {
             begins: BTreeMap::new(),
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
+            receive_dropped: BTreeMap::new(),
+            trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
             was_measuring: false,
@@ -172,7 +179,8 @@ impl<'a> Play<'a> {
 
     /// Writes down what the host did in the window that ends now, and begins the next one.
     fn end_window(&mut self) -> anyhow::Result<()> {
-        let window = self.host.window(testbed::now(), self.was_measuring);
+        let links = std::mem::take(&mut self.trouble);
+        let window = self.host.window(testbed::now(), self.was_measuring, links);
         self.was_measuring = self.scenario.is_measuring();
         self.recorder.window(window)
     }

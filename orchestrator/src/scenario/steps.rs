@@ -292,7 +292,7 @@ pub fn word(action: &Action) -> &'static str {
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
         Action::Wait(_) => "wait",
-        Action::Await(_) => "await",
+        Action::Await(_) => "wait",
         Action::Link(_) => "link",
         Action::Partition(_) => "partition",
         Action::Heal { .. } => "heal",

@@ -20,7 +20,7 @@ use crate::{
 
 mod values;
 
-pub(super) use values::{read_jitter, read_loss, read_overhead, read_queue, read_rate};
+pub(super) use values::{is_possible, read_jitter, read_loss, read_overhead, read_queue, read_rate};
 
 /// A class of access links as written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,9 +115,9 @@ impl Link {
 const RATE: Form = Form::Either(&[Form::Rate, Form::Words(&["unshaped"])]);
 pub(super) const LOSS: Form = Form::Either(&[Form::Share, Form::Section(LOSS_KEYS)]);
 pub(super) const JITTER: Form = Form::Either(&[Form::Span, Form::Section(JITTER_KEYS)]);
-const LENGTH: Form = Form::Either(&[Form::Span, Form::Size, Form::Pattern("^[0-9]+ ?packets?$")]);
-pub(super) const QUEUE: Form =
-    Form::Either(&[Form::Span, Form::Size, Form::Pattern("^[0-9]+ ?packets?$"), Form::Section(QUEUE_KEYS)]);
+const PACKETS: Form = Form::Pattern("number of packets", "^[0-9]+ ?packets?$");
+const LENGTH: Form = Form::Either(&[Form::Span, Form::Size, PACKETS]);
+pub(super) const QUEUE: Form = Form::Either(&[Form::Span, Form::Size, PACKETS, Form::Section(QUEUE_KEYS)]);
 pub(super) const OVERHEAD: Form = Form::Integer { min: 0, max: OVERHEAD_MAX };
 
 const OVERHEAD_ABOUT: &str = "bytes that every packet takes at the rate beside its own, such as 38 for Ethernet's framing \
@@ -137,7 +137,7 @@ const TRACE_ABOUT: &str = "file with rate, and perhaps delay and loss, over the 
 const KEYS: &[Key] = &[
     optional(
         "preset",
-        Form::Other(preset_schema),
+        Form::Other("name of a ready link, see below", preset_schema),
         "a ready link, whose settings can be overridden: dsl, cable, fibre, … (default none)",
     ),
     optional(
@@ -321,7 +321,7 @@ fn check_trace(reader: &mut Reader, fields: &Fields, trace: &Written<Trace>) {
         let message = format!("the trace has a delay of {delay}, which the jitter of {} exceeds", Span(jitter));
         reader.problem(Problem::new(trace.place, message).hint("packets cannot arrive before they were sent"));
     }
-    if let Some(loss) = points.iter().filter_map(|point| point.loss).find(|loss| !values::is_possible(*loss, burst)) {
+    if let Some(loss) = points.iter().filter_map(|point| point.loss).find(|loss| !is_possible(*loss, burst)) {
         let message = format!("the trace loses {loss} of the packets, which takes more than {burst} in a row");
         reader.problem(Problem::new(trace.place, message).hint("give `loss` a larger `burst`, of average 0% or more"));
     }

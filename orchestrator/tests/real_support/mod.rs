@@ -1,6 +1,8 @@
 //! Plans and commands for the tests on real namespaces.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod probe;
+
 use std::{
     net::{Ipv4Addr, UdpSocket},
     os::fd::AsRawFd,
@@ -35,6 +37,23 @@ pub(crate) fn can_make_namespaces() -> bool {
             false
         }
     }
+}
+
+/// Whether this kernel also has all of these; says so when it does not.
+pub(crate) fn has(needed: &[Feature]) -> bool {
+    if !can_make_namespaces() {
+        return false;
+    }
+    let found = features::probe(needed).unwrap();
+    for (feature, words) in found.iter().filter_map(|(feature, missing)| Some((feature, missing.as_ref()?))) {
+        println!("skipped: this kernel lacks {feature} ({words})");
+    }
+    found.iter().all(|(_, missing)| missing.is_none())
+}
+
+/// Whether this is a guest of `tests/guest/boot`: one processor, on which every call of the kernel is slow.
+pub(crate) fn is_guest() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("User Mode Linux"))
 }
 
 /// Whether a program is installed; says so when it is not.

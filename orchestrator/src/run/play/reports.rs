@@ -111,6 +111,7 @@ impl Play<'_> {
     fn handle_statuses(&mut self, statuses: &BTreeMap<PeerId, Status>) -> anyhow::Result<()> {
         for (peer, status) in statuses {
             self.recorder.status(status)?;
+            self.note_dropped(*peer, status.receive_dropped);
             for (id, state) in &status.distributions {
                 if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
                     self.scenario.handle_completed(instant(at), index, *peer);
@@ -118,6 +119,12 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.
+    fn note_dropped(&mut self, peer: PeerId, dropped: u64) {
+        let before = self.receive_dropped.insert(peer, dropped).filter(|before| *before <= dropped).unwrap_or(0);
+        self.trouble.receive_dropped += dropped - before;
     }
 
     /// A peer that does not obey has often just died; its end says more than a broken connection.

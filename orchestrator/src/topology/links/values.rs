@@ -58,7 +58,7 @@ fn check_loss(reader: &mut Reader, average: Written<Share>, burst: u32) -> Optio
 }
 
 /// Whether losses of this average share can have this mean length.
-pub(super) fn is_possible(average: Share, burst: u32) -> bool {
+pub(in crate::topology) fn is_possible(average: Share, burst: u32) -> bool {
     let lost = average.fraction();
     lost / (f64::from(burst) * (1.0 - lost)) <= 1.0
 }
