@@ -63,6 +63,18 @@ impl Supervisor {
         .await?
     }
 
+    /// How well the user engine does, where it shapes the links.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn engine_health(&self) -> anyhow::Result<Option<user::Health>> {
+        let health = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::health).transpose())
+            .await?;
+        health.context("asking the user engine how it does")
+    }
+
     /// What the links have done so far, where the user engine shapes them.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use super::{
-    Counters, LinkCounters, Priority,
+    Counters, Health, LinkCounters, Priority,
     device::Device,
     frame::FRAME_MAX,
     schedule::Side,
@@ -49,6 +49,8 @@ pub(super) enum Command {
     Heal(String),
     /// Send what has been counted.
     Count(mpsc::Sender<Counters>),
+    /// Send how well it goes.
+    Examine(mpsc::Sender<Health>),
     /// End. What is on its way is lost.
     Stop,
 }
@@ -76,6 +78,8 @@ pub(super) struct Forwarder {
 struct Outlets {
     /// By port.
     outlets: Vec<Outlet>,
+    /// How late packets were handed over at all ports together, in microseconds.
+    lateness: Histogram<u32>,
 }
 
 struct Outlet {
@@ -109,7 +113,7 @@ impl Forwarder {
             devices.into_iter().map(|device| Outlet { device, lateness: times(), refused: 0 }).collect::<Vec<_>>();
         Ok(Self {
             switch,
-            outlets: Outlets { outlets },
+            outlets: Outlets { outlets, lateness: times() },
             commands,
             epoll,
             buffer: vec![0; FRAME_MAX].into_boxed_slice(),
@@ -214,9 +218,17 @@ impl Forwarder {
                 Command::Count(answer) => {
                     let _ = answer.send(self.counters());
                 }
+                Command::Examine(answer) => {
+                    let _ = answer.send(self.health());
+                }
                 Command::Stop => self.is_running = false,
             }
         }
+    }
+
+    fn health(&self) -> Health {
+        let refused: u64 = self.outlets.outlets.iter().map(|outlet| outlet.refused).sum();
+        Health { lateness: self.outlets.lateness.clone(), dropped: refused + self.switch.dropped_memory() }
     }
 
     fn counters(&self) -> Counters {
@@ -241,7 +253,9 @@ impl Forwarder {
 impl Exit for Outlets {
     fn deliver(&mut self, port: u32, frame: &[u8], packets: u32, due: Time) {
         let outlet = &mut self.outlets[port as usize];
-        record(&mut outlet.lateness, now() - due, packets);
+        let late = now() - due;
+        record(&mut outlet.lateness, late, packets);
+        record(&mut self.lateness, late, packets);
         if outlet.device.write(frame).is_err() {
             outlet.refused += u64::from(packets);
         }

@@ -206,6 +206,12 @@ impl Switch {
         self.partitions.counts()
     }
 
+    /// Packets dropped for want of memory, anywhere.
+    pub(super) fn dropped_memory(&self) -> u64 {
+        let both = |port: &Port| [&port.up, &port.down].map(|way| way.emulation.counters().dropped_memory);
+        self.refused.memory + self.ports.iter().flat_map(both).sum::<u64>()
+    }
+
     /// What no link took.
     pub(super) fn refused(&self) -> Refused {
         self.refused
