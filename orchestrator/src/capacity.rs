@@ -107,9 +107,9 @@ impl Calibration {
 #[must_use]
 pub fn warnings(plan: &Plan, host: &Calibration) -> Vec<String> {
     let mut warnings = Vec::new();
-    let busiest = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::Distribute(spec) => Some((spec, demand(plan, spec)?)),
-        _ => None,
+    let busiest = plan.steps.iter().filter_map(|step| {
+        let Action::Distribute(spec) = &step.action else { return None };
+        Some((spec, demand(plan, spec)?))
     });
     if let Some((spec, bits)) = busiest.max_by_key(|(_, bits)| *bits)
         && bits as f64 > host.bits_per_second()

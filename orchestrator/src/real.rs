@@ -81,6 +81,7 @@ impl Real {
             setup::make_places(plan, run, options),
         );
         let (network, made) = (network?, made?);
+        setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
         let report = SetUpReport {

@@ -2,14 +2,18 @@
 //!
 //! Run by `make links`, which names a directory in PEERBED_TABLE; every row is written there when it has been measured.
 //! Without it, three of the rows are measured and nothing is written.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod link_settings;
 mod real_support;
 
 use std::{fs::OpenOptions, io::Write, path::Path, time::Duration};
 
-use link_settings::{HEADER, Measured, Setting, settings};
+use link_settings::{HEADER, Measured, Setting, Tolerance, settings};
 use peerbed_orchestrator::{
     plan::{Latency, Plan},
     real::{Supervisor, features::Feature},
@@ -26,15 +30,17 @@ async fn links_are_what_was_asked_for() {
         return;
     }
     let place = std::env::var_os("PEERBED_TABLE");
-    // Slow and lossy, bursty, and far: enough for every run of the tests.
-    let few = ["home up", "bursty losses", "two regions"];
+    // Slow and lossy, far, bursty: enough for every run of the tests.
+    let few = ["slow and far", "home up", "bursty losses"];
     let mut faults = Vec::new();
     print!("{HEADER}");
     for setting in settings().iter().filter(|setting| place.is_some() || few.contains(&setting.name)) {
         let measured = measure_patiently(setting).await;
-        let row = setting.row(engine(), &measured, late());
+        let row = setting.row(engine(), &measured, tolerance());
         println!("{row}");
-        faults.extend(setting.faults(&measured, late()).into_iter().map(|fault| format!("{}: {fault}", setting.name)));
+        faults.extend(
+            setting.faults(&measured, tolerance()).into_iter().map(|fault| format!("{}: {fault}", setting.name)),
+        );
         if let Some(place) = &place {
             let path = Path::new(place).join("kernel.md");
             writeln!(OpenOptions::new().append(true).create(true).open(path).unwrap(), "{row}").unwrap();
@@ -53,7 +59,7 @@ fn role_of_a_child_process() {
 async fn measure_patiently(setting: &Setting) -> Measured {
     let mut measured = measure(setting).await;
     for _ in 0..2 {
-        let faults = setting.faults(&measured, late());
+        let faults = setting.faults(&measured, tolerance());
         if faults.is_empty() {
             break;
         }
@@ -103,9 +109,12 @@ fn engine() -> &'static str {
     if is_guest() { "kernel (guest)" } else { "kernel" }
 }
 
-/// What the fastest round trip may take more than 2 %: 0.3 ms, and in a guest the time of its slow calls.
-fn late() -> f64 {
-    if is_guest() { 1.5 } else { 0.3 }
+/// The table is measured on a host that does nothing else. Tests run where others work too: a bucket makes up for timers
+/// that are up to 4 ms late, and those of a guest are later when its host is busy, which costs rate and nothing else.
+fn tolerance() -> Tolerance {
+    let slow = if is_guest() && std::env::var_os("PEERBED_TABLE").is_none() { 0.25 } else { 0.03 };
+    // In a guest every call of the kernel takes some tenths of a millisecond.
+    Tolerance { late: if is_guest() { 1.5 } else { 0.3 }, slow }
 }
 
 fn plan_of(setting: &Setting) -> Plan {

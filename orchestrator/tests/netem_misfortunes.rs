@@ -4,7 +4,11 @@
 //! timer and two processes need to wake up, and a guest wakes up when its host lets it: on a host with ten busy processes
 //! that was seen to be 12 ms in the middle. So what may be late is compared with the least time, with a control without
 //! jitter, or with the kernel's own count; what may not be early is held for every packet.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they measured, and fail where they stand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -126,9 +130,8 @@ async fn codel_keeps_a_queue_short_that_drop_tail_fills() {
         let slow = Direction { queue, discipline, ..direction(Some(4_000_000)) };
         let supervisor = build(&plan(vec![link("slow", slow, direction(None))], 2)).await;
         // The flood goes a quarter faster than the link, for about 2.5 s.
-        let (_, times) = tokio::join!(flood(&supervisor, 1, 2, 4_000_000, 3.0), async {
-            round_trips(&supervisor, 1, 2, 40).await
-        });
+        let (_, times) =
+            tokio::join!(flood(&supervisor, 1, 2, 4_000_000, 3.0), async { round_trips(&supervisor, 1, 2, 40).await });
         println!("{discipline:?}: {times:.1?}");
         trips.push(times.into_iter().fold(0.0, f64::max));
     }
@@ -173,7 +176,8 @@ async fn through(up: Direction, count: u32, apart: u64) -> Option<Vec<Arrival>> 
     if !has(&[Feature::Netem]) {
         return None;
     }
-    let supervisor = build(&plan(vec![link("asked", up, direction(None)), link("open", direction(None), direction(None))], 2)).await;
+    let supervisor =
+        build(&plan(vec![link("asked", up, direction(None)), link("open", direction(None), direction(None))], 2)).await;
     Some(datagrams(&supervisor, 1, 2, count, Duration::from_micros(apart)).await)
 }
 

@@ -20,7 +20,8 @@ async fn rates_are_read_back_on_any_kernel_and_a_change_is_found() {
         return;
     }
     let wide = Direction { overhead: 38, queue: Queue::Packets(100), ..direction(Some(40_000_000_000)) };
-    let plan = plan(vec![link("slow", direction(Some(256_000)), wide), link("open", direction(None), direction(None))], 3);
+    let plan =
+        plan(vec![link("slow", direction(Some(256_000)), wide), link("open", direction(None), direction(None))], 3);
     let supervisor = build(&plan).await;
     let ends = supervisor.read_back(&plan).await.unwrap();
     assert_eq!(ends.len(), 6);
@@ -29,7 +30,12 @@ async fn rates_are_read_back_on_any_kernel_and_a_change_is_found() {
     }
     assert_eq!(ends[0].direction, Some((PeerId(1), Towards::Core)));
 
-    output(&supervisor, 3, &["tc", "qdisc", "change", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst", "5kb", "limit", "9k"]).await;
+    output(
+        &supervisor,
+        3,
+        &["tc", "qdisc", "change", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst", "5kb", "limit", "9k"],
+    )
+    .await;
     output(&supervisor, 2, &["tc", "qdisc", "add", "dev", "eth0", "root", "handle", "1:", "pfifo"]).await;
     let ends = supervisor.read_back(&plan).await.unwrap();
     let differences = |place: usize| ends[place].differences.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -77,18 +83,35 @@ async fn everything_netem_and_codel_can_do_is_read_back() {
     for end in &ends {
         assert!(end.differences.is_empty(), "{}: {}", end.place, end.differences[0]);
     }
-    let delays: Vec<i64> = ends.iter().filter(|end| end.direction.is_none()).flat_map(|end| &end.found).filter_map(|found| match &found.setting {
-        Setting::Netem(netem) => Some(netem.delay / 1_000_000),
-        Setting::Bucket { .. } | Setting::CoDel { .. } | Setting::Other(_) => None,
-    }).collect();
+    let delays: Vec<i64> = ends
+        .iter()
+        .filter(|end| end.direction.is_none())
+        .flat_map(|end| &end.found)
+        .filter_map(|found| match &found.setting {
+            Setting::Netem(netem) => Some(netem.delay / 1_000_000),
+            Setting::Bucket { .. } | Setting::CoDel { .. } | Setting::Other(_) => None,
+        })
+        .collect();
     assert_eq!(delays.len(), 3, "{delays:?}");
-    let seeded = ends.iter().flat_map(|end| &end.found).any(|f| matches!(&f.setting, Setting::Netem(n) if n.seed.is_some()));
+    let seeded =
+        ends.iter().flat_map(|end| &end.found).any(|f| matches!(&f.setting, Setting::Netem(n) if n.seed.is_some()));
     println!("this kernel {} a seed for netem", if seeded { "takes" } else { "does not take" });
 
-    output(&supervisor, 1, &["tc", "qdisc", "change", "dev", "eth0", "parent", "1:1", "handle", "2:", "netem", "delay", "21ms", "loss", "3%"]).await;
+    output(
+        &supervisor,
+        1,
+        &[
+            "tc", "qdisc", "change", "dev", "eth0", "parent", "1:1", "handle", "2:", "netem", "delay", "21ms", "loss",
+            "3%",
+        ],
+    )
+    .await;
     let ends = supervisor.read_back(&plan).await.unwrap();
     let differences: Vec<String> = ends[0].differences.iter().map(ToString::to_string).collect();
-    assert!(differences.contains(&"delay of netem 2: in ns: asked 20000000, found 21000000".to_owned()), "{differences:?}");
+    assert!(
+        differences.contains(&"delay of netem 2: in ns: asked 20000000, found 21000000".to_owned()),
+        "{differences:?}"
+    );
     assert!(differences.iter().any(|d| d.starts_with("bursts of netem 2:: asked Some(")), "{differences:?}");
 }
 

@@ -4,7 +4,7 @@
 
 use anyhow::bail;
 
-use crate::plan::{Action, Direction, Discipline, EngineChoice, Order, Plan, Shape};
+use crate::plan::{Action, Direction, EngineChoice, Plan};
 
 /// Refuses a plan that asks for more than is carried out here, rather than to leave some of it away in silence.
 ///
@@ -15,12 +15,9 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
     if plan.engine == EngineChoice::User {
         bail!("`engine: user` is not carried out by this version");
     }
-    for link in &plan.links {
-        for direction in [&link.up, &link.down] {
-            if let Some(key) = unshapeable(direction) {
-                bail!("link `{}`: `{key}` is not carried out by this version", link.name);
-            }
-        }
+    let traced = |direction: &Direction| direction.trace.is_some();
+    if let Some(link) = plan.links.iter().find(|link| traced(&link.up) || traced(&link.down)) {
+        bail!("link `{}`: `trace` is not carried out by this version", link.name);
     }
     if let Some(peer) = plan.peers.iter().find(|peer| peer.exec.is_some()) {
         bail!("group `{}`: `exec` is not carried out by this version", peer.group);
@@ -44,17 +41,4 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The first setting of a direction that no engine here reads.
-fn unshapeable(direction: &Direction) -> Option<&'static str> {
-    let asked = [
-        ("overhead", direction.overhead > 0),
-        ("jitter: distribution", direction.jitter.shape != Shape::Uniform),
-        ("jitter: keep-order", direction.jitter.order != Order::Free),
-        ("corrupt", direction.corrupt.0 > 0),
-        ("queue: codel", direction.discipline != Discipline::DropTail),
-        ("trace", direction.trace.is_some()),
-    ];
-    asked.into_iter().find_map(|(key, is_asked)| is_asked.then_some(key))
 }

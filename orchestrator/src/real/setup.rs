@@ -23,6 +23,7 @@ use crate::{
     real::{
         features::{self, Feature},
         peer::{Peer, Place},
+        supervisor::Supervisor,
     },
     run_directory::{CONTROL, RunDirectory, disk_problem},
     testbed::{Event, Options, SetUpError},
@@ -70,6 +71,16 @@ pub(super) fn check_host(plan: &Plan, options: &Options) -> anyhow::Result<()> {
         bail!("the peer program {} is not an executable file", program.display());
     }
     raise_file_limit(plan.peers.len())
+}
+
+/// Reads back what shapes every link, whether or not links are measured later: it takes a millisecond per ten links, and
+/// what a kernel has not understood is an error of ours and not of the host.
+pub(super) async fn check_shaping(supervisor: &Supervisor, plan: &Plan) -> anyhow::Result<()> {
+    let ends = supervisor.read_back(plan).await?;
+    let mut wrong = ends.iter().filter(|end| !end.differences.is_empty());
+    let Some(first) = wrong.next() else { return Ok(()) };
+    let differences: Vec<String> = first.differences.iter().map(ToString::to_string).collect();
+    bail!("{} is not shaped as asked ({}); {} more ends are not", first.place, differences.join("; "), wrong.count());
 }
 
 /// Makes room for the descriptors of this many peers: raises this process's own limit as far as it may.

@@ -40,6 +40,15 @@ pub(crate) struct Measured {
     pub(crate) lost: u32,
 }
 
+/// How far a link may be off, beside what is the same everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tolerance {
+    /// Milliseconds in which processes wake up: what the fastest round trip may take more than 2 %.
+    pub(crate) late: f64,
+    /// Share of the rate that may be missing. A link is never more than 3 % too fast.
+    pub(crate) slow: f64,
+}
+
 impl Setting {
     /// The round trip asked for, in milliseconds.
     pub(crate) fn trip(&self) -> f64 {
@@ -48,29 +57,30 @@ impl Setting {
 
     /// What is out of tolerance, in words; nothing when all is well.
     ///
-    /// A round trip is never shorter than asked, and longer by at most 2 % and `late` milliseconds, the time in which
-    /// processes wake up on this machine. Rates are good for 3 %, losses for 99.9 % of all seeds. TCP pays for its
-    /// headers and its start with at most 10 %; on lossy links its congestion control decides, and on ways above 200 ms
-    /// it takes too long to start.
-    pub(crate) fn faults(&self, measured: &Measured, late: f64) -> Vec<String> {
+    /// A round trip is never shorter than asked, losses lie where 99.9 % of all seeds have them. TCP pays for its start
+    /// with at most 7 % more than UDP; on lossy links its congestion control decides, and on ways above 200 ms it takes
+    /// too long to start. Its rate is that of a few seconds, in which a full queue may empty: 6 % too fast at most.
+    pub(crate) fn faults(&self, measured: &Measured, tolerance: Tolerance) -> Vec<String> {
         let asked = &self.direction;
         let rate = asked.rate.map_or(f64::INFINITY, |rate| rate.0 as f64);
         let (least, most) = interval(measured.sent, asked.loss.average.fraction(), asked.loss.burst);
         let tcp_is_judged = asked.loss.average == Share(0) && self.trip() < 400.0;
         let mut faults = Vec::new();
         let mut check = |holds: bool, what: String| faults.extend((!holds).then_some(what));
-        let range = self.trip()..=self.trip() * 1.02 + late;
+        let range = self.trip()..=self.trip() * 1.02 + tolerance.late;
         check(range.contains(&measured.trip), format!("round trip of {} ms is not in {range:?}", measured.trip));
         check(measured.saturated, "the probe did not fill the link".to_owned());
-        check((0.97..=1.03).contains(&(measured.udp / rate)), format!("{} bit/s by UDP in place of {rate}", measured.udp));
+        let rates = 1.0 - tolerance.slow..=1.03;
+        check(rates.contains(&(measured.udp / rate)), format!("{} bit/s by UDP in place of {rate}", measured.udp));
         check((least..=most).contains(&measured.lost), format!("{} lost, not {least} to {most}", measured.lost));
         let tcp = measured.tcp.filter(|_| tcp_is_judged);
-        check(tcp.is_none_or(|tcp| (0.9..=1.03).contains(&(tcp / rate))), format!("{tcp:?} bit/s by TCP"));
+        let rates = 0.93 - tolerance.slow..=1.06;
+        check(tcp.is_none_or(|tcp| rates.contains(&(tcp / rate))), format!("{tcp:?} bit/s by TCP"));
         faults
     }
 
     /// The row in Markdown, as asked and as found.
-    pub(crate) fn row(&self, engine: &str, measured: &Measured, late: f64) -> String {
+    pub(crate) fn row(&self, engine: &str, measured: &Measured, tolerance: Tolerance) -> String {
         let asked = &self.direction;
         let mbit = |bits: f64| format!("{:.3}", bits / 1e6);
         let rate = asked.rate.map_or("unshaped".to_owned(), |rate| mbit(rate.0 as f64));
@@ -88,7 +98,7 @@ impl Setting {
             lost * 100.0,
             measured.lost,
             measured.sent,
-            if self.faults(measured, late).is_empty() { "yes" } else { "**no**" },
+            if self.faults(measured, tolerance).is_empty() { "yes" } else { "**no**" },
         )
     }
 }
@@ -123,11 +133,7 @@ pub(crate) fn settings() -> Vec<Setting> {
         row("slow and far", 1_000 * kbit, ms(50), 0.0),
         row("home up", 2_000 * kbit, ms(20), 0.01),
         row("home down", 20_000 * kbit, ms(20), 0.01),
-        Setting {
-            name: "bursty losses",
-            direction: direction(10_000 * kbit, ms(30), 0.02, 8),
-            region: Duration::ZERO,
-        },
+        Setting { name: "bursty losses", direction: direction(10_000 * kbit, ms(30), 0.02, 8), region: Duration::ZERO },
         row("dsl", 16_000 * kbit, ms(10), 0.0),
         row("lossy radio", 5_000 * kbit, ms(40), 0.1),
         row("satellite", 20_000 * kbit, ms(300), 0.001),

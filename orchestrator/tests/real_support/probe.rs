@@ -68,8 +68,7 @@ pub(crate) async fn iperf3_tcp(supervisor: &Supervisor, from: u32, to: u32, omit
     let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
     output(supervisor, to, &["timeout", "10", "sh", "-c", script]).await;
     let (host, omit, seconds) = (address(to).to_string(), omit.to_string(), seconds.to_string());
-    let command =
-        ["iperf3", "--client", &host, "--time", &seconds, "--omit", &omit, "--json", "--get-server-output"];
+    let command = ["iperf3", "--client", &host, "--time", &seconds, "--omit", &omit, "--json", "--get-server-output"];
     let report: Value = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
     let _ = server.kill();
     server.wait().unwrap();

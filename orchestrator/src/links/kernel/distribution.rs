@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn a_table_has_mean_zero_and_the_deviation_it_is_scaled_by() {
         // Clipping takes 2 % of a deviation off the mean of Pareto's distribution and a quarter off its deviation.
-        for (shape, mean, deviation) in [(Shape::Normal, 0.0..1e-6, 0.99..1.0), (Shape::Pareto, 0.015..0.03, 0.7..0.8)] {
+        for (shape, mean, deviation) in [(Shape::Normal, 0.0..1e-6, 0.99..1.0), (Shape::Pareto, 0.015..0.03, 0.7..0.8)]
+        {
             let values: Vec<f64> = table(shape).unwrap().into_iter().map(|v| f64::from(v) / SCALE).collect();
             let count = values.len() as f64;
             let found = values.iter().sum::<f64>() / count;

@@ -94,8 +94,7 @@ fn every_figure_of_netem_that_differs_is_named() {
         seed: 7,
     };
     let named: Vec<String> = differences(wrong).into_iter().map(|d| d.what).collect();
-    let figures =
-        ["delay", "jitter", "limit", "loss", "bursts", "reorder", "duplicate", "corrupt", "order"];
+    let figures = ["delay", "jitter", "limit", "loss", "bursts", "reorder", "duplicate", "corrupt", "order"];
     assert_eq!(named.len(), figures.len(), "{named:?}");
     for (name, figure) in named.iter().zip(figures) {
         assert!(name.starts_with(&format!("{figure} of netem 2:")), "{name}");
