@@ -223,9 +223,15 @@ impl Play {
                     self.core.handle_run_stopped(self.now, peer, run);
                 }
             }
-            // The driver's view may lag: reports about what was never asked for are ignored.
-            5 => self.core.handle_run_sent(self.now, peer, Run { piece: 1, first: 0, count: 1 }, 5),
-            6 => self.core.handle_run_refused(self.now, peer, Run { piece: 1, first: 0, count: 1 }),
+            // A report may be about what was never begun or asked for, and by chance about what was.
+            5 => {
+                self.serving.retain(|serving| *serving != (peer, GUESS));
+                self.core.handle_run_sent(self.now, peer, GUESS, 5);
+            }
+            6 => {
+                self.answered(peer, GUESS);
+                self.core.handle_run_refused(self.now, peer, GUESS);
+            }
             _ => self.pass(Duration::from_secs(u64::from(which))),
         }
     }
@@ -379,6 +385,9 @@ impl Play {
         assert!(self.core.is_complete(), "stuck: {:?} {:?}", self.core.progress(), self.core.stats());
     }
 }
+
+/// A run that reports out of the blue are about.
+const GUESS: Run = Run { piece: 1, first: 0, count: 1 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {

@@ -14,6 +14,7 @@
 //! | a directory | [`report::summary`] | the table |
 
 pub mod authority;
+pub mod capacity;
 pub mod content;
 pub mod diagnose;
 pub mod doctor;

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use peerbed_orchestrator::{
+    capacity::{self, Calibration},
     diagnose::{Colour, Problems},
     doctor,
     plan::{self, Plan},
@@ -105,6 +106,7 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     let overrides = Overrides { seed: arguments.seed, repeat: arguments.repeat.map(|count| count as usize) };
     let runs = sweep::expand_with(&topology, overrides)?;
     let peer_binary = peer_binary(arguments.peer_binary.clone())?;
+    warn_of_capacity(&runs);
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
     let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&topology.name, started));
@@ -205,6 +207,7 @@ fn validate(files: &[PathBuf]) -> ExitCode {
 fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
     let (topology, _) = read(&arguments.file)?;
     let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    warn_of_capacity(&runs);
     if runs.len() > 1 {
         print(&comment(&sweep::listing(&runs)));
     }
@@ -219,6 +222,22 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
         print(&comment(&plan::matrix(plan)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where this host is probably too small for one of `runs`. It is a guess, and an unknown host is no reason to stop.
+fn warn_of_capacity(runs: &[(sweep::Combination, Plan)]) {
+    let directory = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))
+        .map(|cache| cache.join("peerbed"));
+    let Ok(host) = Calibration::kept_in(directory.as_deref()) else { return };
+    let mut told = std::collections::BTreeSet::new();
+    for warning in runs.iter().flat_map(|(_, plan)| capacity::warnings(plan, &host)) {
+        if told.insert(warning.clone()) {
+            complain(&format!("warning: {warning}"));
+        }
+    }
 }
 
 /// `text` as comments of YAML.

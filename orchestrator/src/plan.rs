@@ -241,6 +241,6 @@ pub enum EngineChoice {
     Auto,
     /// The kernel's queueing disciplines: htb, tbf, netem.
     Kernel,
-    /// TUN devices and our own queues.
+    /// TUN devices and our own queues: what is lost is the same in every run.
     User,
 }

@@ -46,6 +46,7 @@ pub use self::{
 };
 use crate::{
     content::Content,
+    links::user::Health,
     plan::{Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
@@ -77,7 +78,7 @@ impl Real {
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
         let (network, made) = tokio::join!(
-            async { supervisor.build(&vantage::with_vantage(plan)).await.map(|()| began.elapsed()) },
+            async { supervisor.build(&vantage::with_vantage(plan), choice.engine).await.map(|()| began.elapsed()) },
             setup::make_places(plan, run, options),
         );
         let (network, made) = (network?, made?);
@@ -176,6 +177,11 @@ impl Real {
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, PROBE_BUFFER)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, PROBE_BUFFER));
         Ok(socket)
+    }
+
+    pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
+        let supervisor = self.supervisor.lock().await;
+        supervisor.as_ref().context("the testbed has been torn down")?.engine_health().await
     }
 
     pub(crate) fn is_up(&self, peer: PeerId) -> bool {

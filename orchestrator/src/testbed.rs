@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
-    links::{Engine, MissingFeature},
+    links::{Engine, MissingFeature, user::Health},
     plan::{Distribute, Plan},
     real::Real,
     run_directory::RunDirectory,
@@ -82,6 +82,17 @@ impl Testbed {
     pub async fn start(&self, peers: &[PeerId]) -> anyhow::Result<()> {
         match self {
             Self::Real(real) => real.start(peers).await,
+        }
+    }
+
+    /// How well the user engine has done so far; none where the kernel shapes the links.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended, and nothing is carried any more.
+    pub async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
+        match self {
+            Self::Real(real) => real.engine_health().await,
         }
     }
 

@@ -115,7 +115,8 @@ fn classes(sites: &[Site], links: &mut [LinkFound]) -> Vec<String> {
         });
         sentences.collect::<Vec<(&str, String)>>()
     };
-    let doubtful: Vec<usize> = (0..sites.len()).filter(|index| !wrong(&sites[*index], &first[*index]).is_empty()).collect();
+    let doubtful: Vec<usize> =
+        (0..sites.len()).filter(|index| !wrong(&sites[*index], &first[*index]).is_empty()).collect();
     let again: Vec<&Site> = doubtful.iter().map(|index| &sites[*index]).collect();
     let mut second = doubtful.iter().zip(measure::measure(&again, Attempt::Second)).peekable();
     let mut problems = Vec::new();
@@ -130,7 +131,8 @@ fn classes(sites: &[Site], links: &mut [LinkFound]) -> Vec<String> {
             found.first_attempt = repeated.as_ref().map(|_| first[place].clone());
             found.within_tolerance = Some(wrong.iter().all(|(direction, _)| *direction != word));
         }
-        problems.extend(wrong.into_iter().map(|(word, problem)| format!("link `{}` {word}: {problem}", site.link.name)));
+        problems
+            .extend(wrong.into_iter().map(|(word, problem)| format!("link `{}` {word}: {problem}", site.link.name)));
     }
     problems
 }

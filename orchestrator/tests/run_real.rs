@@ -171,16 +171,37 @@ fn repeats_have_seeds_of_their_own() {
 }
 
 #[test]
+fn what_the_kernel_lacks_is_carried_in_user_space_and_said_so() {
+    if !can_run() || probe_of(Feature::Tun).is_some() {
+        println!("skipped: no TUN devices here");
+        return;
+    }
+    let delayed = TINY.replace("down: 50mbit }", "down: 50mbit, delay: 5ms }");
+    let (auto, reason) = match probe_of(Feature::Netem) {
+        None => ("kernel", "this kernel has every queueing discipline"),
+        Some(_) => ("user", "needs sch_netem, which this kernel lacks"),
+    };
+    for (asked, engine, reason) in [("auto", auto, reason), ("user", "user", "asked for by the topology")] {
+        let place = Place::with(&format!("engine: {asked}\n{delayed}"));
+        let run = place.command().output().unwrap();
+        assert_eq!(code(&run), 0, "{}{}", stdout(&run), stderr(&run));
+        let results = place.results();
+        assert_eq!(results["engine"], engine);
+        assert!(results["engine_reason"].as_str().unwrap().contains(reason), "{results}");
+    }
+}
+
+#[test]
 fn what_the_kernel_lacks_is_refused_by_name_with_a_cure() {
     if !can_run() {
         return;
     }
-    let lacks_netem = features::probe(&[Feature::Netem]).unwrap()[0].1.is_some();
-    if !lacks_netem {
+    if probe_of(Feature::Netem).is_none() {
         println!("skipped: this kernel has sch_netem");
         return;
     }
-    let place = Place::with(&TINY.replace("down: 50mbit }", "down: 50mbit, delay: 10ms }"));
+    let topology = TINY.replace("down: 50mbit }", "down: 50mbit, delay: 10ms }");
+    let place = Place::with(&format!("engine: kernel\n{topology}"));
     let run = place.command().output().unwrap();
     let text = stderr(&run);
     assert_eq!(code(&run), 3, "{text}");
@@ -233,4 +254,9 @@ fn an_ordinary_user_runs_where_user_namespaces_are_allowed() {
     }
     assert_ended(&run, 0);
     assert_eq!(place.results()["outcome"], "finished");
+}
+
+/// The kernel's words where it lacks a feature.
+fn probe_of(feature: Feature) -> Option<String> {
+    features::probe(&[feature]).unwrap().remove(0).1
 }

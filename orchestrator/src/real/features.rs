@@ -6,7 +6,10 @@
 use std::{fmt, io, time::Duration};
 
 use crate::{
-    links::kernel::{self, Qdisc, Tc},
+    links::{
+        kernel::{self, Qdisc, Tc},
+        user::device::Device,
+    },
     real::{netlink::{Request, Socket}, netns::Namespace, network, qdisc},
 };
 
@@ -25,11 +28,14 @@ pub enum Feature {
     CoDel,
     /// Filters on incoming packets.
     Ingress,
+    /// Devices whose packets a program of ours carries: the user engine.
+    Tun,
 }
 
 impl Feature {
     /// All of them, in the order of the declaration.
-    pub const ALL: [Self; 6] = [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::CoDel, Self::Ingress];
+    pub const ALL: [Self; 7] =
+        [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::CoDel, Self::Ingress, Self::Tun];
 
     /// The kernel's name for it.
     #[must_use]
@@ -41,6 +47,7 @@ impl Feature {
             Self::Netem => "sch_netem",
             Self::CoDel => "sch_codel",
             Self::Ingress => "sch_ingress",
+            Self::Tun => "tun",
         }
     }
 
@@ -54,6 +61,11 @@ impl Feature {
             Self::Netem => "CONFIG_NET_SCH_NETEM",
             Self::CoDel => "CONFIG_NET_SCH_CODEL",
             Self::Ingress => "CONFIG_NET_SCH_INGRESS",
+            Self::Tun => {
+                return "let programs open /dev/net/tun (in a container: --device /dev/net/tun), load the module (modprobe \
+                        tun), or run on a kernel built with CONFIG_TUN"
+                    .to_owned();
+            }
         };
         let name = self.name();
         format!(
@@ -94,6 +106,7 @@ fn attempt(feature: Feature) -> io::Result<Option<String>> {
         Feature::Netem => qdisc::requests(&kernel::read_latency(Duration::from_millis(1), 1), LOOPBACK, "lo"),
         Feature::Htb => vec![qdisc::htb_request(LOOPBACK)],
         Feature::Ingress => vec![qdisc::ingress_request(LOOPBACK)],
+        Feature::Tun => return Ok(Device::create("probe", LOOPBACK_NEXT).err().map(|error| error.to_string())),
     };
     Ok(Socket::open()?.perform(requests).err().map(|e| e.words.unwrap_or(e.errno)))
 }
@@ -104,3 +117,5 @@ fn chain(qdisc: Qdisc) -> Vec<Request> {
 
 /// Index of `lo` in every new namespace; probes hang their disciplines there.
 const LOOPBACK: i32 = 1;
+/// The next index is free.
+const LOOPBACK_NEXT: u32 = 2;

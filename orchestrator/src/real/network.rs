@@ -3,12 +3,15 @@
 //! Peers hang on the core of their region, each by a veth pair: `eth0` in the peer's namespace, `p<id>` in the core's.
 //! There is one core per region that has latencies, and one for all other peers (`layout`). Everybody's neighbours are permanent entries: no ARP, no extra round trip before the first packet.
 //!
+//! That is the kernel engine's network; the user engine's is simpler (`user`).
+//!
 //! All this happens on the thread that calls [`Network::build`], which is left in the first core's namespace. What the
 //! links' settings mean is read by `links`; processes are the business of `process`.
 
 mod layout;
 mod read_back;
 mod requests;
+mod user;
 
 use std::{collections::BTreeMap, fs, io, net::Ipv4Addr};
 
@@ -16,7 +19,7 @@ use anyhow::Context;
 use peerbed_proto::{id::PeerId, random::Random};
 
 use crate::{
-    links::kernel,
+    links::{Engine, kernel, user::UserEngine},
     plan::{Link, Peer, Plan},
     real::{
         netlink::{Request, Socket},
@@ -35,18 +38,40 @@ use self::{
 /// The namespaces of a run. Dropping it frees them, once the processes inside have ended.
 #[derive(Debug)]
 pub(super) struct Network {
+    /// What carries the packets, where the kernel does not. First, so that devices go before their namespaces.
+    user: Option<UserEngine>,
     peers: BTreeMap<PeerId, Namespace>,
     /// The links' other ends are in here.
     cores: Vec<Core>,
 }
 
 impl Network {
-    /// Builds the network of `plan` with the kernel engine.
+    /// Builds the network of `plan` with this engine.
     ///
     /// # Errors
     ///
     /// When the kernel refuses something; it names what and why. Everything made so far is gone then.
-    pub(super) fn build(plan: &Plan) -> anyhow::Result<Self> {
+    pub(super) fn build(plan: &Plan, engine: Engine) -> anyhow::Result<Self> {
+        match engine {
+            Engine::Kernel => Self::by_kernel(plan),
+            Engine::User => {
+                let (engine, peers) = user::build(plan)?;
+                Ok(Self { user: Some(engine), peers, cores: Vec::new() })
+            }
+        }
+    }
+
+    /// The namespace of a peer of the plan.
+    pub(super) fn namespace(&self, peer: PeerId) -> Option<&Namespace> {
+        self.peers.get(&peer)
+    }
+
+    /// The user engine, where it shapes the links.
+    pub(super) fn user(&self) -> Option<&UserEngine> {
+        self.user.as_ref()
+    }
+
+    fn by_kernel(plan: &Plan) -> anyhow::Result<Self> {
         let layout = Layout::of(plan);
         let mut cores = (0..layout.namespaces())
             .map(|_| Core::create().context("making the core's namespace"))
@@ -63,12 +88,7 @@ impl Network {
             socket.perform(peer_requests(peer, link))?;
         }
         let peers = peers.into_iter().map(|(peer, (namespace, _))| (peer.id, namespace)).collect();
-        Ok(Self { peers, cores })
-    }
-
-    /// The namespace of a peer of the plan.
-    pub(super) fn namespace(&self, peer: PeerId) -> Option<&Namespace> {
-        self.peers.get(&peer)
+        Ok(Self { user: None, peers, cores })
     }
 }
 

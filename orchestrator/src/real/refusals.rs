@@ -4,7 +4,7 @@
 
 use anyhow::bail;
 
-use crate::plan::{Action, Direction, EngineChoice, Plan};
+use crate::plan::{Action, Plan};
 
 /// Refuses a plan that asks for more than is carried out here, rather than to leave some of it away in silence.
 ///
@@ -12,11 +12,7 @@ use crate::plan::{Action, Direction, EngineChoice, Plan};
 ///
 /// The first such thing, named as the topology names it.
 pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
-    if plan.engine == EngineChoice::User {
-        bail!("`engine: user` is not carried out by this version");
-    }
-    let traced = |direction: &Direction| direction.trace.is_some();
-    if let Some(link) = plan.links.iter().find(|link| traced(&link.up) || traced(&link.down)) {
+    if let Some(link) = plan.links.iter().find(|link| link.up.trace.is_some() || link.down.trace.is_some()) {
         bail!("link `{}`: `trace` is not carried out by this version", link.name);
     }
     if let Some(peer) = plan.peers.iter().find(|peer| peer.exec.is_some()) {

@@ -15,6 +15,7 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
+    links::{Engine, user},
     plan::Plan,
     real::{
         network::{Network, ReadBack},
@@ -48,18 +49,42 @@ impl Supervisor {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Builds the network of `plan` with the kernel engine.
+    /// Builds the network of `plan` with this engine.
     ///
     /// # Errors
     ///
     /// When the kernel refuses something; it names what and why, and nothing of the network is left.
-    pub async fn build(&self, plan: &Plan) -> anyhow::Result<()> {
+    pub async fn build(&self, plan: &Plan, engine: Engine) -> anyhow::Result<()> {
         let plan = plan.clone();
         self.perform(move |network| {
-            *network = Some(Network::build(&plan)?);
+            *network = Some(Network::build(&plan, engine)?);
             Ok(())
         })
         .await?
+    }
+
+    /// How well the user engine does, where it shapes the links.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn engine_health(&self) -> anyhow::Result<Option<user::Health>> {
+        let health = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::health).transpose())
+            .await?;
+        health.context("asking the user engine how it does")
+    }
+
+    /// What the links have done so far, where the user engine shapes them.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn link_counters(&self) -> anyhow::Result<Option<user::Counters>> {
+        let counters = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::counters).transpose())
+            .await?;
+        counters.context("asking the user engine for its counters")
     }
 
     /// Reads back every queueing discipline of the network and compares it with `plan`, from which it was built.

@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
+    links::user::Health,
     measure::{Note, Recorder, host::HostSampler},
     progress::Progress,
     results::Results,
@@ -75,6 +76,8 @@ struct Play<'a> {
     wasted: BTreeMap<usize, u64>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
     receive_dropped: BTreeMap<PeerId, u64>,
+    /// How the user engine did when it was last asked.
+    engine: Health,
     /// What was seen of links and sockets in the current window.
     trouble: LinkTrouble,
     ticks: u64,
@@ -92,6 +95,8 @@ enum Done {
     Begun(PeerId, anyhow::Result<()>),
     Closed(usize, anyhow::Result<Closed>),
     Sampled(BTreeMap<PeerId, Status>),
+    /// How the user engine does, where there is one.
+    Examined(anyhow::Result<Option<Health>>),
 }
 
 struct Closed {
@@ -122,6 +127,7 @@ impl<'a> Play<'a> {
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
+            engine: Health::default(),
             trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
@@ -172,6 +178,8 @@ impl<'a> Play<'a> {
             let testbed = self.testbed;
             self.later(async move { Done::Sampled(testbed.statuses().await) });
         }
+        let testbed = self.testbed;
+        self.later(async move { Done::Examined(testbed.engine_health().await) });
         self.ticks += 1;
         progress.update(&self.scenario.view(), now());
         Ok(())

@@ -49,7 +49,11 @@ pub(super) async fn places(testbed: &Testbed, plan: &Plan) -> anyhow::Result<Opt
     let mut places = Vec::new();
     for (region, peer) in vantage::regions(plan) {
         let Some(link) = link_of(plan, peer).cloned() else { continue };
-        places.push(Place { region: region.to_owned(), link, socket: testbed.probe_socket(peer.id, peer.address).await? });
+        places.push(Place {
+            region: region.to_owned(),
+            link,
+            socket: testbed.probe_socket(peer.id, peer.address).await?,
+        });
     }
     let mut pairs = Vec::new();
     for latency in links::latencies_in_use(plan) {
@@ -85,7 +89,10 @@ impl Places {
             let is_as_asked = self.is_as_asked(index, *time);
             if !is_as_asked {
                 let found = measured_s.map_or("nothing arrived".to_owned(), |s| format!("measured {:.2} ms", s * 1e3));
-                problems.push(format!("latency from {from} to {to}: asked {:.2} ms, {found}", pair.asked.as_secs_f64() * 1e3));
+                problems.push(format!(
+                    "latency from {from} to {to}: asked {:.2} ms, {found}",
+                    pair.asked.as_secs_f64() * 1e3
+                ));
             }
             let asked_s = pair.asked.as_secs_f64();
             LatencyFound { from, to, asked_s, measured_s, within_tolerance: Some(is_as_asked) }
@@ -106,9 +113,7 @@ impl Places {
         let jitter = up.jitter.amount.seconds() + down.jitter.amount.seconds();
         // The least of some packets with jitter is early, not late.
         let spare = self.round_seconds(pair.from).max(self.round_seconds(pair.to)) + jitter;
-        found.is_some_and(|found| {
-            tolerance::is_time(asked.as_secs_f64(), found.as_secs_f64() + jitter, spare + jitter)
-        })
+        found.is_some_and(|found| tolerance::is_time(asked.as_secs_f64(), found.as_secs_f64() + jitter, spare + jitter))
     }
 
     /// How long a place's slower direction takes for one packet to or from each other place.
@@ -158,7 +163,10 @@ impl Places {
                 // What is not sent does not arrive and is not counted; other rounds follow.
                 let _ = self.places[pair.from].socket.send_to(&packet, target);
             }
-            #[expect(clippy::disallowed_methods, reason = "the pace of sending is what is wanted, there is no condition")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the pace of sending is what is wanted, there is no condition"
+            )]
             thread::sleep((interval * (round + 1)).saturating_sub(began.elapsed()));
         }
         sent

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::found::Measured;
 use crate::{
     plan::{Direction, Order},
-    units::Rate,
+    units::{Rate, Share},
 };
 
 /// What of `measured` is out of tolerance for `asked`, as the ends of sentences: `rate: asked 2mbit, measured 1.8mbit, …`.
@@ -60,7 +60,8 @@ pub(super) fn delays(asked: &Direction, probes: u32) -> [f64; 2] {
         Order::Free if jitter > delay => jitter,
         Order::Free => 0.0,
     };
-    let own = asked.rate.map_or(0.0, |rate| f64::from((super::flow::SMALL + asked.overhead) * 8) / rate.0.max(1) as f64);
+    let own =
+        asked.rate.map_or(0.0, |rate| f64::from((super::flow::SMALL + asked.overhead) * 8) / rate.0.max(1) as f64);
     [delay - slack - chance, delay + slack + chance + bias + own]
 }
 
@@ -76,8 +77,7 @@ pub(super) fn is_time(asked: f64, found: f64, spare: f64) -> bool {
 /// stand in for what was lost. Losses in bursts say less than as many independent ones: a chain of two states that stays
 /// as it is with correlation ρ has the variance of (1 + ρ) / (1 − ρ) times fewer packets.
 pub(super) fn losses(asked: &Direction, probes: u32) -> [f64; 2] {
-    let [loss, duplicate, corrupt] =
-        [asked.loss.average, asked.duplicate, asked.corrupt].map(|share| share.fraction());
+    let [loss, duplicate, corrupt] = [asked.loss.average, asked.duplicate, asked.corrupt].map(Share::fraction);
     let (least, most) = (loss * (1.0 - duplicate), 1.0 - (1.0 - loss) * (1.0 - corrupt));
     let independent = if asked.loss.burst > 1 && loss < 1.0 {
         let staying = 1.0 - 1.0 / f64::from(asked.loss.burst) / (1.0 - loss);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::{
         plan::{Discipline, Jitter, Loss, Queue},
-        units::{Share, Span},
+        units::Span,
     };
 
     fn asked() -> Direction {

@@ -77,7 +77,12 @@ pub(super) fn link_of<'a>(plan: &'a Plan, peer: &Peer) -> Option<&'a Link> {
 
 /// The smaller of a link's two rates in bits per second; the greatest number where both are unshaped.
 pub(super) fn slowest_rate(link: &Link) -> u64 {
-    [&link.up, &link.down].into_iter().filter_map(|direction| direction.rate).map(|rate| rate.0).min().unwrap_or(u64::MAX)
+    [&link.up, &link.down]
+        .into_iter()
+        .filter_map(|direction| direction.rate)
+        .map(|rate| rate.0)
+        .min()
+        .unwrap_or(u64::MAX)
 }
 
 fn unshaped() -> Direction {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use peerbed_orchestrator::{
+    links::Engine,
     plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
     real::{
         Supervisor,
@@ -125,7 +126,7 @@ pub(crate) fn address(id: u32) -> Ipv4Addr {
 /// Builds the network of a plan.
 pub(crate) async fn build(plan: &Plan) -> Supervisor {
     let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan).await.unwrap();
+    supervisor.build(plan, Engine::Kernel).await.unwrap();
     supervisor
 }
 

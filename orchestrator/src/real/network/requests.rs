@@ -59,6 +59,11 @@ pub(super) fn link_up(index: i32, place: &str) -> Request {
     Request::new(Kind::SetLink, &link_body(index, IFF_UP), format!("bring up {place}"))
 }
 
+/// Brings a link up and lets so many packets wait in it.
+pub(super) fn link_up_with_queue(index: i32, packets: u32, place: &str) -> Request {
+    link_up(index, place).with(IFLA_TXQLEN, &packets.to_ne_bytes())
+}
+
 /// Gives a link an address of its own, without a network around it.
 pub(super) fn address(index: i32, address: Ipv4Addr, place: &str) -> Request {
     // struct ifaddrmsg: family, prefix length, flags, scope, index.
@@ -72,6 +77,11 @@ pub(super) fn address(index: i32, address: Ipv4Addr, place: &str) -> Request {
 /// A route to one host that is directly behind a link.
 pub(super) fn host_route(table: Table, host: Ipv4Addr, link: i32, place: &str) -> Request {
     route(table, (host, 32), RT_SCOPE_LINK, 0, place).with(RTA_OIF, &link.to_ne_bytes())
+}
+
+/// The way to everybody, through a link that has nobody else at its end.
+pub(super) fn default_route(link: i32, place: &str) -> Request {
+    route(Table::Main, (Ipv4Addr::UNSPECIFIED, 0), RT_SCOPE_LINK, 0, place).with(RTA_OIF, &link.to_ne_bytes())
 }
 
 /// A route by a gateway that is directly behind a link, whatever its address.
@@ -153,6 +163,7 @@ const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_NUM_TX_QUEUES: u16 = 31;

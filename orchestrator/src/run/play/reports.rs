@@ -1,6 +1,9 @@
 //! Taking in what came of orders, what peers report, and how processes end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use peerbed_peer::{
@@ -11,6 +14,7 @@ use peerbed_proto::PeerId;
 
 use super::{Closed, DEATH_MAX, Done, Play, instant, now};
 use crate::{
+    links::user::Health,
     measure::Note,
     testbed::{self, Event},
 };
@@ -35,8 +39,21 @@ impl Play<'_> {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
             }
+            Done::Examined(health) => {
+                if let Some(health) = health? {
+                    self.handle_health(health);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn handle_health(&mut self, health: Health) {
+        let window = health.since(&self.engine);
+        self.engine = health;
+        self.trouble.engine_dropped += window.dropped;
+        let late = Duration::from_micros(window.lateness.value_at_quantile(0.99)).as_secs_f64();
+        self.trouble.engine_lateness = Some(self.trouble.engine_lateness.map_or(late, |before| before.max(late)));
     }
 
     fn handle_closed(&mut self, distribution: usize, closed: Closed) -> anyhow::Result<()> {
