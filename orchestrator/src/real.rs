@@ -46,7 +46,7 @@ pub use self::{
 };
 use crate::{
     content::Content,
-    links::user::Health,
+    links::{Engine, user::Health},
     plan::{Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
@@ -82,7 +82,9 @@ impl Real {
             setup::make_places(plan, run, options),
         );
         let (network, made) = (network?, made?);
-        setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
+        if choice.engine == Engine::Kernel {
+            setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
+        }
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
         let report = SetUpReport {

@@ -90,7 +90,7 @@ fn first_missing(needed: &Needs) -> anyhow::Result<Option<MissingFeature>> {
     let missing = needed.iter().zip(found).find(|(_, (_, words))| words.is_some());
     Ok(missing.map(|((feature, needs), _)| {
         // Who asked for the kernel engine may do without it.
-        let other = if *feature == Feature::Netem { "; or take `engine: user`" } else { "" };
+        let other = if matches!(feature, Feature::Netem | Feature::CoDel) { "; or take `engine: user`" } else { "" };
         let cure = format!("{}{other}", feature.cure());
         MissingFeature { feature: feature.name(), needs: needs.clone(), cure }
     }))

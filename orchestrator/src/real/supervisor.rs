@@ -91,7 +91,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// When there is no network, or the kernel gives no list. Differences are in the answer and no error.
+    /// When there is no network of the kernel engine, or the kernel gives no list. Differences are in the answer and no error.
     pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
         let plan = plan.clone();
         self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?

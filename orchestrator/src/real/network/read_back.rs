@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use peerbed_proto::id::PeerId;
 
 use super::{FIRST_PEER_LINK, Layout, Network, link, link_seed, peer_end};
@@ -52,6 +52,9 @@ impl Network {
         if self.user().is_some() {
             // The kernel has nothing to do with these links.
             return Ok(Vec::new());
+        }
+        if self.cores.is_empty() {
+            bail!("the user engine shapes these links, and no queueing discipline");
         }
         let layout = Layout::of(plan);
         let mut in_cores = Vec::with_capacity(self.cores.len());
