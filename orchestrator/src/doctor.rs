@@ -102,7 +102,9 @@ fn kernel_features() -> Vec<Line> {
         let (serves, necessary) = match feature {
             Feature::Veth => ("every run", true),
             Feature::Tbf => ("rates of links", true),
-            Feature::Netem => ("delay, jitter, loss, reorder, duplicate, corrupt and latency by the kernel engine", false),
+            Feature::Netem => {
+                ("delay, jitter, loss, reorder, duplicate, corrupt and latency by the kernel engine", false)
+            }
             Feature::CoDel => ("queues with codel by the kernel engine", false),
             Feature::Tun => ("the user engine, which needs none of these", false),
             Feature::Htb | Feature::Ingress => ("nothing yet; other tools on the same links", false),

@@ -195,9 +195,9 @@ fn peers_to_resume_are_chosen_among_the_paused() {
   - crash: { peers: home-1 }
   - resume: { peers: home, count: 3 }\n",
     );
-    let chosen = |step: usize| match &plan.steps[step].action {
-        Action::Pause(peers) | Action::Resume(peers) => peers.clone(),
-        other => panic!("{other:?}"),
+    let chosen = |step: usize| {
+        let (Action::Pause(peers) | Action::Resume(peers)) = &plan.steps[step].action else { panic!("step {step}") };
+        peers.clone()
     };
     let mut paused = [chosen(1), chosen(2)].concat();
     paused.sort_unstable();

@@ -1,5 +1,5 @@
 //! Links are measured before the scenario: by whole runs, and by testbeds that were built from another plan.
-#![expect(clippy::unwrap_used, reason = "tests fail where they stand")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
 mod run_support;
 

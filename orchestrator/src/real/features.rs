@@ -10,7 +10,11 @@ use crate::{
         kernel::{self, Qdisc, Tc},
         user::device::Device,
     },
-    real::{netlink::{Request, Socket}, netns::Namespace, network, qdisc},
+    real::{
+        netlink::{Request, Socket},
+        netns::Namespace,
+        network, qdisc,
+    },
 };
 
 /// Something a kernel may have or lack.
@@ -34,8 +38,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of the declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::CoDel, Self::Ingress, Self::Tun];
+    pub const ALL: [Self; 7] = [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::CoDel, Self::Ingress, Self::Tun];
 
     /// The kernel's name for it.
     #[must_use]

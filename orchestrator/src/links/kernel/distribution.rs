@@ -72,7 +72,6 @@ mod tests {
             let count = values.len() as f64;
             let found = values.iter().sum::<f64>() / count;
             let spread = (values.iter().map(|v| (v - found).powi(2)).sum::<f64>() / count).sqrt();
-            println!("{shape:?}: mean {found}, deviation {spread}");
             assert!(mean.contains(&found.abs()), "{shape:?}: mean {found}");
             assert!(deviation.contains(&spread), "{shape:?}: deviation {spread}");
             assert!(values.is_sorted());

@@ -110,10 +110,8 @@ fn overhead_is_counted_in_bucket_and_queue_alike() {
 #[test]
 fn codel_takes_the_place_of_the_buckets_queue() {
     let mut asked = direction(Some(8_000_000));
-    asked.discipline = Discipline::CoDel {
-        target: Span(Duration::from_millis(5)),
-        interval: Span(Duration::from_millis(100)),
-    };
+    asked.discipline =
+        Discipline::CoDel { target: Span(Duration::from_millis(5)), interval: Span(Duration::from_millis(100)) };
     assert!(needs_codel(&asked));
     let codel = Qdisc::CoDel { limit: 33, target: Duration::from_millis(5), interval: Duration::from_millis(100) };
     assert_eq!(read(&asked, 1).chain, [Qdisc::Bucket { rate: 1_000_000, burst: 5_514, limit: 0 }, codel]);

@@ -80,7 +80,7 @@ fn every_figure_of_netem_that_differs_is_named() {
     };
     let differences = |netem: Netem| -> Vec<Difference> {
         let tc = Tc { chain: vec![Qdisc::Cut, Qdisc::Netem(netem)], overhead: 0 };
-        compare(&tc, &[found.clone()]).into_iter().filter(|d| d.what.contains("netem")).collect()
+        compare(&tc, std::slice::from_ref(&found)).into_iter().filter(|d| d.what.contains("netem")).collect()
     };
     assert_eq!(differences(asked.clone()), []);
     let wrong = Netem {
