@@ -178,7 +178,10 @@ fn point(at: u64, rate: u64) -> TracePoint {
 }
 
 async fn follow(supervisor: &Supervisor, point: Option<TracePoint>) {
-    supervisor.follow(vec![Move { peers: vec![PeerId(1)], towards: Towards::Core, point }]).await.unwrap();
+    supervisor
+        .follow(vec![Move { class: "radio".into(), peers: vec![PeerId(1)], towards: Towards::Core, point }])
+        .await
+        .unwrap();
 }
 
 /// The ordered pairs among so many peers between which a datagram arrives.

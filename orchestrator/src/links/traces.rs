@@ -22,6 +22,8 @@ pub struct Traces {
 /// What holds from now on for one direction of these peers' links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {
+    /// The class of links.
+    pub class: String,
     /// Whose links.
     pub peers: Vec<PeerId>,
     /// Which direction.
@@ -63,12 +65,12 @@ impl Traces {
         let mut tracks = Vec::new();
         for link in &plan.links {
             let peers: Vec<PeerId> = plan.peers.iter().filter(|p| p.link == link.name).map(|p| p.id).collect();
-            let both = [(Towards::Core, "up", &link.up), (Towards::Peer, "down", &link.down)];
-            for (towards, word, direction) in both.into_iter().filter(|_| !peers.is_empty()) {
+            let both = [(Towards::Core, &link.up), (Towards::Peer, &link.down)];
+            for (towards, direction) in both.into_iter().filter(|_| !peers.is_empty()) {
                 let Some(trace) = direction.trace.clone().filter(|trace| !trace.points.is_empty()) else { continue };
                 let followed = Followed {
                     class: link.name.clone(),
-                    direction: word.to_owned(),
+                    direction: towards.word().to_owned(),
                     changes: 0,
                     skipped: 0,
                     latest_seconds: 0.0,
@@ -128,7 +130,8 @@ impl Track {
         let (point, at) = found?;
         self.followed.changes += 1;
         self.followed.latest_seconds = self.followed.latest_seconds.max((elapsed - at).as_secs_f64());
-        Some(Move { peers: self.peers.clone(), towards: self.towards, point })
+        let class = self.followed.class.clone();
+        Some(Move { class, peers: self.peers.clone(), towards: self.towards, point })
     }
 
     fn step(&mut self) {

@@ -42,6 +42,17 @@ pub enum Towards {
     Peer,
 }
 
+impl Towards {
+    /// The topology's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Core => "up",
+            Self::Peer => "down",
+        }
+    }
+}
+
 impl Network {
     /// Reads back every discipline of every link, in the order of the plan's peers, and then those between regions.
     ///
