@@ -1,8 +1,8 @@
 //! Whether a change of the network has bitten: makes the change, then proves it by counters and probes.
 //!
 //! A change that was asked for and did not happen makes a run worthless, so that a proof that fails ends the run. Probes
-//! are small datagrams between sockets of our own in the peers' namespaces (`probe`); what their fate means is judged in
-//! `judge`, which pairs of peers they go between is chosen in `ways`. When something changes is decided by the scenario.
+//! are small datagrams between sockets of our own in the peers' namespaces (`probe`), and where a rate changed a short train
+//! of large ones (`train`); what their fate means is judged in `judge`, between whom they go is chosen in `ways`. When something changes is decided by the scenario.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use crate::{
 
 mod judge;
 mod probe;
+mod train;
 mod ways;
 
 use probe::Shots;
@@ -101,6 +102,11 @@ impl Made {
             let times = judge::times(&up, &seen)?;
             proof.how.push_str("; probes arrived in the time that the links take");
             proof.numbers.extend(times);
+            let slow = up.iter().filter(|link| link.has_new_rate).filter_map(train::Train::of).collect::<Vec<_>>();
+            if !slow.is_empty() {
+                proof.how.push_str("; trains were no faster than the rates");
+                proof.numbers.extend(train::carry(slow).await?);
+            }
         }
         Ok(proof)
     }

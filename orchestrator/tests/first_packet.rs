@@ -5,24 +5,19 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod change_support;
 mod real_support;
 
-use std::{
-    net::UdpSocket,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use change_support::{build, engines, sockets};
 use peerbed_orchestrator::{
     links::Engine,
-    plan::{Direction, Plan},
-    real::{
-        Supervisor,
-        features::{Feature, probe},
-    },
+    plan::Direction,
+    real::{Supervisor, features::Feature},
     units::Span,
 };
-use peerbed_proto::id::PeerId;
-use real_support::{address, can_make_namespaces, direction, has, link, output, plan};
+use real_support::{direction, has, link, output, plan};
 
 #[tokio::test]
 async fn the_first_round_trip_between_two_peers_takes_one_delay_each_way() {
@@ -54,10 +49,7 @@ async fn the_first_round_trip_is_one_packet_each_way_and_no_other() {
 
 /// A datagram from peer 1 to peer 2 and back.
 async fn round_trip(supervisor: &Supervisor) -> Duration {
-    let socket = async |peer: u32| {
-        supervisor.inside(PeerId(peer), move || UdpSocket::bind((address(peer), 0)).unwrap()).await.unwrap()
-    };
-    let (near, far) = (socket(1).await, socket(2).await);
+    let (near, far) = sockets(supervisor, 1, 2).await;
     for socket in [&near, &far] {
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     }
@@ -75,19 +67,4 @@ async fn packets(supervisor: &Supervisor) -> (u64, u64) {
     let line = statistics.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
     let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
     (figures[1], figures[9])
-}
-
-/// Those that can be used here.
-fn engines() -> Vec<Engine> {
-    if !can_make_namespaces() {
-        return Vec::new();
-    }
-    let has_tun = probe(&[Feature::Tun]).unwrap()[0].1.is_none();
-    if has_tun { vec![Engine::Kernel, Engine::User] } else { vec![Engine::Kernel] }
-}
-
-async fn build(plan: &Plan, engine: Engine) -> Supervisor {
-    let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan, engine).await.unwrap();
-    supervisor
 }

@@ -5,27 +5,20 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod change_support;
 mod real_support;
 
-use std::{
-    net::UdpSocket,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use change_support::{arrives, build, change, engines, partition, sockets, step};
 use peerbed_orchestrator::{
     links::{Engine, traces::Move},
-    plan::{
-        Action, Changes, CutDirection, Direction, LinkChange, LinkState, NewRate, Partition, Plan, Queue, Step, Trace,
-        TracePoint, When,
-    },
-    real::{
-        Supervisor, Towards,
-        features::{Feature, probe},
-    },
+    plan::{Changes, CutDirection, Direction, LinkChange, LinkState, NewRate, Queue, Trace, TracePoint},
+    real::{Supervisor, Towards},
     units::{Rate, Size, Span},
 };
 use peerbed_proto::id::PeerId;
-use real_support::{address, can_make_namespaces, direction, link, output, plan};
+use real_support::{direction, link, output, plan};
 
 #[tokio::test]
 async fn a_partition_loses_what_crosses_it_counts_it_and_heals() {
@@ -143,36 +136,6 @@ async fn packets_that_waited_through_an_outage_come_when_the_rate_is_back() {
     }
 }
 
-/// Those that can be used here.
-fn engines() -> Vec<Engine> {
-    if !can_make_namespaces() {
-        return Vec::new();
-    }
-    let has_tun = probe(&[Feature::Tun]).unwrap()[0].1.is_none();
-    if has_tun { vec![Engine::Kernel, Engine::User] } else { vec![Engine::Kernel] }
-}
-
-async fn build(plan: &Plan, engine: Engine) -> Supervisor {
-    let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan, engine).await.unwrap();
-    supervisor
-}
-
-fn partition(name: &str, sides: &[&[u32]], direction: CutDirection) -> Partition {
-    let sides = sides.iter().map(|side| side.iter().copied().map(PeerId).collect()).collect();
-    Partition { name: name.to_owned(), sides, direction }
-}
-
-fn step(peers: &[u32], up: Changes, down: Changes) -> Step {
-    let peers = peers.iter().copied().map(PeerId).collect();
-    Step { when: When::At(Span::default()), action: Action::Link(vec![LinkChange { peers, reset: false, up, down }]) }
-}
-
-async fn change(supervisor: &Supervisor, peers: &[u32], up: Changes, down: Changes) {
-    let peers = peers.iter().copied().map(PeerId).collect();
-    supervisor.change_links(&[LinkChange { peers, reset: false, up, down }]).await.unwrap();
-}
-
 fn point(at: u64, rate: u64) -> TracePoint {
     TracePoint { at: Span(Duration::from_millis(at)), rate: Rate(rate), delay: None, loss: None }
 }
@@ -195,14 +158,6 @@ async fn reached(supervisor: &Supervisor, peers: u32) -> Vec<(u32, u32)> {
     found
 }
 
-/// Whether one datagram arrives.
-async fn arrives(supervisor: &Supervisor, from: u32, to: u32) -> bool {
-    let (from, to) = sockets(supervisor, from, to).await;
-    to.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
-    from.send_to(b"x", to.local_addr().unwrap()).unwrap();
-    to.recv(&mut [0; 8]).is_ok()
-}
-
 /// Seconds from the first arrival of a train of so many full packets to the last.
 async fn train(supervisor: &Supervisor, from: u32, to: u32, count: u32) -> f64 {
     let (from, to) = sockets(supervisor, from, to).await;
@@ -214,11 +169,4 @@ async fn train(supervisor: &Supervisor, from: u32, to: u32, count: u32) -> f64 {
     (1..count).for_each(|_| _ = to.recv(&mut [0; 2_000]).unwrap());
     sender.join().unwrap();
     began.elapsed().as_secs_f64()
-}
-
-async fn sockets(supervisor: &Supervisor, from: u32, to: u32) -> (UdpSocket, UdpSocket) {
-    let bound = async |peer: u32| {
-        supervisor.inside(PeerId(peer), move || UdpSocket::bind((address(peer), 0)).unwrap()).await.unwrap()
-    };
-    (bound(from).await, bound(to).await)
 }

@@ -20,6 +20,8 @@ pub(super) struct LinkWay {
     pub(super) way: Way,
     /// What holds for it now.
     pub(super) figures: Figures,
+    /// Whether its rate is among what changed.
+    pub(super) has_new_rate: bool,
 }
 
 /// Ways across a partition in every direction that it cuts, at most [`WAYS_MAX`]: every peer of each side is in one of
@@ -62,7 +64,8 @@ pub(super) async fn links(testbed: &Testbed, plan: &Plan, changes: &[LinkChange]
         for (figures, new, from, to) in [(up, &change.up, peer, point), (down, &change.down, point, peer)] {
             let is_still = figures.direction.rate == Some(Rate(0));
             if (change.reset || *new != Changes::default()) && !is_still {
-                ways.push(LinkWay { way: way(testbed, from, to, figures.longest()).await?, figures });
+                let way = way(testbed, from, to, figures.longest()).await?;
+                ways.push(LinkWay { way, figures, has_new_rate: change.reset || new.rate.is_some() });
             }
         }
     }

@@ -61,14 +61,13 @@ impl Peer {
             if process.has_ended() {
                 bail!("{} has ended while it was to be {}", self.name, wanted.word());
             }
-            match State::of(process)? {
-                found if found == wanted => return Ok(()),
-                _ if Instant::now() >= deadline => {
-                    let word = wanted.word();
-                    return Err(anyhow!("{} was to be {word}, and is not after {STATE_WITHIN:?}", self.name));
-                }
-                _ => tokio::time::sleep(LOOK).await,
+            if State::of(process)? == wanted {
+                return Ok(());
             }
+            if Instant::now() >= deadline {
+                return Err(anyhow!("{} was to be {}, and is not after {STATE_WITHIN:?}", self.name, wanted.word()));
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

@@ -4,7 +4,9 @@
 //! A chain is made with everything it will need, so that a change is a change of settings: to hang a discipline in later
 //! would lose what waits at that moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerbed_proto::id::PeerId;
 
 use super::{needs_codel, netem_needs};
 use crate::plan::{Action, Changes, Direction, Discipline, Link, NewRate, Plan};
@@ -68,12 +70,10 @@ fn own(direction: &Direction) -> Reach {
 
 /// The changes of steps for links of this class, up and down.
 fn changes_of<'a>(plan: &'a Plan, link: &'a Link) -> impl Iterator<Item = [&'a Changes; 2]> {
-    let steps = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::Link(changes) => Some(changes),
-        _ => None,
-    });
-    let is_of_class = |peer: &&crate::plan::Peer| peer.link == link.name;
-    let members = plan.peers.iter().filter(is_of_class).map(|peer| peer.id).collect::<std::collections::BTreeSet<_>>();
+    let steps = plan.steps.iter();
+    let steps = steps.filter_map(|step| if let Action::Link(changes) = &step.action { Some(changes) } else { None });
+    let own = plan.peers.iter().filter(|peer| peer.link == link.name);
+    let members: BTreeSet<PeerId> = own.map(|peer| peer.id).collect();
     steps
         .flatten()
         .filter(move |change| change.peers.iter().any(|peer| members.contains(peer)))

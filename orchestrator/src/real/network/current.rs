@@ -4,7 +4,7 @@
 //! run on the thread that holds the network; it is left in the first core's namespace.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     net::{Ipv4Addr, UdpSocket},
 };
 
@@ -188,10 +188,14 @@ impl Network {
                 }
                 Towards::Peer => {
                     let index = link.index;
-                    if !in_cores.contains_key(&core) {
-                        in_cores.insert(core, read_back::list(&mut self.cores[core].socket, &place)?);
-                    }
-                    in_cores.get_mut(&core).and_then(|found| found.remove(&index))
+                    // One list has all links of a core.
+                    let listed = match in_cores.entry(core) {
+                        Entry::Occupied(listed) => listed.into_mut(),
+                        Entry::Vacant(place_of) => {
+                            place_of.insert(read_back::list(&mut self.cores[core].socket, &place)?)
+                        }
+                    };
+                    listed.remove(&index)
                 }
             };
             let differences = compare::compare(&tc, &found.unwrap_or_default());
