@@ -1,2 +1,288 @@
-//! o
-fn main(){}
+//! `peerbed`: reads arguments and environment, calls the pipeline, decides the exit code.
+//!
+//! Data and tables go to standard output, everything else to standard error. What the commands do lives in the
+//! library; what can be asked of them, in `arguments`.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use peerbed_orchestrator::{
+    diagnose::{Colour, Problems},
+    doctor,
+    plan::{self, Plan},
+    progress::Progress,
+    real::netns,
+    report,
+    results::{Conclusion, Provenance},
+    run::{self, Job, Payload, Stop, series},
+    run_directory::{RunDirectory, timestamp},
+    schema, testbed,
+    topology::{
+        self, Topology,
+        sweep::{self, Overrides},
+    },
+};
+use peerbed_proto::Hash;
+use tokio::signal::unix::{SignalKind, signal};
+
+use arguments::{Arguments, Command};
+
+mod arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log);
+    match filter {
+        Ok(filter) => tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init(),
+        Err(error) => return Problem::Input(format!("--log {}: {error}", arguments.log)).tell(),
+    }
+    let done = match arguments.command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Validate(arguments) => return validate(&arguments.files),
+        Command::Plan(arguments) => show_plan(&arguments),
+        Command::Schema => show_schema(),
+        Command::Report(arguments) => report_on(&arguments.directory),
+        Command::Doctor(arguments) => return examine(arguments.peers),
+    };
+    done.unwrap_or_else(|problem| problem.tell())
+}
+
+/// Why a command ends early.
+enum Problem {
+    /// Bad arguments, or a bad topology; the text is complete.
+    Input(String),
+    /// The run could not be carried out.
+    Run(anyhow::Error),
+}
+
+impl Problem {
+    fn tell(&self) -> ExitCode {
+        match self {
+            Self::Input(text) => {
+                complain(text.trim_end());
+                ExitCode::from(BAD_INPUT)
+            }
+            Self::Run(error) => {
+                complain(&format!("error: {error:#}"));
+                ExitCode::from(NOT_CARRIED_OUT)
+            }
+        }
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<Problems> for Problem {
+    fn from(problems: Problems) -> Self {
+        let colour = if io::stderr().is_terminal() { Colour::On } else { Colour::Off };
+        Self::Input(problems.render(colour))
+    }
+}
+
+/// What a conclusion is to a shell.
+fn exit_code(conclusion: Conclusion) -> ExitCode {
+    ExitCode::from(match conclusion {
+        Conclusion::Held => 0,
+        Conclusion::ExpectationFailed => 1,
+        Conclusion::NotCarriedOut => NOT_CARRIED_OUT,
+        Conclusion::Invalid => 4,
+    })
+}
+
+fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
+    let started = SystemTime::now();
+    let (topology, text) = read(&arguments.file)?;
+    let overrides = Overrides { seed: arguments.seed, repeat: arguments.repeat.map(|count| count as usize) };
+    let runs = sweep::expand_with(&topology, overrides)?;
+    let peer_binary = peer_binary(arguments.peer_binary.clone())?;
+    // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
+    netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
+    let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&topology.name, started));
+    let directory = RunDirectory::create(&root)?;
+    let files_root = arguments.file.parent().unwrap_or(Path::new("."));
+    let order = Order {
+        name: &topology.name,
+        text: text.as_bytes(),
+        directory: &directory,
+        testbed: testbed::Options::new(peer_binary, files_root),
+        payload: if arguments.keep_files { Payload::Keep } else { Payload::Remove },
+        provenance: provenance(&text, started),
+    };
+    let mut progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let conclusion = runtime.block_on(carry_out(&order, runs, &mut progress))?;
+    // A thread that still reads files back must not hold up the end of a run that was stopped.
+    runtime.shutdown_background();
+    print(&report::summary(&directory)?);
+    Ok(exit_code(conclusion))
+}
+
+/// Everything about a `run` but its plans.
+struct Order<'a> {
+    name: &'a str,
+    text: &'a [u8],
+    directory: &'a RunDirectory,
+    testbed: testbed::Options,
+    payload: Payload,
+    provenance: Provenance,
+}
+
+async fn carry_out(
+    order: &Order<'_>,
+    runs: Vec<(sweep::Combination, Plan)>,
+    progress: &mut Progress,
+) -> anyhow::Result<Conclusion> {
+    let stop = stop_on_signals()?;
+    let (directory, payload, provenance) = (order.directory, order.payload, order.provenance.clone());
+    if let [(combination, plan)] = runs.as_slice()
+        && combination.values.is_empty()
+    {
+        directory.begin(plan, order.text)?;
+        let job = Job { plan, directory, testbed: &order.testbed, payload, provenance };
+        let results = run::carry_out(job, &stop, progress).await?;
+        if let Some(error) = &results.error {
+            complain(&format!("error: {error}"));
+        }
+        return Ok(results.conclusion());
+    }
+    let members: Vec<series::Member> = runs
+        .into_iter()
+        .map(|(combination, plan)| series::Member { values: combination.values, repeat: combination.repeat, plan })
+        .collect();
+    let (name, topology) = (order.name, order.text);
+    let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, provenance };
+    Ok(series::carry_out_all(&series, &members, &stop, progress).await?.conclusion())
+}
+
+/// Ctrl-C, termination and a closed terminal wish to stop.
+fn stop_on_signals() -> anyhow::Result<Stop> {
+    let (sender, stop) = Stop::channel();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let signals = kinds.map(signal).into_iter().collect::<io::Result<Vec<_>>>().context("listening for signals")?;
+    let sender = std::sync::Arc::new(sender);
+    for mut signal in signals {
+        let sender = std::sync::Arc::clone(&sender);
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                if sender.wish() == 1 {
+                    complain("stopping the run; its files stay (once more to stop at once)");
+                }
+            }
+        });
+    }
+    Ok(stop)
+}
+
+fn validate(files: &[PathBuf]) -> ExitCode {
+    let mut worst = ExitCode::SUCCESS;
+    for file in files {
+        let checked = read(file).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
+        match checked {
+            Ok(runs) => {
+                let peers = runs.iter().map(|(_, plan)| plan.peers.len()).max().unwrap_or(0);
+                let runs = if runs.len() == 1 { String::new() } else { format!(", {} runs", runs.len()) };
+                print(&format!("{}: valid ({peers} peers{runs})\n", file.display()));
+            }
+            Err(problem) => worst = problem.tell(),
+        }
+    }
+    worst
+}
+
+fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
+    let (topology, _) = read(&arguments.file)?;
+    let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    if runs.len() > 1 {
+        print(&comment(&sweep::listing(&runs)));
+    }
+    for (index, (combination, plan)) in runs.iter().enumerate() {
+        if index > 0 {
+            print("---\n");
+        }
+        if runs.len() > 1 {
+            print(&format!("# {combination}\n"));
+        }
+        print(&plan.to_yaml()?);
+        print(&comment(&plan::matrix(plan)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `text` as comments of YAML.
+fn comment(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn show_schema() -> Result<ExitCode, Problem> {
+    print(&schema::text());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
+    let made = RunDirectory::open(directory).and_then(|directory| report::summary(&directory));
+    print(&made.map_err(|error| Problem::Input(format!("error: {error:#}")))?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn examine(peers: u32) -> ExitCode {
+    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), &default_peer(None), peers);
+    print(&format!("{diagnosis}\n"));
+    if diagnosis.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
+}
+
+fn read(file: &Path) -> Result<(Topology, String), Problem> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
+    let topology = topology::read(&file.to_string_lossy(), &text)?;
+    Ok((topology, text))
+}
+
+/// The program for peers; a missing one is named before anything is made.
+fn peer_binary(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let path = default_peer(asked);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(anyhow!(
+        "cannot find the peer program {}; build it with `cargo build --bins`, or name it with --peer-binary or \
+         PEERBED_PEER",
+        path.display()
+    ))
+}
+
+fn default_peer(asked: Option<PathBuf>) -> PathBuf {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("peerbed-peer"));
+    asked.or_else(beside).unwrap_or_else(|| "peerbed-peer".into())
+}
+
+fn provenance(topology: &str, started: SystemTime) -> Provenance {
+    Provenance {
+        started_at: timestamp(started),
+        command_line: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        topology_sha256: Hash::of(topology.as_bytes()).to_string(),
+        ..Provenance::default()
+    }
+}
+
+/// Writes data to standard output. A reader that has gone away wants no more of it.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+const BAD_INPUT: u8 = 2;
+const NOT_CARRIED_OUT: u8 = 3;

@@ -1,1 +1,25 @@
-//! One real peer.
+//! One real peer: QUIC, storage, control and metrics around the protocol cores of `peerbed_proto`.
+//!
+//! The types shared with the orchestrator are [`config`], [`commands`], [`events`] and [`status`]; everything else is the
+//! process `peerbed-peer` itself. No protocol decision is taken in this crate.
+
+pub mod clock;
+pub mod commands;
+pub mod config;
+mod control;
+mod distribution;
+mod event_log;
+pub mod events;
+mod fetch;
+pub mod identity;
+mod metrics;
+mod peer;
+pub mod process;
+mod routes;
+pub mod status;
+mod storage;
+mod swarm;
+mod tracker;
+mod transport;
+
+pub use peer::run;

@@ -23,6 +23,9 @@ pub struct Options {
     /// When a slot that became free is given away. Default at once: waiting for the round costs up to 70 % of the
     /// distribution time in models and real clients.
     pub refill: Refill,
+    /// Whom a peer that has everything serves. Default least served, because the others differ by up to a tenth in the
+    /// distribution time.
+    pub seeding: Seeding,
     /// Window over which a neighbour's rate is measured for the ranking. Default 20 s, from Cohen's paper.
     #[serde(with = "seconds")]
     pub rate_window: Duration,
@@ -69,6 +72,7 @@ impl Default for Options {
             choke_interval: Duration::from_secs(10),
             optimistic_interval: Duration::from_secs(30),
             refill: Refill::AtOnce,
+            seeding: Seeding::LeastServed,
             rate_window: Duration::from_secs(20),
             newcomer_weight: 3,
             dial_degree: 30,
@@ -100,4 +104,15 @@ pub enum Refill {
     AtOnce,
     /// At the next choke round, as plain BitTorrent is often described.
     AtRound,
+}
+
+/// Whom a peer that has everything unchokes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seeding {
+    /// Neighbours take turns of about a piece; next is who has got least. New content spreads over all of them, so that
+    /// each soon has something for the others.
+    LeastServed,
+    /// Those who take it fastest, and one by chance, ranked every round as while fetching (BEP 3).
+    FastestUpload,
 }

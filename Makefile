@@ -1,0 +1,47 @@
+# What people do with this repository. `make` alone explains.
+
+CARGO ?= cargo
+# Tests that start peers need the peer program beside `peerbed`; cargo builds it only when asked.
+BINARIES = $(CARGO) build --workspace --bins --locked
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean tools
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+demo: tools ## Build, run topologies/demo.yaml and show its table (about two minutes and the build)
+	$(CARGO) build --release --workspace --bins --locked
+	target/release/peerbed run topologies/demo.yaml
+
+test: tools ## Run all tests; as root also those on real namespaces
+	$(BINARIES)
+	$(CARGO) test --workspace --locked
+
+check: tools ## What CI runs: format, lints, documents, licences, tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check licenses bans sources; \
+	else \
+		echo "cargo-deny is not installed, licences are not checked (cargo install cargo-deny --locked)"; \
+	fi
+	$(MAKE) test
+
+bench: tools ## Measure set-up times and the protocol cores
+	$(CARGO) build --release --workspace --bins --locked
+	$(CARGO) bench --workspace --locked
+
+clean: ## Remove what was built; runs/ stays, it is yours
+	$(CARGO) clean
+
+# Names what is missing and how to get it. iperf3 is needed only by tests as root.
+tools:
+	@missing=0; \
+	need() { command -v "$$1" >/dev/null 2>&1 || { echo "missing: $$1 ($$2)" >&2; missing=1; }; }; \
+	need $(firstword $(CARGO)) "install Rust: https://rustup.rs"; \
+	need cc "apt install build-essential, or dnf install gcc"; \
+	need ip "apt install iproute2, or dnf install iproute"; \
+	command -v iperf3 >/dev/null 2>&1 || echo "note: without iperf3 the tests of link rates are left out (apt install iperf3)" >&2; \
+	exit $$missing

@@ -1,0 +1,113 @@
+//! The command line: what can be asked of `peerbed`, with every option's meaning.
+//!
+//! Only form is checked here. `main.rs` acts on it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Overlay testbeds from one YAML file: many real peers on one host, shaped links, and the textbook's bounds.
+#[derive(Debug, Parser)]
+#[command(name = "peerbed", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// What is logged to standard error: a level (error, warn, info, debug, trace) or a filter such as
+    /// `peerbed_orchestrator=debug`.
+    #[arg(long, global = true, env = "PEERBED_LOG", default_value = "warn", value_name = "FILTER")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Carries a topology's scenario out with real peers on this host, and shows what it took.
+    #[command(after_help = EXIT_CODES)]
+    Run(Run),
+    /// Checks topologies and reports every problem with its place; touches nothing.
+    #[command(after_help = EXIT_CODES)]
+    Validate(Validate),
+    /// Prints the complete plan of a topology: every peer, address, seed and step, and the RTT and rate between groups.
+    #[command(after_help = EXIT_CODES)]
+    Plan(PlanOf),
+    /// Prints the JSON Schema of topologies, for editors.
+    Schema,
+    /// Makes the summary of a run or a sweep again, from its files alone.
+    #[command(after_help = EXIT_CODES)]
+    Report(Report),
+    /// Says what this host offers and lacks for a run, with a cure for each lack.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The topology.
+    pub(crate) file: PathBuf,
+
+    /// Directory for the run's files; it must not hold a run yet. Default: runs/<name>-<time> below the working
+    /// directory.
+    #[arg(long, env = "PEERBED_OUT", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Keep the distributed files in the peers' directories. By default they are removed once they have been read
+    /// back and compared; a run that fails or is stopped keeps them in any case.
+    #[arg(long, env = "PEERBED_KEEP_FILES")]
+    pub(crate) keep_files: bool,
+
+    /// The program to start as each peer. Default: `peerbed-peer` beside this program.
+    #[arg(long, env = "PEERBED_PEER", value_name = "PATH")]
+    pub(crate) peer_binary: Option<PathBuf>,
+
+    /// Show no progress. The table at the end and problems are shown all the same.
+    #[arg(long, short, env = "PEERBED_QUIET")]
+    pub(crate) quiet: bool,
+
+    /// Seed in place of the topology's: everything random in the run follows from it.
+    #[arg(long, env = "PEERBED_SEED", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Repeat the run, or each combination of a sweep, so many times, each with a seed of its own; in place of the
+    /// topology's `repeat`.
+    #[arg(long, env = "PEERBED_REPEAT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// The topologies.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanOf {
+    /// The topology.
+    pub(crate) file: PathBuf,
+
+    /// Seed in place of the topology's.
+    #[arg(long, env = "PEERBED_SEED", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Directory of a run or a sweep.
+    pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How many peers shall run at once; limits of the host are compared with what so many need.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) peers: u32,
+}
+
+/// The meaning of exit codes, as `--help` shows it.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every expectation holds
+  1  an expectation failed
+  2  bad arguments or a bad topology; nothing was created
+  3  the run could not be carried out: a missing feature, a peer that died, a full disk, Ctrl-C
+  4  the host was in the way (verdict `invalid`): neither pass nor fail";

@@ -1,0 +1,272 @@
+//! The plan: a topology resolved into everything a testbed needs, complete and printable.
+//!
+//! The types of the plan live here, and [`resolve()`] beside them in `plan/`. Nothing in here does I/O, looks at the
+//! host or invents a value later: `plan.yaml` reproduces the run.
+
+use std::net::Ipv4Addr;
+
+use peerbed_proto::{id::PeerId, swarm};
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Rate, Share, Size, Span};
+
+mod course;
+mod matrix;
+mod resolve;
+mod yaml;
+
+pub use matrix::matrix;
+pub use resolve::resolve;
+
+/// Everything one run does, with no default left open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name of the topology.
+    pub name: String,
+    /// Master seed; every random choice of the run follows from it.
+    pub seed: u64,
+    /// Which engine shapes the links.
+    pub engine: EngineChoice,
+    /// The run is ended (exit code 3) when the scenario takes longer.
+    pub timeout: Span,
+    /// Every peer, in the order of the topology; ids count from 1 in this order.
+    pub peers: Vec<Peer>,
+    /// The classes of access links that peers refer to by name, in order of first use in the topology.
+    pub links: Vec<Link>,
+    /// One-way latency for each ordered pair of regions; pairs not listed have none.
+    pub latencies: Vec<Latency>,
+    /// Files the scenario distributes.
+    pub files: Vec<File>,
+    /// The scenario's steps in order.
+    pub steps: Vec<Step>,
+    /// Conditions on the results that decide pass or fail, as written.
+    pub expectations: Vec<String>,
+}
+
+/// One peer: a process in a namespace of its own, behind one access link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Number of the peer in the plan, from 1.
+    pub id: PeerId,
+    /// `GROUP-N`, or `GROUP` where the group has one peer.
+    pub name: String,
+    /// The group it belongs to.
+    pub group: String,
+    /// Name of its class of link.
+    pub link: String,
+    /// Where it is, for latencies.
+    pub region: Option<String>,
+    /// Its address, from 198.18.0.0/15.
+    pub address: Ipv4Addr,
+    /// UDP port of its QUIC endpoint.
+    pub port: u16,
+    /// Seed of everything random inside this peer.
+    pub seed: u64,
+    /// Whether its process runs from the beginning, or only after `start` or `join`.
+    pub present: bool,
+    /// Its part in swarms, when it has one.
+    pub swarm: Option<SwarmRole>,
+    /// Set on a peer that tracks the swarms.
+    pub tracker: Option<Tracker>,
+}
+
+/// What a peer is in a swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwarmRole {
+    /// Has the whole file from the start.
+    Seed,
+    /// Wants the file.
+    Leecher,
+}
+
+/// Options of a tracker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracker {
+    /// Time between two announcements of one peer.
+    pub interval: Span,
+    /// Most peers handed out in one answer.
+    pub answer_max: u32,
+}
+
+/// One class of access links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The class's name in the topology.
+    pub name: String,
+    /// From the peer to the core.
+    pub up: Direction,
+    /// From the core to the peer.
+    pub down: Direction,
+}
+
+/// One direction of a link. Every figure is one way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Direction {
+    /// IP-level rate; none means unshaped.
+    pub rate: Option<Rate>,
+    /// Time added to every packet.
+    pub delay: Span,
+    /// Variation of the delay.
+    pub jitter: Span,
+    /// Share of packets lost.
+    pub loss: Loss,
+    /// Share of packets that overtake their predecessors.
+    pub reorder: Share,
+    /// Share of packets delivered twice.
+    pub duplicate: Share,
+    /// How much may wait at the rate's bottleneck before packets are dropped.
+    pub queue: Queue,
+}
+
+/// How packets are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Long-run share of packets lost.
+    pub average: Share,
+    /// Mean number of packets lost in a row; 1 means independent losses (Gilbert–Elliott otherwise).
+    pub burst: u32,
+}
+
+/// The bottleneck's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queue {
+    /// As long as the link needs this much time to send it.
+    Time(Span),
+    /// Bytes, counted over whole IP packets.
+    Bytes(Size),
+    /// Full-sized packets.
+    Packets(u32),
+}
+
+/// One-way latency from one region to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Region of the sender.
+    pub from: String,
+    /// Region of the receiver.
+    pub to: String,
+    /// One-way latency.
+    pub delay: Span,
+}
+
+/// A file to distribute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its name in the topology.
+    pub name: String,
+    /// Where its bytes come from.
+    pub content: Content,
+    /// Size of a piece.
+    pub piece: Size,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Made from the seed: this many bytes of a fixed generator.
+    Generated {
+        /// Size in bytes.
+        size: Size,
+        /// Seed of the generator.
+        seed: u64,
+    },
+    /// Read from a real file, relative to the topology file.
+    Path(String),
+}
+
+/// One step of the scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// When it happens.
+    pub when: When,
+    /// What happens.
+    pub action: Action,
+}
+
+/// When a step happens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// This long after the scenario's start.
+    At(Span),
+    /// When the step with this index (from 0) has ended.
+    AfterStep(usize),
+    /// When this condition holds, such as `distribution.release.progress >= 50%`.
+    Condition(String),
+}
+
+/// What a step does.
+#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Spread a file.
+    Distribute(Distribute),
+    /// Bring up the processes of peers that are down; they take part in nothing yet.
+    Start(Vec<PeerId>),
+    /// Kill the processes of peers without warning.
+    Crash(Vec<PeerId>),
+    /// Ask peers to leave in good order.
+    Leave(Vec<PeerId>),
+    /// Bring up peers and let them enter every running distribution addressed to them, with what they have on disk.
+    Join(Vec<PeerId>),
+    /// Let time pass.
+    Wait(Span),
+}
+
+/// The distribution of one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribute {
+    /// Unique within the run: `d0`, `d1`, … in order of the scenario.
+    pub id: String,
+    /// The name expectations use; the file's name unless the topology gives another.
+    pub name: String,
+    /// Name of the file.
+    pub file: String,
+    /// Peers that have the file: seeds, or the one server.
+    pub from: Vec<PeerId>,
+    /// Peers that shall have it.
+    pub to: Vec<PeerId>,
+    /// How it is spread.
+    pub via: Via,
+    /// The tracker, for a swarm.
+    pub tracker: Option<PeerId>,
+    /// Behaviour of every participant, for a swarm.
+    pub options: Option<swarm::Options>,
+}
+
+/// How a file is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// Every peer exchanges pieces with its neighbours.
+    Swarm,
+    /// Every peer downloads the whole file from one server.
+    ClientServer,
+}
+
+/// Which engine shapes the links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineChoice {
+    /// The kernel's queueing disciplines where they suffice.
+    #[default]
+    Auto,
+    /// The kernel's queueing disciplines: htb, tbf, netem.
+    Kernel,
+}

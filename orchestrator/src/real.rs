@@ -1,0 +1,277 @@
+//! The real testbed: every peer a process in a namespace of its own, joined by shaped links on this host.
+//!
+//! Here the parts are put together in order and taken apart again. Each part has a file: namespaces (`netns`), talk to
+//! the kernel (`netlink`), the network (`network`, `qdisc`), what the kernel can do (`features`), the thread that holds
+//! all this (`supervisor`), peers and their processes (`peer`, `process`, `control`). When things happen is decided by
+//! the scenario.
+
+mod control;
+pub mod features;
+mod netlink;
+pub mod netns;
+mod network;
+mod peer;
+mod pidfd;
+mod process;
+mod qdisc;
+mod setup;
+mod supervisor;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use futures_util::future::join_all;
+use peerbed_peer::{
+    commands::{Begin, Command, End, Endpoint, Prepare, Role},
+    status::Status,
+};
+use peerbed_proto::id::PeerId;
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
+
+use self::peer::Peer;
+pub(crate) use self::setup::files_needed;
+pub use self::supervisor::Supervisor;
+use crate::{
+    content::Content,
+    plan::{Distribute, Plan, Via},
+    run_directory::RunDirectory,
+    testbed::{Event, Options, SetUpError, SetUpReport},
+};
+
+/// A plan carried out on this host. The operations are those of [`crate::testbed::Testbed`].
+#[derive(Debug)]
+pub struct Real {
+    report: SetUpReport,
+    contents: BTreeMap<String, Content>,
+    peers: BTreeMap<PeerId, Peer>,
+    /// None once torn down.
+    supervisor: Mutex<Option<Supervisor>>,
+    peer_binary: PathBuf,
+    ready_within: Duration,
+    stop_within: Duration,
+}
+
+impl Real {
+    pub(crate) async fn set_up(
+        plan: &Plan,
+        run: &RunDirectory,
+        options: &Options,
+    ) -> Result<(Self, mpsc::Receiver<Event>), SetUpError> {
+        let choice = setup::choose_engine(plan)?;
+        setup::check_host(plan, options)?;
+        let supervisor = Supervisor::start()?;
+        let began = Instant::now();
+        let (network, made) = tokio::join!(
+            async { supervisor.build(plan).await.map(|()| began.elapsed()) },
+            setup::make_places(plan, run, options),
+        );
+        let (network, made) = (network?, made?);
+        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
+        let report = SetUpReport {
+            engine: choice.engine,
+            engine_reason: choice.reason,
+            network,
+            contents: made.contents_time,
+            processes: Duration::ZERO,
+            readiness: Duration::ZERO,
+        };
+        let mut real = Self {
+            report,
+            contents: made.contents,
+            peers,
+            supervisor: Mutex::new(Some(supervisor)),
+            peer_binary: options.peer_binary.clone(),
+            ready_within: options.ready_within,
+            stop_within: options.stop_within,
+        };
+        let present: Vec<PeerId> = plan.peers.iter().filter(|peer| peer.present).map(|peer| peer.id).collect();
+        match real.start_timed(&present).await {
+            Ok((processes, readiness)) => {
+                real.report.processes = made.configurations_time + processes;
+                real.report.readiness = readiness;
+                Ok((real, inbox))
+            }
+            Err(error) => {
+                // What goes wrong on the way down is a consequence of what is being reported.
+                let _ = real.take_down(Politeness::Kill).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(crate) fn set_up_report(&self) -> &SetUpReport {
+        &self.report
+    }
+
+    pub(crate) fn contents(&self) -> &BTreeMap<String, Content> {
+        &self.contents
+    }
+
+    pub(crate) async fn start(&self, peers: &[PeerId]) -> anyhow::Result<()> {
+        self.start_timed(peers).await.map(|_| ())
+    }
+
+    pub(crate) async fn crash(&self, peers: &[PeerId]) -> anyhow::Result<()> {
+        first_error(join_all(self.chosen(peers)?.into_iter().map(Peer::crash)).await)
+    }
+
+    pub(crate) async fn leave(&self, peers: &[PeerId]) -> anyhow::Result<()> {
+        first_error(join_all(self.chosen(peers)?.into_iter().map(|peer| peer.leave(self.stop_within))).await)
+    }
+
+    pub(crate) async fn prepare(&self, distribution: &Distribute, peers: &[PeerId]) -> anyhow::Result<()> {
+        let content = self
+            .contents
+            .get(&distribution.file)
+            .with_context(|| format!("the plan has no file `{}`", distribution.file))?;
+        let options = distribution.options.clone().unwrap_or_default();
+        let mut commands = Vec::new();
+        for peer in self.chosen(peers)? {
+            let command = Command::Prepare(Prepare {
+                id: distribution.id.clone(),
+                file: distribution.file.clone(),
+                manifest: content.manifest.clone(),
+                role: self.role(distribution, peer.id, content)?,
+                options: options.clone(),
+            });
+            commands.push(tell(peer, command));
+        }
+        first_error(join_all(commands).await)
+    }
+
+    pub(crate) async fn begin(&self, id: &str, peers: &[PeerId], at: f64) -> anyhow::Result<()> {
+        let command = Command::Begin(Begin { id: id.to_owned(), at });
+        first_error(join_all(self.chosen(peers)?.into_iter().map(|peer| tell(peer, command.clone()))).await)
+    }
+
+    pub(crate) async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
+        let command = Command::End(End { id: id.to_owned() });
+        let up = self.chosen(peers)?.into_iter().filter(|peer| peer.is_up());
+        first_error(join_all(up.map(|peer| tell(peer, command.clone()))).await)
+    }
+
+    pub(crate) fn is_up(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(Peer::is_up)
+    }
+
+    pub(crate) async fn statuses(&self) -> BTreeMap<PeerId, Status> {
+        let up = self.peers.values().filter(|peer| peer.is_up());
+        let asked = up.map(async |peer| {
+            let status = timeout(STATUS_WITHIN, peer.control.status()).await.ok()?.ok()?;
+            Some((peer.id, status))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    pub(crate) async fn metrics(&self, peer: PeerId) -> anyhow::Result<String> {
+        let peer = self.peers.get(&peer).filter(|peer| peer.is_up()).context("the peer is not up")?;
+        peer.control.metrics().await.with_context(|| format!("asking {} for its metrics", peer.name))
+    }
+
+    pub(crate) async fn tear_down(&self) -> anyhow::Result<()> {
+        self.take_down(Politeness::Ask).await
+    }
+
+    async fn take_down(&self, politeness: Politeness) -> anyhow::Result<()> {
+        let stopped = match politeness {
+            Politeness::Ask => join_all(self.peers.values().map(|peer| peer.stop(self.stop_within))).await,
+            Politeness::Kill => join_all(self.peers.values().map(Peer::crash)).await,
+        };
+        if let Some(supervisor) = self.supervisor.lock().await.take() {
+            // Ends the thread and waits for it; takes no time worth a thread of its own, but may not block this one.
+            let ended = tokio::task::spawn_blocking(|| drop(supervisor)).await;
+            ended.context("ending the supervisor thread")?;
+        }
+        first_error(stopped)
+    }
+
+    /// Starts peers that are down: time for starting the processes, and for the last to answer after that.
+    async fn start_timed(&self, peers: &[PeerId]) -> anyhow::Result<(Duration, Duration)> {
+        let began = Instant::now();
+        let peers = self.chosen(peers)?;
+        let supervisor = self.supervisor.lock().await;
+        let supervisor = supervisor.as_ref().context("the testbed has been torn down")?;
+        let spawned = join_all(peers.iter().map(|peer| peer.spawn(supervisor, &self.peer_binary))).await;
+        let processes = began.elapsed();
+        // All that were started are waited for, even when another could not be: they are known as up or gone then.
+        let ready = peers.iter().zip(spawned).map(async |(peer, starting)| match starting? {
+            Some(starting) => peer.await_ready(starting, self.ready_within).await,
+            None => Ok(()),
+        });
+        first_error(join_all(ready).await)?;
+        Ok((processes, began.elapsed() - processes))
+    }
+
+    fn chosen(&self, peers: &[PeerId]) -> anyhow::Result<Vec<&Peer>> {
+        peers.iter().map(|id| self.peers.get(id).with_context(|| format!("the plan has no peer {}", id.0))).collect()
+    }
+
+    /// The part of a peer in a distribution.
+    fn role(&self, distribution: &Distribute, peer: PeerId, content: &Content) -> anyhow::Result<Role> {
+        let gives = distribution.from.contains(&peer);
+        Ok(match distribution.via {
+            Via::ClientServer if gives => Role::Server { content: content.path.clone() },
+            Via::ClientServer => {
+                let server = distribution.from.first().context("a distribution from nobody")?;
+                Role::Client { server: self.endpoint(*server)? }
+            }
+            Via::Swarm => {
+                let tracker = self.endpoint(distribution.tracker.context("a swarm without a tracker")?)?;
+                if gives { Role::Seed { content: content.path.clone(), tracker } } else { Role::Leecher { tracker } }
+            }
+        })
+    }
+
+    fn endpoint(&self, peer: PeerId) -> anyhow::Result<Endpoint> {
+        let addr: SocketAddr = self.peers.get(&peer).map(|peer| peer.address).context("the plan has no such peer")?;
+        Ok(Endpoint { peer: peer.0, addr })
+    }
+}
+
+/// How processes are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Politeness {
+    /// By asking, and by force at the deadline.
+    Ask,
+    /// At once.
+    Kill,
+}
+
+async fn tell(peer: &Peer, command: Command) -> anyhow::Result<()> {
+    if !peer.is_up() {
+        return Err(anyhow!("{} is not up", peer.name));
+    }
+    peer.control.command(&command).await.with_context(|| {
+        let word = match &command {
+            Command::Prepare(prepare) => format!("preparing {} at", prepare.id),
+            Command::Begin(begin) => format!("beginning {} at", begin.id),
+            Command::End(end) => format!("ending {} at", end.id),
+            Command::Leave => "leaving of".to_owned(),
+        };
+        format!("{word} {}", peer.name)
+    })
+}
+
+/// The first error of many, with the number of the others.
+fn first_error(results: Vec<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut errors = results.into_iter().filter_map(Result::err);
+    let Some(first) = errors.next() else { return Ok(()) };
+    match errors.count() {
+        0 => Err(first),
+        more => Err(first.context(format!("{more} more peers failed besides"))),
+    }
+}
+
+/// Events that wait for the scenario. A distribution of 32 pieces to 100 peers is some 3 500 events in all.
+const EVENTS_MAX: usize = 4_096;
+/// A peer that is slower to say how it is counts as busy and is left out.
+const STATUS_WITHIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,140 @@
+//! Client of a peer's control socket: HTTP over the Unix socket in the peer's directory.
+//!
+//! What is asked and answered is defined in `peerbed_peer`. A request opens a connection of its own: some per second and
+//! peer, on a socket that costs nothing.
+
+use std::{os::fd::AsRawFd, path::PathBuf, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
+use peerbed_peer::{
+    commands::{Command, CommandError},
+    events::Event,
+    status::Status,
+};
+use rustix::fs::{Mode, OFlags};
+use tokio::{net::UnixStream, time::timeout};
+
+use crate::run_directory::CONTROL;
+
+/// Where a peer is asked and told.
+#[derive(Clone, Debug)]
+pub(super) struct Control {
+    /// Directory that the socket is in.
+    directory: PathBuf,
+}
+
+impl Control {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// A snapshot of the peer.
+    pub(super) async fn status(&self) -> anyhow::Result<Status> {
+        let body = self.ask(Method::GET, "/status", Bytes::new(), ANSWER_WITHIN).await?;
+        serde_json::from_slice(&body).context("reading a status")
+    }
+
+    /// The peer's metrics as Prometheus text.
+    pub(super) async fn metrics(&self) -> anyhow::Result<String> {
+        let body = self.ask(Method::GET, "/metrics", Bytes::new(), ANSWER_WITHIN).await?;
+        String::from_utf8(body.into()).context("reading metrics")
+    }
+
+    /// Gives a command; returns when the peer has answered that it is done.
+    pub(super) async fn command(&self, command: &Command) -> anyhow::Result<()> {
+        let body = serde_json::to_vec(command).context("encoding a command")?;
+        self.ask(Method::POST, "/commands", body.into(), COMMAND_WITHIN).await.map(|_| ())
+    }
+
+    /// Everything the peer reports, from its first event on.
+    pub(super) async fn events(&self) -> anyhow::Result<Events> {
+        let response = timeout(ANSWER_WITHIN, self.send(Method::GET, "/events", Bytes::new()))
+            .await
+            .map_err(|_| anyhow!("no answer to GET /events within {ANSWER_WITHIN:?}"))??;
+        Ok(Events { body: response.into_body(), buffer: BytesMut::new() })
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes, within: Duration) -> anyhow::Result<Bytes> {
+        let asked = format!("{method} {path}");
+        let exchange = async {
+            let response = self.send(method, path, body).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await.context("reading an answer")?.to_bytes();
+            if status.is_success() {
+                return Ok(body);
+            }
+            match serde_json::from_slice::<CommandError>(&body) {
+                Ok(problem) => bail!("{}", problem.error),
+                Err(_) => bail!("{status}: {}", String::from_utf8_lossy(&body)),
+            }
+        };
+        timeout(within, exchange).await.map_err(|_| anyhow!("no answer to {asked} within {within:?}"))?
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "peer")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .context("making a request")?;
+        sender.send_request(request).await.context("asking the peer")
+    }
+
+    /// Connects by way of the open directory, since the socket's whole path may be too long for its address.
+    async fn connect(&self) -> anyhow::Result<UnixStream> {
+        let place = || format!("the control socket in {}", self.directory.display());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&self.directory, flags, Mode::empty()).with_context(place)?;
+        let path = format!("/proc/self/fd/{}/{CONTROL}", directory.as_raw_fd());
+        UnixStream::connect(path).await.with_context(place)
+    }
+}
+
+/// The stream of a peer's events.
+pub(super) struct Events {
+    body: Incoming,
+    /// What arrived of the next line.
+    buffer: BytesMut,
+}
+
+impl Events {
+    /// The next event; none when the peer has closed the stream.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return Ok(Some(serde_json::from_slice(&line).context("reading an event")?));
+            }
+            if self.buffer.len() > EVENT_BYTES_MAX {
+                bail!("an event is longer than {EVENT_BYTES_MAX} bytes");
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Some(data) = frame.context("reading events")?.data_ref() {
+                        self.buffer.extend_from_slice(data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A peer answers from memory; a busy host may take its time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Preparing reads back a whole partial file: 10 GiB at 200 MB/s.
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+/// Events are some hundred bytes long.
+const EVENT_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,191 @@
+//! What is decided, checked and written before peers are started: the engine, the host's limits, files, configurations.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, bail};
+use peerbed_peer::config::{IdentityFiles, PeerConfig, QuicOptions, TrackerOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::mpsc;
+
+use crate::{
+    authority::Authority,
+    content::{self, Content},
+    links::{self, Engine, MissingFeature, kernel},
+    plan::{self, EngineChoice, Plan},
+    real::{
+        features::{self, Feature},
+        peer::{Peer, Place},
+    },
+    run_directory::{CONTROL, RunDirectory, disk_problem},
+    testbed::{Event, Options, SetUpError},
+};
+
+/// An engine and why it was chosen.
+pub(super) struct Choice {
+    pub(super) engine: Engine,
+    pub(super) reason: String,
+}
+
+/// Finds the engine that can shape the links of `plan` on this kernel. Nothing is left of the attempt.
+pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
+    let mut needed = vec![(Feature::Veth, "every peer needs".to_owned())];
+    if plan.links.iter().any(|link| link.up.rate.is_some() || link.down.rate.is_some()) {
+        needed.push((Feature::Tbf, "the rates of the links need".to_owned()));
+    }
+    if let Some(users) = links::netem_users(plan) {
+        needed.push((Feature::Netem, users));
+    }
+    let features: Vec<Feature> = needed.iter().map(|(feature, _)| *feature).collect();
+    let found = features::probe(&features)
+        .map_err(|e| anyhow!("cannot make a network namespace: {e}; `peerbed doctor` says what to change"))?;
+    for ((feature, needs), (_, missing)) in needed.into_iter().zip(found) {
+        if missing.is_some() {
+            return Err(MissingFeature { feature: feature.name(), needs, cure: feature.cure() }.into());
+        }
+    }
+    let reason = match plan.engine {
+        EngineChoice::Kernel => "asked for by the topology",
+        EngineChoice::Auto => "this kernel has every queueing discipline that the plan needs",
+    };
+    Ok(Choice { engine: Engine::Kernel, reason: reason.to_owned() })
+}
+
+/// Checks what would only fail half-way: the peer program, and room for file descriptors.
+pub(super) fn check_host(plan: &Plan, options: &Options) -> anyhow::Result<()> {
+    let program = &options.peer_binary;
+    let found = fs::metadata(program)
+        .map_err(|e| anyhow!("cannot find the peer program {}: {e}; build it with `cargo build`", program.display()))?;
+    if !found.is_file() || found.permissions().mode() & 0o111 == 0 {
+        bail!("the peer program {} is not an executable file", program.display());
+    }
+    raise_file_limit(plan.peers.len())
+}
+
+/// Makes room for the descriptors of this many peers: raises this process's own limit as far as it may.
+fn raise_file_limit(peers: usize) -> anyhow::Result<()> {
+    let needed = files_needed(peers);
+    let limit = getrlimit(Resource::Nofile);
+    let ceiling = limit.maximum.unwrap_or(u64::MAX);
+    if ceiling < needed {
+        bail!(
+            "{peers} peers take about {needed} open files, and at most {ceiling} are allowed here; \
+             raise the hard limit (ulimit -Hn {needed}, or LimitNOFILE= in a systemd unit)"
+        );
+    }
+    if limit.current.is_some_and(|current| current < needed) {
+        let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
+    }
+    Ok(())
+}
+
+/// File descriptors that a run of this many peers takes at most.
+pub(crate) fn files_needed(peers: usize) -> u64 {
+    FILES_BASE + peers as u64 * FILES_PER_PEER
+}
+
+/// What [`make_places`] made.
+pub(super) struct Made {
+    pub(super) contents: BTreeMap<String, Content>,
+    pub(super) contents_time: Duration,
+    pub(super) configurations_time: Duration,
+}
+
+/// Makes the files of the plan and the directory of every peer, on a thread that may block.
+pub(super) async fn make_places(plan: &Plan, run: &RunDirectory, options: &Options) -> anyhow::Result<Made> {
+    let (plan, run, files_root) = (plan.clone(), run.clone(), options.files_root.clone());
+    let making = move || {
+        let began = Instant::now();
+        configure(&plan, &run)?;
+        let configurations_time = began.elapsed();
+        let made = plan.files.iter().map(|file| Ok((file.name.clone(), content::make(file, &run, &files_root)?)));
+        let contents = made.collect::<anyhow::Result<_>>()?;
+        let contents_time = began.elapsed() - configurations_time;
+        Ok(Made { contents, contents_time, configurations_time })
+    };
+    tokio::task::spawn_blocking(making).await.context("making files and configurations")?
+}
+
+/// The peer of a plan, not yet started.
+pub(super) fn peer(planned: &plan::Peer, run: &RunDirectory, events: &mpsc::Sender<Event>) -> Peer {
+    let name = &planned.name;
+    let place = Place { directory: run.peer(name), config: run.peer_config(name), log: run.peer_log(name) };
+    Peer::new(planned.id, name, listen(planned), place, events.clone())
+}
+
+/// Writes every peer's certificate, key and configuration.
+fn configure(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
+    let name = run_name(run.root());
+    let authority = Authority::new(&name).context("making the run's certificate authority")?;
+    write(&run.authority(), authority.certificate().as_bytes(), 0o644)?;
+    for peer in &plan.peers {
+        let directory = run.peer(&peer.name);
+        fs::create_dir_all(&directory).map_err(|e| disk_problem(&e, "make", &directory))?;
+        let identity = authority.identity(peer.id, &peer.name);
+        let identity = identity.with_context(|| format!("making the certificate of {}", peer.name))?;
+        write(&run.peer_certificate(&peer.name), identity.certificate.as_bytes(), 0o644)?;
+        write(&run.peer_key(&peer.name), identity.key.as_bytes(), 0o600)?;
+        let config = config(plan, peer, run, &name)?;
+        let text = serde_json::to_vec_pretty(&config).context("encoding a configuration")?;
+        write(&run.peer_config(&peer.name), &text, 0o644)?;
+    }
+    Ok(())
+}
+
+fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) -> anyhow::Result<PeerConfig> {
+    let link = plan.links.iter().find(|link| link.name == peer.link);
+    let up = &link.with_context(|| format!("the plan has no link `{}`", peer.link))?.up;
+    // Without a shaper below, the kernel's own buffer is right.
+    let send_queue_bytes =
+        up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
+    Ok(PeerConfig {
+        run: run_name.to_owned(),
+        name: peer.name.clone(),
+        id: peer.id.0,
+        listen: listen(peer),
+        seed: peer.seed,
+        directory: run.peer(&peer.name),
+        // Named from its own directory, in which it is started.
+        control: PathBuf::from(CONTROL),
+        identity: IdentityFiles {
+            certificate: run.peer_certificate(&peer.name),
+            key: run.peer_key(&peer.name),
+            authority: run.authority(),
+        },
+        parent: Some(std::process::id()),
+        quic: QuicOptions { send_queue_bytes, ..QuicOptions::default() },
+        tracker: peer
+            .tracker
+            .as_ref()
+            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
+    })
+}
+
+fn listen(peer: &plan::Peer) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(peer.address), peer.port)
+}
+
+/// The run's name in certificates: that of its directory, as far as it fits into a URI.
+fn run_name(root: &Path) -> String {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect()
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(|e| disk_problem(&e, "write", path))
+}
+
+/// Descriptors that do not grow with the number of peers: files, sockets, the runtime's own.
+const FILES_BASE: u64 = 256;
+/// Namespace, pidfd, output, event stream; while setting up a netlink socket, while asking two more.
+const FILES_PER_PEER: u64 = 8;

@@ -1,0 +1,108 @@
+//! The thread that lives for the whole run: it makes the network and is the parent of every process.
+//!
+//! The kernel kills a process when the *thread* that started it ends (PR_SET_PDEATHSIG), and a thread's network
+//! namespace is its own: so both belong to one thread that does nothing else. When it ends, all processes get SIGKILL
+//! and the namespaces lose their last holder.
+
+use std::{
+    process::{Child, Command},
+    sync::mpsc,
+    thread::{Builder, JoinHandle},
+};
+
+use anyhow::{Context, anyhow};
+use peerbed_proto::id::PeerId;
+use tokio::sync::oneshot;
+
+use crate::{
+    plan::Plan,
+    real::{network::Network, pidfd},
+};
+
+/// The door to the thread. Dropping it ends the thread, and with it every process it started.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// Gone once the thread has been told to end.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts the thread; it holds no network yet.
+    ///
+    /// # Errors
+    ///
+    /// When the host has no room for a thread.
+    pub fn start() -> anyhow::Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let body = move || {
+            let mut network = None;
+            while let Ok(job) = inbox.recv() {
+                job(&mut network);
+            }
+        };
+        let thread = Builder::new().name("supervisor".into()).spawn(body).context("starting the supervisor thread")?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Builds the network of `plan` with the kernel engine.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses something; it names what and why, and nothing of the network is left.
+    pub async fn build(&self, plan: &Plan) -> anyhow::Result<()> {
+        let plan = plan.clone();
+        self.perform(move |network| {
+            *network = Some(Network::build(&plan)?);
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Starts `command` in the namespace of a peer, as the leader of its own process group, to be killed with this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace or the program cannot be started.
+    pub async fn spawn(&self, peer: PeerId, mut command: Command) -> anyhow::Result<Child> {
+        use std::os::unix::process::CommandExt;
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            pidfd::die_with_parent(&mut command);
+            command.process_group(0);
+            let program = command.get_program().to_owned();
+            command.spawn().map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
+        })
+        .await?
+    }
+
+    /// Has `work` done on the thread, after everything asked before.
+    async fn perform<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Option<Network>) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |network| {
+            // Nobody waits any more when the caller was cancelled.
+            let _ = answer.send(work(network));
+        });
+        let jobs = self.jobs.as_ref().context("the supervisor thread has been told to end")?;
+        jobs.send(job).ok().context("the supervisor thread has ended")?;
+        result.await.context("the supervisor thread failed")
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic over there has been printed already, and there is nothing more to undo.
+            let _ = thread.join();
+        }
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Option<Network>) + Send>;

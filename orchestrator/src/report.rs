@@ -1,0 +1,143 @@
+//! The summary of a run or a sweep, made from the files of its directory alone.
+//!
+//! `run` prints it at its end and `report` makes it again, by the same code from the same file. The table of a sweep
+//! lives in `sweep`, the writing of figures in `figures`. Nothing is measured or judged here.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::{
+    results::{Distribution, Expectation, Found, Outcome, Results},
+    run_directory::RunDirectory,
+    verdict,
+};
+
+mod figures;
+mod sweep;
+
+/// The summary of what `directory` holds, ready to be printed.
+///
+/// # Errors
+///
+/// When the directory holds no readable results.
+pub fn summary(directory: &RunDirectory) -> anyhow::Result<String> {
+    Ok(match Found::read(directory)? {
+        Found::Run(results) => run(&results, directory),
+        Found::Sweep(results) => sweep::summary(&results, directory),
+    })
+}
+
+fn run(results: &Results, directory: &RunDirectory) -> String {
+    let mut text = title(results);
+    if !results.distributions.is_empty() {
+        text.push_str(&format!("{}\n", distributions(&results.distributions)));
+    }
+    if let Some(error) = &results.error {
+        line(&mut text, &format!("outcome: {}: {error}", results.outcome.as_str()));
+    }
+    if results.outcome == Outcome::Finished {
+        expectations(&mut text, &results.expectations);
+        line(&mut text, &verdict_line(results));
+    }
+    line(&mut text, "files:");
+    let all = [
+        (directory.results(), "what was found"),
+        (directory.plan(), "what was done, complete"),
+        (directory.events(), "what happened, in order"),
+        (directory.samples(), "peers and host over time"),
+        (directory.peers(), "configuration and log of each peer"),
+    ];
+    for (path, what) in all.iter().filter(|(path, _)| path.exists()) {
+        line(&mut text, &format!("  {}  ({what})", path.display()));
+    }
+    text
+}
+
+fn title(results: &Results) -> String {
+    let setup = &results.provenance.setup_seconds;
+    let mut text = format!("{} · seed {} · {} links", results.name, results.seed, results.engine);
+    if !setup.is_empty() {
+        let _ = write!(text, " · set up in {:.1} s", setup.values().sum::<f64>());
+    }
+    text.push('\n');
+    text
+}
+
+fn distributions(all: &[Distribution]) -> Table {
+    let with_optimum = all.iter().any(|d| d.optimum_seconds.is_some());
+    let mut header = vec!["distribution", "via", "peers", "size", "seconds", "bound", "bound by", "ratio"];
+    if with_optimum {
+        header.push("optimum");
+    }
+    header.extend(["p50", "p95"]);
+    let mut table = table(&header);
+    for distribution in all {
+        let mut row = vec![
+            distribution.name.clone(),
+            distribution.via.clone(),
+            peers(distribution),
+            figures::bytes(distribution.bytes),
+            figures::seconds(distribution.seconds),
+            figures::seconds(distribution.bound_seconds),
+            distribution.bound_term.clone().unwrap_or_else(|| figures::NONE.into()),
+            figures::ratio(distribution.ratio),
+        ];
+        if with_optimum {
+            row.push(figures::seconds(distribution.optimum_seconds));
+        }
+        row.extend([figures::seconds(distribution.p50_seconds), figures::seconds(distribution.p95_seconds)]);
+        table.add_row(row);
+    }
+    for (index, name) in header.iter().enumerate() {
+        let is_text = matches!(*name, "distribution" | "via" | "bound by");
+        if let (false, Some(column)) = (is_text, table.column_mut(index)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// How many peers have the file: `10`, or `8 of 10` where some have not.
+fn peers(distribution: &Distribution) -> String {
+    let verified = distribution.completions.iter().filter(|c| c.verified).count();
+    if verified == distribution.peers { verified.to_string() } else { format!("{verified} of {}", distribution.peers) }
+}
+
+fn expectations(text: &mut String, all: &[Expectation]) {
+    if all.is_empty() {
+        return;
+    }
+    let failed: Vec<&Expectation> = all.iter().filter(|e| !e.held).collect();
+    line(text, &format!("expectations: {} held, {} failed", all.len() - failed.len(), failed.len()));
+    for expectation in failed {
+        line(text, &format!("  failed: {} (found {})", expectation.text, figures::value(&expectation.value)));
+    }
+}
+
+fn verdict_line(results: &Results) -> String {
+    let reasons = &results.verdict.reasons;
+    let state = results.verdict.state.as_str();
+    let meaning = match results.verdict.state {
+        verdict::State::Valid => "this host could measure this run",
+        verdict::State::Suspect => "look before trusting small differences",
+        verdict::State::Invalid => "neither pass nor fail",
+    };
+    if reasons.is_empty() {
+        format!("verdict: {state} ({meaning})")
+    } else {
+        format!("verdict: {state} ({meaning}): {}", reasons.join("; "))
+    }
+}
+
+fn table(header: &[impl ToString]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header.iter().map(ToString::to_string));
+    table
+}
+
+fn line(text: &mut String, words: &str) {
+    text.push_str(words);
+    text.push('\n');
+}

@@ -1,0 +1,139 @@
+//! One run: from a plan to its results, whatever happens on the way.
+//!
+//! Brings the testbed up, plays the scenario on it, takes it down and writes `results.json`, also when the run failed
+//! or somebody stopped it. Playing lives in `play`, turning what was observed into results in `assemble`, repeating
+//! runs for a sweep in `series`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::{
+    plan::Plan,
+    progress::Progress,
+    results::{Outcome, Provenance, Results},
+    run_directory::RunDirectory,
+    testbed::{self, Testbed},
+    verdict::Verdict,
+};
+
+mod assemble;
+mod play;
+pub mod series;
+mod stop;
+
+pub use stop::{Stop, StopSender};
+
+/// One run to be made.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// What to do.
+    pub plan: &'a Plan,
+    /// Where its files go; its places do not exist yet.
+    pub directory: &'a RunDirectory,
+    /// How to bring up the testbed.
+    pub testbed: &'a testbed::Options,
+    /// What becomes of the distributed files.
+    pub payload: Payload,
+    /// What the results say about their origin; times and set-up are filled in.
+    pub provenance: Provenance,
+}
+
+/// What becomes of the distributed files after they have been read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// They are removed, as is what a crashed peer left, when the run finishes. A run that fails keeps them.
+    Remove,
+    /// They stay in the run directory.
+    Keep,
+}
+
+/// Why a run did not finish.
+#[derive(Debug)]
+enum Early {
+    Stopped,
+    Failed(anyhow::Error),
+}
+
+/// Makes one run. Whatever becomes of it is in the results, which are on disk when this returns.
+///
+/// # Errors
+///
+/// Only when the results themselves cannot be written.
+pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> anyhow::Result<Results> {
+    let started = Instant::now();
+    let mut results = Results::begun(job.plan, job.provenance.clone());
+    let ended = set_up_and_play(&job, stop, progress, &mut results).await;
+    results.provenance.wall_seconds = started.elapsed().as_secs_f64();
+    let early = match ended {
+        Ok(()) => None,
+        Err(Early::Stopped) => Some((Outcome::Interrupted, "the run was stopped before its end".to_owned())),
+        Err(Early::Failed(error)) => Some((Outcome::Failed, format!("{error:#}"))),
+    };
+    if let Some((outcome, why)) = early {
+        results.outcome = outcome;
+        results.error = Some(why);
+        results.verdict = Verdict::unmeasured();
+    }
+    progress.finish();
+    job.directory.write_json(&job.directory.results(), &results)?;
+    Ok(results)
+}
+
+async fn set_up_and_play(
+    job: &Job<'_>,
+    stop: &Stop,
+    progress: &mut Progress,
+    results: &mut Results,
+) -> Result<(), Early> {
+    job.directory.create_places()?;
+    progress.say(&format!("setting up {} peers", job.plan.peers.len()));
+    let set_up = Testbed::set_up(job.plan, job.directory, job.testbed);
+    let (testbed, events) = tokio::select! {
+        made = set_up => made.map_err(anyhow::Error::from)?,
+        () = stop.wished() => return Err(Early::Stopped),
+    };
+    assemble::set_up(results, testbed.set_up_report());
+    progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
+    let played = play::play(job, &testbed, events, stop, progress, results).await;
+    let torn_down = tear_down(testbed, stop).await;
+    played?;
+    torn_down?;
+    if job.payload == Payload::Remove {
+        remove_payload(job)?;
+    }
+    Ok(())
+}
+
+/// Ends everything; a second wish to stop ends it by force. Dropping the testbed does the same to what is left.
+async fn tear_down(testbed: Testbed, stop: &Stop) -> anyhow::Result<()> {
+    let graceful = async {
+        match tokio::time::timeout(TEAR_DOWN_MAX, testbed.tear_down()).await {
+            Ok(done) => done.context("taking the testbed down"),
+            Err(_) => anyhow::bail!("taking the testbed down took longer than {TEAR_DOWN_MAX:?}; it was killed"),
+        }
+    };
+    tokio::select! {
+        done = graceful => done,
+        () = stop.wished_again() => Ok(()),
+    }
+}
+
+fn remove_payload(job: &Job<'_>) -> anyhow::Result<()> {
+    for step in &job.plan.steps {
+        let crate::plan::Action::Distribute(distribute) = &step.action else { continue };
+        for peer in &job.plan.peers {
+            job.directory.remove_payload(&peer.name, &distribute.id)?;
+        }
+    }
+    job.directory.remove_content()
+}
+
+impl From<anyhow::Error> for Early {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Peers have 5 s to end when asked (`testbed::Options::stop_within`); this is for a host that does not answer.
+const TEAR_DOWN_MAX: Duration = Duration::from_secs(60);

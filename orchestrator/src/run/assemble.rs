@@ -1,0 +1,187 @@
+//! Turns what was observed into results: pure functions from scenario, windows and theory to `results.json`'s types.
+
+use std::collections::BTreeMap;
+
+use anyhow::anyhow;
+use serde_json::{Value, json};
+
+use crate::{
+    content::Content,
+    expect::{Condition, Facts},
+    measure::host,
+    plan::{Direction, Link, Plan},
+    results::{self, Completion, Expectation, Outcome, Provenance, Results, SCHEMA},
+    scenario::{Distribution, Scenario, via},
+    testbed::SetUpReport,
+    theory,
+    verdict::{Verdict, Window},
+};
+
+/// What was observed while the scenario was played.
+pub(super) struct Observed<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) windows: &'a [Window],
+    /// How late the latest participant of a common begin began, in seconds.
+    pub(super) begin_lateness: f64,
+    /// Bytes received in vain, by index of the distribution.
+    pub(super) wasted: &'a BTreeMap<usize, u64>,
+    pub(super) contents: &'a BTreeMap<String, Content>,
+}
+
+impl Results {
+    /// The results of a run of `plan` that has found nothing yet.
+    #[must_use]
+    pub fn begun(plan: &Plan, provenance: Provenance) -> Self {
+        Self {
+            schema: SCHEMA,
+            name: plan.name.clone(),
+            seed: plan.seed,
+            engine: "none".into(),
+            engine_reason: "the testbed was not set up".into(),
+            testbed: "real".into(),
+            outcome: Outcome::Finished,
+            error: None,
+            verdict: Verdict::unmeasured(),
+            distributions: Vec::new(),
+            lookups: Vec::new(),
+            recoveries: Vec::new(),
+            links: plan.links.iter().flat_map(link).collect(),
+            expectations: Vec::new(),
+            provenance: Provenance { host: host::describe(), ..provenance },
+        }
+    }
+}
+
+/// Notes how the set-up went.
+pub(super) fn set_up(results: &mut Results, report: &SetUpReport) {
+    results.engine = report.engine.to_string();
+    results.engine_reason.clone_from(&report.engine_reason);
+    let phases = [
+        ("network", report.network),
+        ("contents", report.contents),
+        ("processes", report.processes),
+        ("readiness", report.readiness),
+    ];
+    results.provenance.setup_seconds =
+        phases.into_iter().map(|(phase, took)| (phase.to_owned(), took.as_secs_f64())).collect();
+}
+
+/// `10 peers ready in 0.4 s (network 0.1 s, …); kernel engine: …`
+pub(super) fn set_up_sentence(report: &SetUpReport, peers: usize) -> String {
+    let total = report.network + report.contents + report.processes + report.readiness;
+    format!(
+        "{peers} peers set up in {:.2} s (network {:.2}, files {:.2}, processes {:.2}, readiness {:.2}); {} engine: {}",
+        total.as_secs_f64(),
+        report.network.as_secs_f64(),
+        report.contents.as_secs_f64(),
+        report.processes.as_secs_f64(),
+        report.readiness.as_secs_f64(),
+        report.engine,
+        report.engine_reason
+    )
+}
+
+/// Fills in everything that is known, also when the scenario did not come to its end.
+pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) {
+    results.verdict = Verdict::of(observed.windows, observed.begin_lateness);
+    let all = observed.scenario.distributions().iter().enumerate();
+    results.distributions = all
+        .filter(|(_, state)| state.begun().is_some())
+        .map(|(index, state)| distribution(plan, observed, index, state))
+        .collect();
+}
+
+fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> results::Distribution {
+    let spec = state.spec();
+    let required = observed.scenario.required(index);
+    let name = |id| plan.peers.iter().find(|p| p.id == id).map(|p| p.name.clone()).unwrap_or_default();
+    let completions: Vec<Completion> = spec
+        .to
+        .iter()
+        .map(|peer| Completion {
+            peer: name(*peer),
+            seconds: state.completion_seconds(*peer),
+            verified: state.is_verified(*peer),
+            required: required.contains(peer),
+        })
+        .collect();
+    let mut sorted: Vec<f64> = completions.iter().filter_map(|c| c.seconds).collect();
+    sorted.sort_by(f64::total_cmp);
+    let bytes = observed.contents.get(&spec.file).map_or(0, |content| content.bytes);
+    let bound = theory::bound(plan, spec, &required, bytes);
+    let seconds = state.seconds();
+    results::Distribution {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        file: spec.file.clone(),
+        via: via(spec.via).to_owned(),
+        bytes,
+        peers: spec.to.len(),
+        required: required.len(),
+        seconds,
+        bound_seconds: bound.as_ref().map(|b| b.seconds),
+        bound_term: bound.as_ref().map(|b| b.term.to_string()),
+        ratio: seconds.zip(bound.as_ref()).map(|(seconds, bound)| seconds / bound.seconds),
+        optimum_seconds: theory::optimum(plan, spec, &required, bytes),
+        p50_seconds: results::percentile(&sorted, 0.50),
+        p95_seconds: results::percentile(&sorted, 0.95),
+        begun_seconds: state.begun().map_or(0.0, |at| (at - observed.scenario.started()).as_secs_f64()),
+        wasted_bytes: observed.wasted.get(&index).copied(),
+        completions,
+    }
+}
+
+/// Judges the expectations of a scenario that was played to its end.
+///
+/// # Errors
+///
+/// When the plan holds a text that is no condition; planning refuses these.
+pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
+    let facts = Facts {
+        distributions: (0..scenario.distributions().len())
+            .filter_map(|index| scenario.facts(index))
+            .zip(&results.distributions)
+            .map(|(mut facts, result)| {
+                facts.bound_seconds = result.bound_seconds;
+                facts
+            })
+            .collect(),
+        verdict: Some(results.verdict.state.as_str().to_owned()),
+    };
+    for text in &plan.expectations {
+        let condition = Condition::parse(text).map_err(|e| anyhow!("the plan expects `{text}`: {e}"))?;
+        let found = condition.evaluate(&facts);
+        results.expectations.push(Expectation { text: found.text, held: found.held, value: found.value });
+    }
+    results.expectations.extend(results.distributions.iter().filter_map(wrong_files));
+    Ok(())
+}
+
+/// An expectation that every topology has: what was completed is the original. It is listed only when it fails.
+fn wrong_files(distribution: &results::Distribution) -> Option<Expectation> {
+    let wrong: Vec<&str> = distribution
+        .completions
+        .iter()
+        .filter(|c| c.seconds.is_some() && !c.verified)
+        .map(|c| c.peer.as_str())
+        .collect();
+    (!wrong.is_empty()).then(|| Expectation {
+        text: format!("every completed copy of {} via {} is the original", distribution.file, distribution.via),
+        held: false,
+        value: json!(wrong),
+    })
+}
+
+/// Both directions of a class of links as asked for.
+fn link(link: &Link) -> [Value; 2] {
+    let asked = |direction: &Direction| {
+        json!({
+            "rate_bps": direction.rate.map(|rate| rate.0),
+            "delay_s": direction.delay.seconds(),
+            "jitter_s": direction.jitter.seconds(),
+            "loss": direction.loss.average.fraction(),
+        })
+    };
+    [("up", &link.up), ("down", &link.down)]
+        .map(|(name, direction)| json!({ "class": link.name, "direction": name, "asked": asked(direction) }))
+}

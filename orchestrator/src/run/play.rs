@@ -1,0 +1,204 @@
+//! Plays the scenario on a testbed: carries its orders out and tells it what happens.
+//!
+//! The loop waits for whatever comes first. How orders are carried out lives in `orders`, what is taken in from peers in
+//! `reports`; what an order means to a peer is the testbed's business, and when it is given the scenario's.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, anyhow};
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use peerbed_peer::status::Status;
+use peerbed_proto::{Manifest, PeerId, Time};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+use super::{Early, Job, Stop, assemble};
+use crate::{
+    measure::{Note, Recorder, host::HostSampler},
+    progress::Progress,
+    results::Results,
+    scenario::{self, Scenario},
+    testbed::{self, Event, Testbed},
+};
+
+mod orders;
+mod reports;
+
+/// Plays the whole scenario and fills `results` with what came of it, also when it ends early.
+pub(super) async fn play(
+    job: &Job<'_>,
+    testbed: &Testbed,
+    events: mpsc::Receiver<Event>,
+    stop: &Stop,
+    progress: &mut Progress,
+    results: &mut Results,
+) -> Result<(), Early> {
+    let mut play = Play::new(job, testbed, events)?;
+    let ended = play.until_the_end(stop, progress).await;
+    let reason = match &ended {
+        Ok(()) => None,
+        Err(Early::Stopped) => Some("stopped".to_owned()),
+        Err(Early::Failed(error)) => Some(format!("{error:#}")),
+    };
+    if let Some(reason) = reason {
+        // The first error is the one that counts; a disk that takes no note is reported by nothing better.
+        let _ = play.recorder.note(testbed::now(), &Note::Stopped { reason });
+    }
+    let flushed = play.recorder.flush();
+    let observed = assemble::Observed {
+        scenario: &play.scenario,
+        windows: play.recorder.windows(),
+        begin_lateness: play.begin_lateness,
+        wasted: &play.wasted,
+        contents: testbed.contents(),
+    };
+    assemble::fill(results, job.plan, &observed);
+    ended?;
+    flushed?;
+    assemble::judge(results, job.plan, &play.scenario)?;
+    Ok(())
+}
+
+struct Play<'a> {
+    job: &'a Job<'a>,
+    testbed: &'a Testbed,
+    events: mpsc::Receiver<Event>,
+    names: BTreeMap<PeerId, &'a str>,
+    scenario: Scenario,
+    recorder: Recorder,
+    host: HostSampler,
+    pending: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    /// Participants of each common begin and its instant, until they have reported it.
+    begins: BTreeMap<(usize, PeerId), f64>,
+    begin_lateness: f64,
+    /// Bytes received in vain, by distribution.
+    wasted: BTreeMap<usize, u64>,
+    ticks: u64,
+    is_sampling: bool,
+    /// Whether something was being measured when the host's current window began.
+    was_measuring: bool,
+}
+
+/// An order that has been carried out, or could not be.
+enum Done {
+    Ready(PeerId, anyhow::Result<()>),
+    /// The end of a process itself arrives as an event.
+    TakenDown(anyhow::Result<()>),
+    Prepared(usize, PeerId, anyhow::Result<()>),
+    Begun(PeerId, anyhow::Result<()>),
+    Closed(usize, anyhow::Result<Closed>),
+    Sampled(BTreeMap<PeerId, Status>),
+}
+
+struct Closed {
+    read_back: BTreeMap<PeerId, bool>,
+    statuses: BTreeMap<PeerId, Status>,
+}
+
+impl<'a> Play<'a> {
+    fn new(job: &'a Job<'a>, testbed: &'a Testbed, events: mpsc::Receiver<Event>) -> anyhow::Result<Self> {
+        let mut pieces = BTreeMap::new();
+        for (name, content) in testbed.contents() {
+            let text = std::fs::read(&content.manifest)
+                .with_context(|| format!("cannot read {}", content.manifest.display()))?;
+            let manifest: Manifest = serde_json::from_slice(&text)
+                .with_context(|| format!("{} is not a manifest", content.manifest.display()))?;
+            pieces.insert(name.clone(), manifest.pieces());
+        }
+        Ok(Self {
+            job,
+            testbed,
+            events,
+            names: job.plan.peers.iter().map(|p| (p.id, p.name.as_str())).collect(),
+            scenario: Scenario::new(job.plan, &pieces),
+            recorder: Recorder::create(job.directory)?,
+            host: HostSampler::start(testbed::now()),
+            pending: FuturesUnordered::new(),
+            begins: BTreeMap::new(),
+            begin_lateness: 0.0,
+            wasted: BTreeMap::new(),
+            ticks: 0,
+            is_sampling: false,
+            was_measuring: false,
+        })
+    }
+
+    async fn until_the_end(&mut self, stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
+        let begun = now();
+        self.scenario.begin(begun);
+        let peers = self.job.plan.peers.iter().filter(|p| p.present).count();
+        self.recorder.note(begun.as_secs_f64(), &Note::ScenarioBegun { peers })?;
+        let first = tokio::time::Instant::now() + SAMPLE_INTERVAL;
+        let mut ticker = tokio::time::interval_at(first, SAMPLE_INTERVAL);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            for order in self.scenario.due(now()) {
+                self.carry_out(order, progress)?;
+            }
+            if self.scenario.is_measuring() != self.was_measuring {
+                self.end_window()?;
+            }
+            match self.scenario.status() {
+                scenario::Status::Playing => {}
+                scenario::Status::Finished => return Ok(()),
+                scenario::Status::Failed(why) => return Err(anyhow!(why).into()),
+            }
+            let next = self.scenario.next_deadline().map_or(LONG, |(at, _)| at - now());
+            tokio::select! {
+                () = stop.wished() => return Err(Early::Stopped),
+                event = self.events.recv() => match event {
+                    Some(event) => self.handle_event(event)?,
+                    None => return Err(anyhow!("the testbed reports no more").into()),
+                },
+                Some(done) = self.pending.next(), if !self.pending.is_empty() => self.handle_done(done).await?,
+                _ = ticker.tick() => self.sample(progress)?,
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    /// Once a second: the host always, the peers as often as their number allows.
+    fn sample(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
+        self.end_window()?;
+        let every = (self.names.len() as u64).div_ceil(STATUSES_PER_SECOND).max(1);
+        if self.ticks.is_multiple_of(every) && !self.is_sampling {
+            self.is_sampling = true;
+            let testbed = self.testbed;
+            self.later(async move { Done::Sampled(testbed.statuses().await) });
+        }
+        self.ticks += 1;
+        progress.update(&self.scenario.view(), now());
+        Ok(())
+    }
+
+    /// Writes down what the host did in the window that ends now, and begins the next one.
+    fn end_window(&mut self) -> anyhow::Result<()> {
+        let window = self.host.window(testbed::now(), self.was_measuring);
+        self.was_measuring = self.scenario.is_measuring();
+        self.recorder.window(window)
+    }
+
+    fn later(&mut self, what: impl Future<Output = Done> + 'a) {
+        self.pending.push(what.boxed_local());
+    }
+
+    fn name(&self, peer: PeerId) -> &'a str {
+        self.names.get(&peer).copied().unwrap_or("?")
+    }
+}
+
+fn now() -> Time {
+    instant(testbed::now())
+}
+
+fn instant(seconds: f64) -> Time {
+    Time::ZERO + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}
+
+/// Time between two looks at the host, and between two looks at up to [`STATUSES_PER_SECOND`] peers.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Asking a peer costs about 0.2 ms of processor time on both sides together: at most 2 % of one core.
+const STATUSES_PER_SECOND: u64 = 100;
+/// How long the end of a process may take to be noticed after its socket broke.
+const DEATH_MAX: Duration = Duration::from_millis(500);
+/// Longer than anything a scenario waits for without a deadline of its own.
+const LONG: Duration = Duration::from_secs(3600);

@@ -1,0 +1,158 @@
+//! Taking in what came of orders, what peers report, and how processes end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::anyhow;
+use peerbed_peer::{
+    events::{Event as PeerEvent, EventKind},
+    status::Status,
+};
+use peerbed_proto::PeerId;
+
+use super::{Closed, DEATH_MAX, Done, Play, instant, now};
+use crate::{
+    measure::Note,
+    testbed::{self, Event},
+};
+
+impl Play<'_> {
+    pub(super) async fn handle_done(&mut self, done: Done) -> anyhow::Result<()> {
+        match done {
+            Done::Ready(peer, Ok(())) => self.scenario.handle_ready(peer),
+            Done::Prepared(distribution, peer, Ok(())) => {
+                self.scenario.handle_prepared(now(), distribution, peer);
+            }
+            Done::Begun(_, Ok(())) => {}
+            Done::Ready(peer, Err(error)) | Done::Prepared(_, peer, Err(error)) | Done::Begun(peer, Err(error)) => {
+                // A peer that the scenario took away meanwhile does not answer, and need not.
+                if self.scenario.is_wanted(peer) {
+                    return Err(self.explain(peer, error).await);
+                }
+            }
+            Done::TakenDown(result) => result?,
+            Done::Closed(distribution, closed) => self.handle_closed(distribution, closed?)?,
+            Done::Sampled(statuses) => {
+                self.is_sampling = false;
+                self.handle_statuses(&statuses)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_closed(&mut self, distribution: usize, closed: Closed) -> anyhow::Result<()> {
+        self.handle_statuses(&closed.statuses)?;
+        let id = self.spec(distribution).id.clone();
+        let wasted = closed.statuses.values().filter_map(|s| s.distributions.get(&id)).map(|d| d.bytes_wasted).sum();
+        self.wasted.insert(distribution, wasted);
+        for (peer, verified) in &closed.read_back {
+            let note =
+                Note::ReadBack { distribution: id.clone(), peer: self.name(*peer).to_owned(), verified: *verified };
+            self.recorder.note(testbed::now(), &note)?;
+        }
+        let verified: BTreeSet<PeerId> =
+            closed.read_back.into_iter().filter(|(_, verified)| *verified).map(|(peer, _)| peer).collect();
+        self.scenario.handle_closed(distribution, &verified);
+        Ok(())
+    }
+
+    pub(super) fn handle_event(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Peer { peer, event } => self.handle_peer_event(peer, &event),
+            Event::Exit(exit) => {
+                let name = self.name(exit.peer).to_owned();
+                let (status, expected) = (exit.status.clone(), exit.expected);
+                self.recorder.note(exit.t, &Note::Exited { peer: name, status, expected })?;
+                if !exit.expected {
+                    return Err(self.unexpected(&exit));
+                }
+                self.scenario.handle_exited(exit.peer);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_peer_event(&mut self, peer: PeerId, event: &PeerEvent) -> anyhow::Result<()> {
+        self.recorder.peer_event(self.name(peer), event)?;
+        match &event.kind {
+            EventKind::Begun { distribution } => {
+                if let Some(index) = self.scenario.distribution(distribution)
+                    && let Some(at) = self.begins.remove(&(index, peer))
+                {
+                    self.begin_lateness = self.begin_lateness.max(event.t - at);
+                }
+            }
+            EventKind::Prepared { distribution, have, .. } | EventKind::Piece { distribution, have, .. } => {
+                if let Some(index) = self.scenario.distribution(distribution) {
+                    self.scenario.handle_piece(index, peer, *have);
+                }
+            }
+            EventKind::Completed { distribution, .. } => {
+                if let Some(index) = self.scenario.distribution(distribution) {
+                    self.scenario.handle_completed(instant(event.t), index, peer);
+                }
+            }
+            EventKind::Error { distribution, error, fatal } if distribution.is_some() || *fatal => {
+                let name = self.name(peer);
+                return Err(match distribution {
+                    Some(id) => anyhow!("{name} could not go on with {id}: {error}"),
+                    None => anyhow!("{name} could not go on: {error}"),
+                });
+            }
+            EventKind::Ready { .. }
+            | EventKind::Ended { .. }
+            | EventKind::PeerRefused { .. }
+            | EventKind::PeerDropped { .. }
+            | EventKind::Missed { .. }
+            | EventKind::Left
+            | EventKind::Error { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Also catches completions whose events a full log has discarded.
+    fn handle_statuses(&mut self, statuses: &BTreeMap<PeerId, Status>) -> anyhow::Result<()> {
+        for (peer, status) in statuses {
+            self.recorder.status(status)?;
+            for (id, state) in &status.distributions {
+                if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
+                    self.scenario.handle_completed(instant(at), index, *peer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer that does not obey has often just died; its end says more than a broken connection.
+    async fn explain(&mut self, peer: PeerId, error: anyhow::Error) -> anyhow::Error {
+        let death = async {
+            while let Some(event) = self.events.recv().await {
+                if let Event::Exit(exit) = event
+                    && exit.peer == peer
+                    && !exit.expected
+                {
+                    return Some(exit);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(DEATH_MAX, death).await {
+            Ok(Some(exit)) => self.unexpected(&exit),
+            Ok(None) | Err(_) => error.context(format!("{} did not obey", self.name(peer))),
+        }
+    }
+
+    fn unexpected(&self, exit: &testbed::Exit) -> anyhow::Error {
+        let name = self.name(exit.peer);
+        let mut text = format!("{name} ended unexpectedly ({})", exit.status);
+        if exit.log_tail.is_empty() {
+            text.push_str("; its log is empty");
+        } else {
+            text.push_str("; the last lines of its log:");
+            for line in &exit.log_tail {
+                text.push_str("\n    ");
+                text.push_str(line);
+            }
+        }
+        anyhow!(text)
+    }
+}

@@ -1,0 +1,213 @@
+//! The course of one distribution: who takes part, who has completed, and what it took.
+//!
+//! Which peers a distribution waits for depends on the steps still to come and is decided in `scenario.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerbed_proto::{id::PeerId, time::Time};
+
+use crate::plan::{self, Via};
+
+/// One distribution of a file, from before its begin to after its end.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    spec: plan::Distribute,
+    step: usize,
+    pieces: u32,
+    phase: Phase,
+    begun: Option<Time>,
+    /// Peers that were told to take part and have not been taken away since.
+    participants: BTreeSet<PeerId>,
+    /// Those of them that were in the common begin, or were told to begin on their own.
+    told_to_begin: BTreeSet<PeerId>,
+    have: BTreeMap<PeerId, u32>,
+    completions: BTreeMap<PeerId, Time>,
+    verified: BTreeSet<PeerId>,
+    /// Fixed when the distribution closes.
+    required: BTreeSet<PeerId>,
+}
+
+/// How far a distribution is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Its step has not begun.
+    Waiting,
+    /// Participants make ready.
+    Preparing,
+    /// Begun; not every required peer has completed.
+    Running,
+    /// Complete; files are read back.
+    Closing,
+    /// Over.
+    Ended,
+}
+
+impl Distribution {
+    pub(super) fn new(spec: plan::Distribute, step: usize, pieces: u32) -> Self {
+        Self {
+            spec,
+            step,
+            pieces,
+            phase: Phase::Waiting,
+            begun: None,
+            participants: BTreeSet::new(),
+            told_to_begin: BTreeSet::new(),
+            have: BTreeMap::new(),
+            completions: BTreeMap::new(),
+            verified: BTreeSet::new(),
+            required: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in those of its peers that are `up`; they shall prepare.
+    pub(super) fn begin(&mut self, up: &BTreeSet<PeerId>) -> Result<Vec<PeerId>, String> {
+        let name = &self.spec.name;
+        if !self.spec.from.iter().any(|p| up.contains(p)) {
+            return Err(format!("distribution {name} cannot begin: no peer that has the file is up"));
+        }
+        if self.spec.tracker.is_some_and(|t| !up.contains(&t)) {
+            return Err(format!("distribution {name} cannot begin: its tracker is down"));
+        }
+        self.phase = Phase::Preparing;
+        self.participants = self.spec.from.iter().chain(&self.spec.to).filter(|p| up.contains(p)).copied().collect();
+        Ok(self.participants())
+    }
+
+    pub(super) fn run(&mut self, at: Time) {
+        self.phase = Phase::Running;
+        self.begun = Some(at);
+        self.told_to_begin = self.participants.clone();
+    }
+
+    pub(super) fn close(&mut self, required: BTreeSet<PeerId>) {
+        self.phase = Phase::Closing;
+        self.required = required;
+    }
+
+    /// Takes in a peer while under way; false when it has no part or takes part already.
+    pub(super) fn enter(&mut self, peer: PeerId) -> bool {
+        matches!(self.phase, Phase::Preparing | Phase::Running)
+            && (self.spec.to.contains(&peer) || self.spec.from.contains(&peer))
+            && self.participants.insert(peer)
+    }
+
+    /// A peer's process is going away.
+    pub(super) fn remove(&mut self, peer: PeerId) {
+        self.participants.remove(&peer);
+        self.told_to_begin.remove(&peer);
+    }
+
+    /// Whether `peer` came after the common begin and has to be told on its own; true once.
+    pub(super) fn is_late_entrant(&mut self, peer: PeerId) -> bool {
+        self.phase == Phase::Running && self.participants.contains(&peer) && self.told_to_begin.insert(peer)
+    }
+
+    pub(super) fn handle_piece(&mut self, peer: PeerId, have: u32) {
+        self.have.insert(peer, have.min(self.pieces));
+    }
+
+    pub(super) fn handle_completed(&mut self, at: Time, peer: PeerId) {
+        // A file that is on disk already at the begin completes then, not before.
+        let at = self.begun.map_or(at, |begun| at.max(begun));
+        if self.spec.to.contains(&peer) {
+            self.completions.entry(peer).or_insert(at);
+            self.have.insert(peer, self.pieces);
+        }
+    }
+
+    pub(super) fn handle_closed(&mut self, verified: &BTreeSet<PeerId>) {
+        self.verified = verified.clone();
+        self.phase = Phase::Ended;
+    }
+
+    /// Whether `peer`'s completion counts, whatever may come: it takes part or has completed.
+    pub(super) fn counts(&self, peer: PeerId) -> bool {
+        match self.phase {
+            Phase::Waiting => true,
+            Phase::Preparing | Phase::Running => self.participants.contains(&peer) || self.has_completed(peer),
+            Phase::Closing | Phase::Ended => self.required.contains(&peer),
+        }
+    }
+
+    /// Everybody who takes part now, in the order of the plan.
+    #[must_use]
+    pub fn participants(&self) -> Vec<PeerId> {
+        self.participants.iter().copied().collect()
+    }
+
+    /// Everybody who has completed, in the order of the plan.
+    #[must_use]
+    pub fn completed(&self) -> Vec<PeerId> {
+        self.completions.keys().copied().collect()
+    }
+
+    /// What the plan says about it.
+    #[must_use]
+    pub fn spec(&self) -> &plan::Distribute {
+        &self.spec
+    }
+
+    /// How it is spread.
+    #[must_use]
+    pub fn via(&self) -> Via {
+        self.spec.via
+    }
+
+    /// Index of its step in the plan.
+    #[must_use]
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The common begin, once it is fixed.
+    #[must_use]
+    pub fn begun(&self) -> Option<Time> {
+        self.begun
+    }
+
+    /// Pieces of the file.
+    #[must_use]
+    pub fn pieces(&self) -> u32 {
+        self.pieces
+    }
+
+    /// Pieces that `peer` is known to have.
+    #[must_use]
+    pub fn have(&self, peer: PeerId) -> u32 {
+        self.have.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// Whether `peer` has the whole file.
+    #[must_use]
+    pub fn has_completed(&self, peer: PeerId) -> bool {
+        self.completions.contains_key(&peer)
+    }
+
+    /// Seconds from the common begin to `peer`'s completion.
+    #[must_use]
+    pub fn completion_seconds(&self, peer: PeerId) -> Option<f64> {
+        let begun = self.begun?;
+        self.completions.get(&peer).map(|at| (*at - begun).as_secs_f64())
+    }
+
+    /// Distribution time D: from the common begin to the last completion of a required peer; none before the end.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        if self.phase < Phase::Closing {
+            return None;
+        }
+        self.required.iter().filter_map(|peer| self.completion_seconds(*peer)).max_by(f64::total_cmp)
+    }
+
+    /// Whether `peer`'s file was read back and is the original.
+    #[must_use]
+    pub fn is_verified(&self, peer: PeerId) -> bool {
+        self.verified.contains(&peer)
+    }
+}

@@ -1,0 +1,59 @@
+//! What the scenario asks of whoever carries it out.
+
+use peerbed_proto::{PeerId, Time};
+
+/// What somebody else shall do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Note that a step has begun.
+    StepBegun {
+        /// Index of the step in the plan.
+        step: usize,
+    },
+    /// Note that a step has ended.
+    StepEnded {
+        /// Index of the step in the plan.
+        step: usize,
+    },
+    /// Bring up these processes; report each with [`super::Scenario::handle_ready`].
+    Start {
+        /// Who.
+        peers: Vec<PeerId>,
+    },
+    /// Kill these processes; report each with [`super::Scenario::handle_exited`].
+    Kill {
+        /// Who.
+        peers: Vec<PeerId>,
+    },
+    /// Ask these processes to leave; report each with [`super::Scenario::handle_exited`].
+    Leave {
+        /// Who.
+        peers: Vec<PeerId>,
+    },
+    /// Let these peers make ready for a distribution; report each with [`super::Scenario::handle_prepared`].
+    Prepare {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// Who.
+        peers: Vec<PeerId>,
+    },
+    /// Tell these peers to begin at one instant.
+    Begin {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// Who.
+        peers: Vec<PeerId>,
+        /// When.
+        at: Time,
+    },
+    /// End a distribution at its participants, read the finished files back, and report with
+    /// [`super::Scenario::handle_closed`].
+    Close {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// Participants that still run.
+        peers: Vec<PeerId>,
+        /// Peers that completed.
+        completed: Vec<PeerId>,
+    },
+}

@@ -1,0 +1,295 @@
+//! When a step begins, what it orders, and when it has ended.
+//!
+//! The part of the scenario's state machine that walks over steps. Reports from peers come in through `scenario.rs`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use peerbed_proto::{id::PeerId, time::Time};
+
+use super::{Awaited, Order, Phase, Process, Scenario, Stage};
+use crate::{
+    expect::Facts,
+    plan::{Action, When},
+};
+
+impl Scenario {
+    /// Lets every step that can move do so once; says whether one did.
+    pub(super) fn advance(&mut self, now: Time) -> bool {
+        let mut moved = false;
+        for step in 0..self.steps.len() {
+            match self.steps[step].stage {
+                Stage::Waiting if self.is_due(step, now) => {
+                    self.begin_step(step, now);
+                    moved = true;
+                }
+                Stage::Running { since } if self.has_ended(step, since, now) => {
+                    self.steps[step].stage = Stage::Ended;
+                    self.orders.push(Order::StepEnded { step });
+                    moved = true;
+                }
+                Stage::Waiting | Stage::Running { .. } | Stage::Ended => {}
+            }
+            if self.failure.is_some() {
+                return false;
+            }
+        }
+        for distribution in 0..self.distributions.len() {
+            moved |= self.advance_distribution(distribution, now);
+        }
+        if !moved {
+            self.fail_when_stuck();
+        }
+        moved
+    }
+
+    /// Something that steps may have waited for has come.
+    pub(super) fn arrived(&mut self, what: Awaited) {
+        for state in &mut self.steps {
+            state.awaited.remove(&what);
+        }
+    }
+
+    /// Lets a peer that is up enter every distribution under way that is addressed to it or starts from it.
+    pub(super) fn enter(&mut self, step: usize, peer: PeerId) {
+        for distribution in 0..self.distributions.len() {
+            let state = &mut self.distributions[distribution];
+            if !state.enter(peer) {
+                continue;
+            }
+            let awaited = Awaited::Prepared { distribution, peer };
+            self.steps[step].awaited.insert(awaited);
+            if state.phase() == Phase::Preparing {
+                let own_step = state.step();
+                self.steps[own_step].awaited.insert(awaited);
+            }
+            self.orders.push(Order::Prepare { distribution, peers: vec![peer] });
+        }
+    }
+
+    /// Whether a step still to come brings `peer` into the distribution with this index.
+    ///
+    /// Joins that happen only after the distribution has ended do not count: waiting for them would wait for itself.
+    pub(super) fn is_awaited(&self, distribution: usize, peer: PeerId) -> bool {
+        let state = &self.distributions[distribution];
+        if matches!(state.phase(), Phase::Closing | Phase::Ended) {
+            return false;
+        }
+        let own_step = state.step();
+        self.steps.iter().enumerate().any(|(index, other)| match &other.step.action {
+            Action::Join(peers) => match other.stage {
+                Stage::Waiting => peers.contains(&peer) && !self.follows(index, own_step),
+                Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
+                Stage::Ended => false,
+            },
+            Action::Distribute(_) | Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Wait(_) => false,
+        })
+    }
+
+    fn is_due(&self, step: usize, now: Time) -> bool {
+        match &self.steps[step].step.when {
+            When::At(span) => now >= self.started + span.0,
+            When::AfterStep(before) => self.steps.get(*before).is_some_and(|s| s.stage == Stage::Ended),
+            When::Condition(_) => self.holds(step),
+        }
+    }
+
+    fn holds(&self, step: usize) -> bool {
+        let Some(condition) = &self.steps[step].condition else { return false };
+        let distributions = (0..self.distributions.len()).filter_map(|d| self.facts(d)).collect();
+        condition.evaluate(&Facts { distributions, verdict: None }).held
+    }
+
+    fn begin_step(&mut self, step: usize, now: Time) {
+        self.steps[step].stage = Stage::Running { since: now };
+        self.orders.push(Order::StepBegun { step });
+        match self.steps[step].step.action.clone() {
+            Action::Distribute(_) => self.begin_distribution(step),
+            Action::Start(peers) => self.bring_up(step, &peers),
+            Action::Join(peers) => {
+                for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
+                    self.enter(step, peer);
+                }
+                self.bring_up(step, &peers);
+            }
+            Action::Crash(peers) => self.take_down(step, &peers, Process::Dying),
+            Action::Leave(peers) => self.take_down(step, &peers, Process::Leaving),
+            Action::Wait(_) => {}
+        }
+    }
+
+    fn begin_distribution(&mut self, step: usize) {
+        let Some(distribution) = self.distributions.iter().position(|d| d.step() == step) else { return };
+        let up: BTreeSet<PeerId> =
+            self.processes.iter().filter(|(_, state)| **state == Process::Up).map(|(peer, _)| *peer).collect();
+        let state = &mut self.distributions[distribution];
+        match state.begin(&up) {
+            Ok(peers) => {
+                let awaited = peers.iter().map(|peer| Awaited::Prepared { distribution, peer: *peer });
+                self.steps[step].awaited = awaited.collect();
+                self.orders.push(Order::Prepare { distribution, peers });
+            }
+            Err(why) => self.failure = Some(format!("step {step}: {why}")),
+        }
+    }
+
+    fn bring_up(&mut self, step: usize, peers: &[PeerId]) {
+        let mut starting = Vec::new();
+        for peer in peers {
+            match self.processes.get(peer) {
+                Some(Process::Down) => {
+                    self.processes.insert(*peer, Process::Starting);
+                    starting.push(*peer);
+                }
+                Some(Process::Up) | None => continue,
+                Some(Process::Starting) => {}
+                Some(Process::Dying | Process::Leaving) => {
+                    let name = self.name(*peer);
+                    self.failure = Some(format!("step {step} brings up {name}, which is still on its way out"));
+                    return;
+                }
+            }
+            self.steps[step].awaited.insert(Awaited::Ready(*peer));
+        }
+        if !starting.is_empty() {
+            self.orders.push(Order::Start { peers: starting });
+        }
+    }
+
+    /// Peers that are down already stay so; the others leave every distribution at once.
+    fn take_down(&mut self, step: usize, peers: &[PeerId], becoming: Process) {
+        let mut taken = Vec::new();
+        for peer in peers {
+            match self.processes.get(peer) {
+                Some(Process::Up | Process::Starting) => {}
+                Some(Process::Leaving) if becoming == Process::Dying => {}
+                _ => continue,
+            }
+            self.processes.insert(*peer, becoming);
+            taken.push(*peer);
+            for state in &mut self.steps {
+                state.awaited.retain(|a| a.peer() != *peer || matches!(a, Awaited::Exited(_)));
+            }
+            for distribution in &mut self.distributions {
+                distribution.remove(*peer);
+            }
+            self.steps[step].awaited.insert(Awaited::Exited(*peer));
+        }
+        if taken.is_empty() {
+            return;
+        }
+        self.orders.push(match becoming {
+            Process::Leaving => Order::Leave { peers: taken },
+            Process::Dying | Process::Down | Process::Starting | Process::Up => Order::Kill { peers: taken },
+        });
+    }
+
+    fn has_ended(&self, step: usize, since: Time, now: Time) -> bool {
+        let state = &self.steps[step];
+        state.awaited.is_empty()
+            && match &state.step.action {
+                Action::Wait(span) => now >= since + span.0,
+                Action::Distribute(_) => {
+                    self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
+                }
+                Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) => true,
+            }
+    }
+
+    /// From prepared to running, and from complete to closing.
+    fn advance_distribution(&mut self, distribution: usize, now: Time) -> bool {
+        let required = self.required(distribution);
+        let state = &mut self.distributions[distribution];
+        let is_prepared = self.steps[state.step()].awaited.is_empty();
+        match state.phase() {
+            Phase::Preparing if is_prepared => {
+                let peers = state.participants();
+                let at = now + lead(peers.len());
+                state.run(at);
+                self.orders.push(Order::Begin { distribution, peers, at });
+                true
+            }
+            Phase::Running if required.iter().all(|peer| state.has_completed(*peer)) => {
+                let completed = state.completed();
+                self.orders.push(Order::Close { distribution, peers: state.participants(), completed });
+                state.close(required);
+                true
+            }
+            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Closing | Phase::Ended => false,
+        }
+    }
+
+    /// Whether `step` cannot begin before `other` has ended.
+    fn follows(&self, step: usize, other: usize) -> bool {
+        let mut at = step;
+        // A chain of `after` is at most as long as the scenario.
+        for _ in 0..self.steps.len() {
+            match self.steps[at].step.when {
+                When::AfterStep(before) if before == other => return true,
+                When::AfterStep(before) if before < self.steps.len() => at = before,
+                When::AfterStep(_) | When::At(_) | When::Condition(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Fails when nothing runs and no clock can start what is left.
+    fn fail_when_stuck(&mut self) {
+        let is_moving = |s: &super::StepState| {
+            matches!(s.stage, Stage::Running { .. })
+                || (s.stage == Stage::Waiting && matches!(s.step.when, When::At(_)))
+        };
+        if self.steps.iter().any(is_moving) {
+            return;
+        }
+        let stuck = self.steps.iter().enumerate().find(|(_, s)| s.stage == Stage::Waiting);
+        if let Some((index, state)) = stuck {
+            let word = word(&state.step.action);
+            self.failure = Some(match &state.step.when {
+                When::Condition(text) => {
+                    format!("step {index} ({word}) waits for `{text}`, which can no longer come true")
+                }
+                When::AfterStep(before) => format!("step {index} ({word}) waits for step {before}, which waits for it"),
+                When::At(_) => return,
+            });
+        }
+    }
+}
+
+/// The word that the topology has for an action.
+#[must_use]
+pub fn word(action: &Action) -> &'static str {
+    match action {
+        Action::Distribute(_) => "distribute",
+        Action::Start(_) => "start",
+        Action::Crash(_) => "crash",
+        Action::Leave(_) => "leave",
+        Action::Join(_) => "join",
+        Action::Wait(_) => "wait",
+    }
+}
+
+/// One line about an action for people, with peers called by `name`.
+#[must_use]
+pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
+    let list = |peers: &[PeerId]| match peers {
+        [first, .., last] if peers.len() > 3 => format!("{} … {} ({} peers)", name(*first), name(*last), peers.len()),
+        _ => peers.iter().map(|p| name(*p)).collect::<Vec<_>>().join(", "),
+    };
+    let word = word(action);
+    match action {
+        Action::Distribute(d) => {
+            format!("{word} {} from {} to {} via {}", d.file, list(&d.from), list(&d.to), super::view::via(d.via))
+        }
+        Action::Start(peers) | Action::Crash(peers) | Action::Leave(peers) | Action::Join(peers) => {
+            format!("{word} {}", list(peers))
+        }
+        Action::Wait(span) => format!("{word} {span}"),
+    }
+}
+
+/// How far ahead a begin is announced to so many peers: 50 ms, or what it takes to tell them all one after another on
+/// a busy host (measured: about half a millisecond each), so that nobody hears of it too late.
+fn lead(participants: usize) -> Duration {
+    let all_told = Duration::from_millis(2) * u32::try_from(participants).unwrap_or(u32::MAX);
+    all_told.max(Duration::from_millis(50))
+}

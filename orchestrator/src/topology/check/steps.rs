@@ -1,0 +1,142 @@
+//! Whether the peers that steps name are there and can do what is asked of them.
+
+use std::ops::Range;
+
+use super::{Reader, Roster, Topology, Written, first_common, peers};
+use crate::{
+    diagnose::{Place, Problem},
+    plan::{SwarmRole, Via},
+    topology::{Action, Distribute, Selection, reader::unknown_name, roster::Found},
+};
+
+pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
+    for step in &topology.scenario {
+        match &step.action {
+            Some(Action::Distribute(distribute)) => check_distribute(reader, topology, roster, distribute),
+            Some(Action::Start(selection)) => check_selection(reader, topology, roster, selection, "start"),
+            Some(Action::Crash(selection)) => check_selection(reader, topology, roster, selection, "crash"),
+            Some(Action::Leave(selection)) => check_selection(reader, topology, roster, selection, "leave"),
+            Some(Action::Join(selection)) => check_selection(reader, topology, roster, selection, "join"),
+            Some(Action::Wait(_)) | None => {}
+        }
+    }
+}
+
+fn check_distribute(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute) {
+    let files = topology.files.iter().map(|file| file.name.value.as_str());
+    if let Some(file) = distribute.file.as_ref().filter(|file| !files.clone().any(|known| known == file.value))
+        && !topology.unread.files
+    {
+        reader.problem(unknown_name(file, "file", files));
+    }
+    let from = peers(reader, topology, roster, &distribute.from);
+    let to = peers(reader, topology, roster, &distribute.to);
+    if let (Some(from), Some(to)) = (&from, &to) {
+        check_overlap(reader, roster, distribute, from, to);
+    }
+    match distribute.via {
+        Some(Written { value: Via::Swarm, place }) => {
+            check_roles(reader, roster, distribute);
+            check_tracker(reader, topology, roster, distribute, place);
+        }
+        Some(Written { value: Via::ClientServer, .. }) => check_server(reader, distribute, from.as_deref()),
+        None => {}
+    }
+}
+
+fn check_overlap(
+    reader: &mut Reader,
+    roster: &Roster<'_>,
+    distribute: &Distribute,
+    from: &[Range<u32>],
+    to: &[Range<u32>],
+) {
+    let common = from.iter().find_map(|from| to.iter().find_map(|to| first_common(from, to)));
+    if let (Some(peer), Some(place)) = (common, first_place(&distribute.to)) {
+        let message = format!("`{}` is both in `from` and in `to`", roster.name(peer));
+        reader.problem(Problem::new(place, message).hint("who has the file already need not get it"));
+    }
+}
+
+fn first_place(names: &[Written<String>]) -> Option<Place> {
+    names.first().map(|name| name.place)
+}
+
+/// In a swarm, files come from seeds and go to leechers.
+fn check_roles(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute) {
+    let sides = [(&distribute.from, SwarmRole::Seed, "seed"), (&distribute.to, SwarmRole::Leecher, "leecher")];
+    for (names, role, word) in sides {
+        for name in names {
+            let Found::Peers(range) = roster.find(&name.value) else { continue };
+            let Some(group) = roster.group_of(range.start).filter(|group| group.swarm != Some(role)) else { continue };
+            let is = match group.swarm {
+                Some(SwarmRole::Seed) => "is a seed",
+                Some(SwarmRole::Leecher) => "is a leecher",
+                None => "takes no part in swarms",
+            };
+            let message = format!("`{}` {is}, but has to be a {word} here", name.value);
+            let hint = match role {
+                SwarmRole::Seed => "a swarm's file comes from seeds: give the group `swarm: seed`",
+                SwarmRole::Leecher => "a swarm's file goes to leechers: give the group `swarm: leecher`",
+            };
+            reader.problem(Problem::new(name.place, message).hint(hint));
+        }
+    }
+}
+
+/// A swarm has one tracker: the named peer, or the only one there is.
+fn check_tracker(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute, place: Place) {
+    if topology.unread.groups {
+        return;
+    }
+    let trackers: Vec<Range<u32>> =
+        roster.groups().filter(|(group, _)| group.tracker.is_some()).map(|(_, peers)| peers).collect();
+    let names: Vec<String> = trackers.iter().map(|range| roster.name(range.start)).collect();
+    let Some(name) = &distribute.tracker else {
+        let count: usize = trackers.iter().map(ExactSizeIterator::len).sum();
+        if trackers.is_empty() {
+            let problem = Problem::new(place, "a swarm needs a tracker, and no group is one");
+            reader.problem(problem.hint("give a group `tracker: {}`"));
+        } else if count > 1 {
+            let problem = Problem::new(place, format!("there are {count} trackers to choose from"));
+            reader.problem(problem.hint(format!("name one with `tracker:`, such as `{}`", names[0])));
+        }
+        return;
+    };
+    match roster.find(&name.value) {
+        Found::Peers(range) if range.len() == 1 => {
+            if !trackers.iter().any(|tracker| tracker.contains(&range.start)) {
+                let problem = Problem::new(name.place, format!("`{}` is not a tracker", name.value));
+                let hint = match names.first() {
+                    Some(known) => format!("`{known}` is one; or give its group `tracker: {{}}`"),
+                    None => "give its group `tracker: {}`".to_owned(),
+                };
+                reader.problem(problem.hint(hint));
+            }
+        }
+        Found::Peers(range) => {
+            let message = format!("`{}` is {} peers, and a swarm has one tracker", name.value, range.len());
+            reader.problem(Problem::new(name.place, message).hint(format!("such as `{}`", roster.name(range.start))));
+        }
+        Found::Nobody => reader.problem(unknown_name(name, "peer", names.iter().map(String::as_str))),
+        Found::Unclear => {}
+    }
+}
+
+fn check_server(reader: &mut Reader, distribute: &Distribute, from: Option<&[Range<u32>]>) {
+    let Some(from) = from else { return };
+    let servers: usize = from.iter().map(ExactSizeIterator::len).sum();
+    if let Some(place) = first_place(&distribute.from).filter(|_| servers > 1) {
+        let problem = Problem::new(place, format!("{servers} peers are one server too many: client-server has one"));
+        reader.problem(problem.hint("name one peer"));
+    }
+}
+
+fn check_selection(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, selection: &Selection, verb: &str) {
+    let Some(peers) = peers(reader, topology, roster, &selection.peers) else { return };
+    let there: usize = peers.iter().map(ExactSizeIterator::len).sum();
+    if let Some(count) = selection.count.filter(|count| count.value > there as u64) {
+        let problem = Problem::new(count.place, format!("cannot {verb} {} of {there} peers", count.value));
+        reader.problem(problem.hint(format!("at most {there}")));
+    }
+}

@@ -1,0 +1,58 @@
+//! The forms of `expect:` and `when:`: conditions, marked where they are wrong.
+
+use std::ops::Range;
+
+use super::{
+    reader::{Reader, Written},
+    tree::Node,
+};
+use crate::{
+    diagnose::{Place, Problem},
+    expect::Condition,
+};
+
+/// Reads the list of expectations.
+pub(super) fn read(reader: &mut Reader, node: &Node) -> Vec<Written<Condition>> {
+    let items = reader.list(node, "`expect`").unwrap_or_default();
+    items.iter().filter_map(|item| read_condition(reader, item)).collect()
+}
+
+/// Reads a condition that can be judged while the scenario is played.
+pub(super) fn read_live(reader: &mut Reader, node: &Node) -> Option<Written<Condition>> {
+    let condition = read_condition(reader, node)?;
+    if condition.value.is_live() {
+        return Some(condition);
+    }
+    let problem = Problem::new(condition.place, "this is not known before the run has ended");
+    reader.problem(problem.hint("a step can wait for `progress` or `completed` of a distribution"));
+    None
+}
+
+fn read_condition(reader: &mut Reader, node: &Node) -> Option<Written<Condition>> {
+    let text = reader.text(node, "a condition")?;
+    match Condition::parse(&text.value) {
+        Ok(value) => Some(Written { value, place: text.place }),
+        Err(error) => {
+            let place = part(text.place, text.value.trim(), &error.range);
+            reader.problem(Problem::new(place, error.message).hint(error.hint));
+            None
+        }
+    }
+}
+
+/// Where some bytes of a condition's trimmed text stand in the file; the whole text where escapes or blanks hide that.
+pub(super) fn part(place: Place, text: &str, range: &Range<usize>) -> Place {
+    let quote = match (place.end - place.start).checked_sub(text.len()) {
+        Some(0) => 0,
+        Some(2) => 1,
+        _ => return place,
+    };
+    let skipped = text.get(..range.start).map_or(0, |before| before.chars().count()) + quote;
+    let start = place.start + quote;
+    Place {
+        line: place.line,
+        column: place.column + u32::try_from(skipped).unwrap_or(0),
+        start: start + range.start,
+        end: start + range.end,
+    }
+}

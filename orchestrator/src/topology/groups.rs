@@ -1,0 +1,112 @@
+//! The form of `groups:`: how many peers there are, where they are, and what they do.
+
+use super::{
+    keys::{Form, Key, optional, required},
+    names,
+    reader::{Reader, Written},
+    tree::Node,
+};
+use crate::{plan::SwarmRole, units::Span};
+
+/// A group of like peers as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its name; its peers are called `NAME-1`, `NAME-2`, …, or just `NAME` where there is one.
+    pub name: Written<String>,
+    /// How many peers; none where that could not be read.
+    pub count: Option<Written<u64>>,
+    /// Name of their class of link; none where that could not be read.
+    pub link: Option<Written<String>>,
+    /// Where they are.
+    pub region: Option<Written<String>>,
+    /// Their part in swarms.
+    pub swarm: Option<SwarmRole>,
+    /// Set where they track swarms.
+    pub tracker: Option<Tracker>,
+    /// Whether their processes run from the beginning.
+    pub present: bool,
+}
+
+/// A tracker as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tracker {
+    /// Time between two announcements of one peer; none for the default.
+    pub interval: Option<Span>,
+    /// Most peers in one answer; none for the default.
+    pub answer: Option<u32>,
+}
+
+const KEYS: &[Key] = &[
+    optional(
+        "count",
+        Form::Integer { min: 1, max: PEERS_MAX },
+        "how many peers (default 1); they are named NAME-1 … NAME-count, or just NAME where there is one",
+    ),
+    required("link", Form::Name, "name of an entry under `links:`"),
+    optional("region", Form::Name, "name of a region under `regions:`, for latencies (default none)"),
+    optional(
+        "swarm",
+        Form::Words(&["seed", "leecher"]),
+        "part in swarms: a seed has whole files, a leecher wants them (default none)",
+    ),
+    optional("tracker", Form::Section(TRACKER_KEYS), "makes the peers track swarms; {} for the defaults"),
+    optional("present", Form::Boolean, "false: the processes run only after `start` or `join` (default true)"),
+];
+
+const TRACKER_KEYS: &[Key] = &[
+    optional("interval", Form::Span, "time between two announcements of one peer, from 1s (default 30s)"),
+    optional("answer", Form::Integer { min: 1, max: ANSWER_MAX }, "most peers in one answer (default 50)"),
+];
+
+/// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.
+pub(crate) const PEERS_MAX: u64 = (1 << 17) - 3;
+/// Most peers in one answer; the answer stays within a frame.
+const ANSWER_MAX: u64 = 1_000;
+
+/// The form of one group.
+pub(super) const FORM: Form = Form::Section(KEYS);
+
+pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
+    let mut groups = Vec::new();
+    for entry in reader.entries(node, "`groups`")? {
+        let name = names::check(reader, entry, "group");
+        let what = format!("group `{}`", entry.key);
+        let unread = Group { name, count: None, link: None, region: None, swarm: None, tracker: None, present: true };
+        let Some(section) = reader.section(&entry.value, &what, entry.place, KEYS) else {
+            groups.push(unread);
+            continue;
+        };
+        let one = Written { value: 1, place: entry.place };
+        let count = section.value("count").map(|node| reader.integer(node, "number of peers", 1..=PEERS_MAX));
+        let roles = [("seed", SwarmRole::Seed), ("leecher", SwarmRole::Leecher)];
+        groups.push(Group {
+            count: count.unwrap_or(Some(one)),
+            link: section.value("link").and_then(|node| reader.text(node, "the name of a link")),
+            region: section.value("region").and_then(|node| reader.text(node, "the name of a region")),
+            swarm: section
+                .value("swarm")
+                .and_then(|node| reader.word(node, "part in a swarm", &roles))
+                .map(|role| role.value),
+            tracker: section.value("tracker").map(|node| read_tracker(reader, node)),
+            present: section.value("present").and_then(|node| reader.boolean(node)).unwrap_or(true),
+            ..unread
+        });
+    }
+    Some(groups)
+}
+
+fn read_tracker(reader: &mut Reader, node: &Node) -> Tracker {
+    let Some(section) = reader.section(node, "`tracker`", node.place, TRACKER_KEYS) else {
+        return Tracker::default();
+    };
+    let interval = section.value("interval").and_then(|node| reader.quantity::<Span>(node));
+    if let Some(interval) = interval.filter(|interval| interval.value < Span::from_secs(1)) {
+        let problem = crate::diagnose::Problem::new(interval.place, "announcements cannot be this frequent");
+        reader.problem(problem.hint("at least 1s"));
+    }
+    let answer = section.value("answer").and_then(|node| reader.integer(node, "number of peers", 1..=ANSWER_MAX));
+    Tracker {
+        interval: interval.map(|interval| interval.value),
+        answer: answer.map(|answer| u32::try_from(answer.value).expect("at most ANSWER_MAX")),
+    }
+}

@@ -1,0 +1,277 @@
+//! The form of `scenario:`: what happens when.
+//!
+//! A step is a map with one action and at most one of `at`, `after` and `when`; with none of them it comes when the
+//! step before it has ended.
+
+use peerbed_proto::swarm;
+
+use super::{
+    conditions,
+    keys::{Form, Key, NAME_PATTERN, optional, required},
+    names, options,
+    reader::{Reader, Section, Written},
+    tree::Node,
+};
+use crate::{
+    diagnose::{Place, Problem},
+    expect::{Condition, Selector},
+    plan::Via,
+    units::Span,
+};
+
+/// A step as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Where the step stands.
+    pub place: Place,
+    /// When it happens.
+    pub timing: Timing,
+    /// What happens; none where that could not be read.
+    pub action: Option<Action>,
+}
+
+/// When a step happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timing {
+    /// When the step before it has ended; the first one at once.
+    Next,
+    /// So long after the scenario's start.
+    At(Written<Span>),
+    /// When the step before it has ended: `previous`; or when the named distribution has.
+    After(Written<String>),
+    /// When a condition holds.
+    When(Written<Condition>),
+}
+
+/// What a step does.
+#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Spread a file.
+    Distribute(Distribute),
+    /// Bring up processes.
+    Start(Selection),
+    /// Kill processes.
+    Crash(Selection),
+    /// Ask peers to leave.
+    Leave(Selection),
+    /// Bring peers up and into the running distributions.
+    Join(Selection),
+    /// Let time pass.
+    Wait(Written<Span>),
+}
+
+/// A distribution as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribute {
+    /// Name of a file; none where that could not be read.
+    pub file: Option<Written<String>>,
+    /// Groups and peers that have it.
+    pub from: Vec<Written<String>>,
+    /// Groups and peers that shall have it.
+    pub to: Vec<Written<String>>,
+    /// How it is spread; none where that could not be read.
+    pub via: Option<Written<Via>>,
+    /// The name that conditions use, where it is not the file's.
+    pub name: Option<Written<String>>,
+    /// The peer that tracks the swarm, where there are several trackers.
+    pub tracker: Option<Written<String>>,
+    /// Behaviour of every participant of a swarm.
+    pub options: swarm::Options,
+}
+
+impl Distribute {
+    /// The name that conditions use, where it is known.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().or(self.file.as_ref()).map(|name| name.value.as_str())
+    }
+
+    /// Whether a condition looks at this distribution.
+    pub(crate) fn is_selected(&self, selector: &Selector) -> bool {
+        self.name().zip(self.via).is_some_and(|(name, via)| selector.selects(name, via.value))
+    }
+
+    /// Whether `after: reference` means this distribution, by `NAME` or `NAME.VIA`.
+    pub(crate) fn is_called(&self, reference: &str) -> bool {
+        let Some((name, via)) = self.name().zip(self.via) else { return false };
+        let suffix = match via.value {
+            Via::Swarm => ".swarm",
+            Via::ClientServer => ".client-server",
+        };
+        reference.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest == suffix)
+    }
+}
+
+/// Peers that something happens to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// Groups and peers.
+    pub peers: Vec<Written<String>>,
+    /// So many of them, chosen by the seed; none for all.
+    pub count: Option<Written<u64>>,
+}
+
+const KEYS: &[Key] = &[
+    optional("at", Form::Span, "happens this long after the scenario's start: 20s"),
+    optional(
+        "after",
+        Form::Pattern(AFTER_PATTERN),
+        "happens when this has ended: previous, or the name of a distribution",
+    ),
+    optional("when", Form::Text, "happens when this condition holds: distribution.release.progress >= 50%"),
+    optional("distribute", Form::Section(DISTRIBUTE_KEYS), "spread a file"),
+    optional(
+        "start",
+        Form::Section(SELECTION_KEYS),
+        "bring up the processes of peers that are down; they take part in nothing yet",
+    ),
+    optional("crash", Form::Section(SELECTION_KEYS), "kill the processes of peers without warning"),
+    optional("leave", Form::Section(SELECTION_KEYS), "ask peers to leave in good order"),
+    optional(
+        "join",
+        Form::Section(SELECTION_KEYS),
+        "bring up peers and let them enter every running distribution addressed to them",
+    ),
+    optional("wait", Form::Section(WAIT_KEYS), "let time pass"),
+];
+
+const ACTIONS: &[&str] = &["distribute", "start", "crash", "leave", "join", "wait"];
+const TIMINGS: &[&str] = &["at", "after", "when"];
+
+/// A distribution's name, or its name and its way of spreading.
+const AFTER_PATTERN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.](swarm|client-server))?$";
+
+const DISTRIBUTE_KEYS: &[Key] = &[
+    required("file", Form::Name, "name of an entry under `files:`"),
+    required("from", Form::Names, "groups or peers that have the file: seeds, or the one server"),
+    required("to", Form::Names, "groups or peers that shall have the file"),
+    required("via", Form::Words(&["swarm", "client-server"]), "how it is spread: swarm or client-server"),
+    optional("name", Form::Pattern(NAME_PATTERN), "what conditions call this distribution (default the file's name)"),
+    optional("tracker", Form::Name, "the peer that tracks the swarm, where there are several trackers"),
+    optional("options", Form::Other(options::schema), "behaviour of every participant of a swarm"),
+];
+
+const SELECTION_KEYS: &[Key] = &[
+    required("peers", Form::Names, "groups or peers"),
+    optional(
+        "count",
+        Form::Integer { min: 1, max: super::groups::PEERS_MAX },
+        "so many of them, chosen by the seed (default all)",
+    ),
+];
+
+const WAIT_KEYS: &[Key] = &[required("for", Form::Span, "how long: 5s")];
+
+/// Most steps of a scenario.
+const STEPS_MAX: usize = 1_000;
+
+pub(super) fn schema() -> serde_json::Value {
+    let mut schema = super::keys::section_schema(KEYS);
+    let one_of =
+        |names: &[&str]| names.iter().map(|name| serde_json::json!({ "required": [name] })).collect::<Vec<_>>();
+    schema["oneOf"] = one_of(ACTIONS).into();
+    let pairs = [["at", "after"], ["at", "when"], ["after", "when"]];
+    schema["not"] = serde_json::json!({ "anyOf": pairs.map(|pair| serde_json::json!({ "required": pair })) });
+    schema
+}
+
+pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Step>> {
+    let items = reader.list(node, "`scenario`")?;
+    if items.is_empty() {
+        reader.problem(Problem::new(node.place, "the scenario is empty").hint("give at least one step"));
+    }
+    if items.len() > STEPS_MAX {
+        reader.problem(Problem::new(node.place, format!("{} steps are more than {STEPS_MAX}", items.len())));
+    }
+    Some(items.iter().map(|item| read_step(reader, item)).collect())
+}
+
+fn read_step(reader: &mut Reader, node: &Node) -> Step {
+    let unread = Step { place: node.place, timing: Timing::Next, action: None };
+    let Some(section) = reader.section(node, "a step", node.place, KEYS) else { return unread };
+    let place = first_key(&section).unwrap_or(node.place);
+    let timing = read_timing(reader, &section);
+    let actions: Vec<&str> = ACTIONS.iter().copied().filter(|action| section.value(action).is_some()).collect();
+    let action = match actions.as_slice() {
+        [action] => read_action(reader, &section, action),
+        [] => {
+            let problem = Problem::new(place, "this step does nothing");
+            reader.problem(problem.hint(format!("give it one of {}", ACTIONS.join(", "))));
+            None
+        }
+        [first, second, ..] => {
+            let message = format!("a step does one thing, not `{first}` and `{second}`");
+            reader.problem(Problem::new(section.key_place(second), message).hint("make two steps of it"));
+            // Each is read for its own problems.
+            let mut read: Vec<_> = actions.iter().map(|action| read_action(reader, &section, action)).collect();
+            read.swap_remove(0)
+        }
+    };
+    Step { place, timing, action }
+}
+
+fn first_key(section: &Section<'_>) -> Option<Place> {
+    KEYS.iter().filter(|key| section.value(key.name).is_some()).map(|key| section.key_place(key.name)).min()
+}
+
+fn read_timing(reader: &mut Reader, section: &Section<'_>) -> Timing {
+    let timings: Vec<&str> = TIMINGS.iter().copied().filter(|timing| section.value(timing).is_some()).collect();
+    if let [first, second, ..] = timings.as_slice() {
+        let message = format!("a step happens once, not both `{first}` and `{second}`");
+        reader.problem(Problem::new(section.key_place(second), message).hint("keep one of them"));
+    }
+    let at = section.value("at").and_then(|node| reader.quantity(node)).map(Timing::At);
+    let after = section.value("after").and_then(|node| reader.text(node, "what to wait for")).map(Timing::After);
+    let when = section.value("when").and_then(|node| conditions::read_live(reader, node)).map(Timing::When);
+    at.or(after).or(when).unwrap_or(Timing::Next)
+}
+
+fn read_action(reader: &mut Reader, section: &Section<'_>, name: &str) -> Option<Action> {
+    let node = section.value(name)?;
+    let owner = section.key_place(name);
+    match name {
+        "distribute" => read_distribute(reader, node, owner).map(Action::Distribute),
+        "start" => read_selection(reader, node, name, owner).map(Action::Start),
+        "crash" => read_selection(reader, node, name, owner).map(Action::Crash),
+        "leave" => read_selection(reader, node, name, owner).map(Action::Leave),
+        "join" => read_selection(reader, node, name, owner).map(Action::Join),
+        _ => read_wait(reader, node, owner).map(Action::Wait),
+    }
+}
+
+fn read_distribute(reader: &mut Reader, node: &Node, owner: Place) -> Option<Distribute> {
+    let section = reader.section(node, "`distribute`", owner, DISTRIBUTE_KEYS)?;
+    let vias = [("swarm", Via::Swarm), ("client-server", Via::ClientServer)];
+    let file = section.value("file").and_then(|node| reader.text(node, "the name of a file"));
+    let from = section.value("from").and_then(|node| reader.names(node, "`from`"));
+    let to = section.value("to").and_then(|node| reader.names(node, "`to`"));
+    let via = section.value("via").and_then(|node| reader.word(node, "way to spread a file", &vias));
+    let name = section.value("name").and_then(|node| reader.text(node, "the name of a distribution"));
+    if let Some(name) = &name {
+        names::check_written(reader, name, "distribution");
+        if name.value == PREVIOUS {
+            let problem = Problem::new(name.place, "a distribution cannot be called `previous`");
+            reader.problem(problem.hint("`after: previous` means the step before"));
+        }
+    }
+    let tracker = section.value("tracker").and_then(|node| reader.text(node, "the name of a peer"));
+    let options = options::of(reader, &section);
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+    Some(Distribute { file, from, to, via, name, tracker, options })
+}
+
+/// What `after:` calls the step before.
+pub(super) const PREVIOUS: &str = "previous";
+
+fn read_selection(reader: &mut Reader, node: &Node, action: &str, owner: Place) -> Option<Selection> {
+    let section = reader.section(node, &format!("`{action}`"), owner, SELECTION_KEYS)?;
+    let peers = section.value("peers").and_then(|node| reader.names(node, "`peers`"));
+    let count = section.value("count").and_then(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
+    Some(Selection { peers: peers.unwrap_or_default(), count })
+}
+
+fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Written<Span>> {
+    let section = reader.section(node, "`wait`", owner, WAIT_KEYS)?;
+    section.value("for").and_then(|node| reader.quantity(node))
+}

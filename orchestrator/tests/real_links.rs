@@ -1,0 +1,88 @@
+//! Links are what the plan says: measured by iperf3 between two peers of a plan.
+
+mod real_support;
+
+use std::io::{BufRead, BufReader};
+
+use peerbed_orchestrator::real::Supervisor;
+use real_support::{address, build, can_make_namespaces, direction, is_installed, link, output, plan, start};
+use serde_json::Value;
+
+/// Rates over both orders of magnitude that the ready topologies use.
+const RATES: [u64; 5] = [1_000_000, 2_000_000, 20_000_000, 50_000_000, 200_000_000];
+
+#[tokio::test]
+async fn iperf3_gets_95_to_100_percent_of_every_rate_in_both_directions() {
+    if !can_make_namespaces() || !is_installed("iperf3") {
+        return;
+    }
+    for rate in RATES {
+        // The first peer's link shapes both directions; the second's is ten times as fast.
+        let links = vec![
+            link("asked", direction(Some(rate)), direction(Some(rate))),
+            link("wide", direction(Some(rate * 10)), direction(Some(rate * 10))),
+        ];
+        let supervisor = build(&plan(links, 2)).await;
+        for (from, to) in [(1, 2), (2, 1)] {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                let measured = iperf3(&supervisor, from, to, transport, rate).await;
+                let share = measured.ip_bytes * 8.0 / measured.seconds / rate as f64;
+                println!("{rate} bit/s, {from} to {to}, {transport:?}: {:.2} %", share * 100.0);
+                // The first packet of an interval needs no time in it: one more than the rate allows may be counted.
+                let limit = 1.0 + 1500.0 / measured.ip_bytes;
+                assert!((0.95..=limit).contains(&share), "{share} of {rate} bit/s from {from} to {to} by {transport:?}");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl Transport {
+    /// Bytes that iperf3 counts in a full packet of 1500 bytes: without IP header, and UDP's, or TCP's with timestamps.
+    fn payload(self) -> f64 {
+        match self {
+            Self::Tcp => 1448.0,
+            Self::Udp => 1472.0,
+        }
+    }
+}
+
+/// What the receiver saw after the first second.
+struct Measured {
+    ip_bytes: f64,
+    seconds: f64,
+}
+
+async fn iperf3(supervisor: &Supervisor, from: u32, to: u32, transport: Transport, rate: u64) -> Measured {
+    let mut server = start(supervisor, to, &["iperf3", "--server", "--one-off", "--json"]).await;
+    wait_for_listener(supervisor, to).await;
+    let (host, bitrate) = (address(to).to_string(), (rate * 12 / 10).to_string());
+    let mut command = vec!["iperf3", "--client", &host, "--time", "3", "--omit", "1", "--json", "--get-server-output"];
+    if matches!(transport, Transport::Udp) {
+        command.extend(["--udp", "--bitrate", &bitrate, "--length", "1472"]);
+    }
+    let report: Value = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
+    let _ = server.kill();
+    server.wait().unwrap();
+    // The receiver's own intervals: what is counted in them, and how long they really were.
+    let intervals = report["server_output_json"]["intervals"].as_array().unwrap();
+    let counted = intervals.iter().map(|interval| &interval["sum"]).filter(|sum| sum["omitted"] == false);
+    let (bytes, seconds) = counted.fold((0.0, 0.0), |(bytes, seconds), sum| {
+        (bytes + sum["bytes"].as_f64().unwrap(), seconds + sum["seconds"].as_f64().unwrap())
+    });
+    Measured { ip_bytes: bytes / transport.payload() * 1500.0, seconds }
+}
+
+/// Waits until something listens on iperf3's port in the namespace of `peer`.
+async fn wait_for_listener(supervisor: &Supervisor, peer: u32) {
+    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do :; done";
+    let child = start(supervisor, peer, &["timeout", "10", "sh", "-c", script]).await;
+    let mut child = child;
+    let _ = BufReader::new(child.stdout.take().unwrap()).lines().count();
+    assert!(child.wait().unwrap().success(), "iperf3 does not listen");
+}

@@ -1,0 +1,32 @@
+//! The process itself: its tie to the parent and its memory.
+//!
+//! Signals are awaited in `main`; exit codes are decided there too.
+
+use anyhow::{Context, bail};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+/// Asks the kernel to kill this process when its parent dies.
+///
+/// The kernel watches the parent's *thread* that started us, and does nothing when it died before we asked. Therefore
+/// the parent's process id is compared afterwards.
+///
+/// # Errors
+///
+/// When the kernel refuses, or when the parent is not `parent` any more.
+pub fn die_with_parent(parent: u32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be killed with the parent process")?;
+    let actual = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if i64::from(actual) != i64::from(parent) {
+        bail!("the parent process {parent} has died (the parent is now {actual})");
+    }
+    Ok(())
+}
+
+/// Resident memory of this process in bytes; 0 when /proc is not mounted.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

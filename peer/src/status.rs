@@ -1,0 +1,80 @@
+//! What a peer answers to `GET /status`: a snapshot, shared with the orchestrator.
+//!
+//! Plain data; the peer and its drivers fill it in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A peer at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// When the snapshot was taken, in seconds of CLOCK_MONOTONIC.
+    pub t: f64,
+    /// Its name in the plan.
+    pub name: String,
+    /// Its number in the plan.
+    pub id: u32,
+    /// Whether it takes commands or is on its way out.
+    pub state: PeerState,
+    /// Address of its QUIC endpoint.
+    pub listen: SocketAddr,
+    /// Resident memory of the process in bytes.
+    pub resident_bytes: u64,
+    /// Open QUIC connections of all protocols.
+    pub connections: u32,
+    /// What it takes part in, by the distribution's id.
+    pub distributions: BTreeMap<String, DistributionStatus>,
+}
+
+/// State of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerState {
+    /// Takes commands.
+    Ready,
+    /// Has begun to leave.
+    Leaving,
+}
+
+/// One distribution at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DistributionStatus {
+    /// `seed`, `leecher`, `server` or `client`.
+    pub role: String,
+    /// How far it is.
+    pub state: DistributionState,
+    /// Pieces verified and on disk.
+    pub have: u32,
+    /// Pieces of the file.
+    pub pieces: u32,
+    /// Payload bytes received and verified.
+    pub bytes_down: u64,
+    /// Payload bytes sent and acknowledged.
+    pub bytes_up: u64,
+    /// Payload bytes received for nothing: duplicates and leaves that failed their hash.
+    pub bytes_wasted: u64,
+    /// Connected neighbours (for a server: clients; for a client: 1 while connected).
+    pub neighbours: u32,
+    /// Neighbours that may request from us.
+    pub unchoked: u32,
+    /// When it began, in seconds of CLOCK_MONOTONIC.
+    pub begun_at: Option<f64>,
+    /// When the whole file was verified under its final name, in seconds of CLOCK_MONOTONIC. None for seed and server.
+    pub completed_at: Option<f64>,
+}
+
+/// How far a distribution is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistributionState {
+    /// Opens its files and verifies what is on disk.
+    Preparing,
+    /// Ready to begin.
+    Prepared,
+    /// Begun; this peer misses pieces.
+    Running,
+    /// Begun; this peer has everything, and serves it unless it is a client.
+    Complete,
+}

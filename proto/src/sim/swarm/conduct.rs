@@ -1,0 +1,24 @@
+//! How a simulated peer misbehaves.
+
+/// What a peer does to others. All but the first tamper with what a correct core puts out or says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    /// It follows the protocol.
+    Correct,
+    /// It never unchokes anybody.
+    FreeRider,
+    /// A bit of every leaf it sends is wrong.
+    CorruptLeaves,
+    /// A bit of every layer of leaf hashes it sends is wrong.
+    CorruptLayers,
+    /// It says it has everything, and refuses whatever is asked of it.
+    EmptyPromises,
+    /// It says it has everything, and answers nothing.
+    Silent,
+    /// It requests the same run over and over.
+    RequestFlood,
+    /// It pushes leaves nobody asked for.
+    LeafFlood,
+    /// Its control stream cannot be decoded.
+    Garbage,
+}

@@ -1,0 +1,265 @@
+//! Serving: requests wait here in a queue per neighbour, and few runs are under way at a time, so that chokes, cancels and
+//! turns take effect soon while the uplink never waits.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::downloads::RUNS_QUEUED_MAX;
+use super::options::Options;
+use super::rate::RateMeter;
+use super::run::Run;
+use super::timer::Timer;
+use super::{LayerWish, Message, Output, Reason, ServeLayer, Swarm};
+use crate::content::LEAF;
+use crate::id::PeerId;
+use crate::time::Time;
+
+/// What one neighbour gets from us.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    /// Requests not begun, oldest first; at most [`RUNS_QUEUED_MAX`].
+    queue: VecDeque<(Run, LayerWish)>,
+    /// Runs given to the transport and not confirmed.
+    serving: Vec<Serving>,
+    /// The turn in which it was last served.
+    turn: u64,
+    /// Since when it has been unchoked with nothing queued and nothing under way.
+    pub(super) idle_since: Option<Time>,
+    /// Payload begun since it was unchoked, in bytes.
+    pub(super) this_turn: u64,
+    /// Payload begun since it came, in bytes.
+    pub(super) begun: u64,
+    /// Requests refused since the last choke round.
+    pub(super) strikes: u32,
+    /// Over the ranking's window.
+    ranking: RateMeter,
+    /// The uplink to this neighbour by itself.
+    path: Path,
+}
+
+/// A run under way.
+#[derive(Clone, Copy, Debug)]
+struct Serving {
+    run: Run,
+    bytes: u64,
+    begun: Time,
+}
+
+/// How much may be under way on a path, from what was seen of it: its best recent rate, times the larger of a time we
+/// choose and twice the shortest time a run took (so that a long path is filled too).
+#[derive(Debug)]
+pub(super) struct Path {
+    meter: RateMeter,
+    /// The shortest time from begin to confirmation, and when it was seen.
+    shortest: Option<(Duration, Time)>,
+}
+
+impl Path {
+    pub(super) fn new() -> Self {
+        Self { meter: RateMeter::new(PATH_WINDOW), shortest: None }
+    }
+
+    fn on_sent(&mut self, now: Time, bytes: u64, took: Duration) {
+        self.meter.add(now, bytes);
+        match self.shortest {
+            Some((shortest, seen)) if shortest <= took && now - seen < PATH_WINDOW => {}
+            _ => self.shortest = Some((took, now)),
+        }
+    }
+
+    /// In bytes; `None` while nothing is known.
+    fn window(&self, now: Time, least: Duration) -> Option<u64> {
+        let (shortest, _) = self.shortest?;
+        let span = least.max(2 * shortest);
+        Some((self.meter.peak(now) * span.as_secs_f64()) as u64)
+    }
+}
+
+impl Uploads {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            serving: Vec::new(),
+            turn: 0,
+            idle_since: None,
+            this_turn: 0,
+            begun: 0,
+            strikes: 0,
+            ranking: RateMeter::new(options.rate_window),
+            path: Path::new(),
+        }
+    }
+
+    /// Payload bytes per second over the ranking's window.
+    pub(super) fn rate(&self, now: Time) -> f64 {
+        self.ranking.rate(now)
+    }
+
+    /// How many requests wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many runs are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.serving.len()
+    }
+
+    fn has_room(&self, options: &Options, now: Time) -> bool {
+        if self.serving.len() < RUNS_UNDER_WAY {
+            return true;
+        }
+        let bytes: u64 = self.serving.iter().map(|serving| serving.bytes).sum();
+        let window = self.path.window(now, options.upload_window).unwrap_or(0);
+        self.serving.len() < RUNS_QUEUED_MAX && bytes < window.min(UNDER_WAY_MAX)
+    }
+
+    /// Bytes under way, without runs that seem stuck: those must not keep the others waiting.
+    fn moving(&self, now: Time) -> u64 {
+        self.serving.iter().filter(|serving| now - serving.begun < STUCK).map(|serving| serving.bytes).sum()
+    }
+}
+
+impl Swarm {
+    pub(super) fn on_request(&mut self, now: Time, peer: PeerId, run: Run, layer: LayerWish) {
+        self.stats.requests_received += 1;
+        if !run.lies_within(&self.manifest) {
+            return self.drop_peer(now, peer, Reason::OutOfRange);
+        }
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        let unchoked = neighbour.is_unchoked();
+        let uploads = &mut neighbour.uploads;
+        let refused = if !unchoked {
+            &mut self.stats.rejected_choked
+        } else if uploads.queue.len() >= RUNS_QUEUED_MAX {
+            &mut self.stats.rejected_full
+        } else if !self.pieces.has_run(run) {
+            &mut self.stats.rejected_missing
+        } else {
+            uploads.queue.push_back((run, layer));
+            uploads.idle_since = None;
+            return;
+        };
+        *refused += 1;
+        uploads.strikes += 1;
+        if uploads.strikes >= STRIKES_MAX {
+            return self.drop_peer(now, peer, Reason::Flood);
+        }
+        self.send(peer, Message::Reject { run });
+    }
+
+    pub(super) fn on_cancel(&mut self, now: Time, peer: PeerId, run: Run) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        let uploads = &mut neighbour.uploads;
+        if let Some(at) = uploads.queue.iter().position(|&(queued, _)| queued == run) {
+            uploads.queue.remove(at);
+        } else if let Some(at) = uploads.serving.iter().position(|serving| serving.run == run) {
+            uploads.serving.remove(at);
+            self.stats.runs_stopped += 1;
+            self.outputs.push_back(Output::StopServing { peer, run });
+        }
+        self.note_idle(now, peer);
+    }
+
+    /// A run's stream is over, well or badly.
+    pub(super) fn on_run_ended(&mut self, now: Time, peer: PeerId, run: Run, sent: Option<u64>) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        let uploads = &mut neighbour.uploads;
+        let Some(at) = uploads.serving.iter().position(|serving| serving.run == run) else { return };
+        let serving = uploads.serving.remove(at);
+        match sent {
+            Some(bytes) => {
+                let took = now - serving.begun;
+                uploads.ranking.add(now, bytes);
+                uploads.path.on_sent(now, bytes, took);
+                self.uplink.on_sent(now, bytes, took);
+                self.stats.uploaded_bytes += bytes;
+            }
+            None => self.stats.runs_stopped += 1,
+        }
+        self.note_idle(now, peer);
+    }
+
+    /// Refuses everything a neighbour waits for that is not begun.
+    pub(super) fn refuse_queued(&mut self, peer: PeerId) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        let queue = std::mem::take(&mut neighbour.uploads.queue);
+        for (run, _) in queue {
+            self.stats.rejected_choked += 1;
+            self.send(peer, Message::Reject { run });
+        }
+    }
+
+    /// Begins runs while there is room, each time for the neighbour whose turn is longest ago.
+    pub(super) fn serve(&mut self, now: Time) {
+        while self.uplink_has_room(now) {
+            let ready = self.neighbours.iter().filter(|(_, neighbour)| {
+                !neighbour.uploads.queue.is_empty() && neighbour.uploads.has_room(&self.options, now)
+            });
+            let Some((_, peer)) = ready.map(|(&peer, neighbour)| (neighbour.uploads.turn, peer)).min() else { return };
+            self.begin_run(now, peer);
+        }
+        // Runs that get stuck make room without anything happening.
+        let waits = self.neighbours.values().any(|neighbour| !neighbour.uploads.queue.is_empty());
+        if waits {
+            self.timers.set_earlier(Timer::IdleSlot, now + STUCK / 4);
+        }
+    }
+
+    /// Whether the uplink could take another run.
+    pub(super) fn uplink_has_room(&self, now: Time) -> bool {
+        let Some(window) = self.uplink.window(now, self.options.upload_window) else { return true };
+        let moving: u64 = self.neighbours.values().map(|neighbour| neighbour.uploads.moving(now)).sum();
+        moving < window.max(WINDOW_MIN)
+    }
+
+    fn begin_run(&mut self, now: Time, peer: PeerId) {
+        self.turn += 1;
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        neighbour.uploads.turn = self.turn;
+        let Some((run, wish)) = neighbour.uploads.queue.pop_front() else { return };
+        let bytes = run.bytes(&self.manifest);
+        neighbour.uploads.serving.push(Serving { run, bytes, begun: now });
+        neighbour.uploads.this_turn += bytes;
+        neighbour.uploads.begun += bytes;
+        let layer = match (wish, self.pieces.layer(run.piece)) {
+            (LayerWish::Omit, _) => ServeLayer::Omit,
+            (LayerWish::Send, Some(layer)) => ServeLayer::Attach(layer),
+            (LayerWish::Send, None) => ServeLayer::Compute,
+        };
+        self.stats.runs_served += 1;
+        self.outputs.push_back(Output::Serve { peer, run, layer });
+        self.end_turn(now, peer);
+    }
+
+    fn note_idle(&mut self, now: Time, peer: PeerId) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        let uploads = &neighbour.uploads;
+        if neighbour.is_unchoked() && uploads.queue.is_empty() && uploads.serving.is_empty() {
+            neighbour.uploads.idle_since = Some(now);
+            self.timers.set_earlier(Timer::IdleSlot, now);
+        }
+    }
+}
+
+/// Runs under way to one neighbour whatever its rate: the next one starts without waiting for the confirmation of the last.
+const RUNS_UNDER_WAY: usize = 2;
+
+/// Most payload under way to one neighbour, in bytes.
+const UNDER_WAY_MAX: u64 = 4 * 1024 * 1024;
+
+/// The uplink's window never falls below three leaves: one being sent, one on its way, one next.
+const WINDOW_MIN: u64 = 3 * LEAF as u64;
+
+/// How long a path's best rate and shortest time are remembered.
+const PATH_WINDOW: Duration = Duration::from_secs(10);
+
+/// A run unconfirmed for this long does not count as using the uplink.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Requests refused within one choke round at which a neighbour is dropped. A correct one has at most
+/// [`RUNS_QUEUED_MAX`] under way when it is choked, and that happens a few times per round at most.
+const STRIKES_MAX: u32 = 8 * RUNS_QUEUED_MAX as u32;
+
+#[cfg(test)]
+mod tests;
