@@ -236,6 +236,11 @@ impl Ring {
         [calls, lookups, self.core.timers.earliest()].into_iter().flatten().min_by_key(|&(due, _)| due)
     }
 
+    /// Returns whose answers will be overdue at a time.
+    pub fn overdue(&self, at: Time) -> impl Iterator<Item = Contact> {
+        self.core.calls.overdue(at)
+    }
+
     /// Returns the node itself.
     #[must_use]
     pub fn me(&self) -> Contact {

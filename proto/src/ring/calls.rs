@@ -11,6 +11,7 @@ use super::options::Patience;
 use super::purpose::Purpose;
 use super::rtt::RoundTrips;
 use crate::id::PeerId;
+use crate::random::Random;
 use crate::time::Time;
 
 /// All questions under way, and the round trips measured with them.
@@ -44,6 +45,11 @@ pub(super) enum Due {
 }
 
 impl Calls {
+    /// Starts numbering anywhere, so that a node that comes back takes no answer to its former self for its own.
+    pub(super) fn new(random: &mut Random) -> Self {
+        Self { next: (random.bits() >> 32) as u32, ..Self::default() }
+    }
+
     /// Notes a question down and returns its number.
     pub(super) fn start(
         &mut self,
@@ -102,6 +108,11 @@ impl Calls {
 
     pub(super) fn earliest(&self) -> Option<Time> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    pub(super) fn overdue(&self, at: Time) -> impl Iterator<Item = Contact> {
+        let due = self.deadlines.iter().take_while(move |(deadline, _)| *deadline <= at);
+        due.filter_map(|(_, number)| Some(self.calls.get(number)?.to))
     }
 
     pub(super) fn len(&self) -> usize {

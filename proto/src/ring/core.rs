@@ -64,7 +64,7 @@ impl Standing {
 }
 
 impl Core {
-    pub(super) fn new(me: Contact, circle: Circle, mut options: Options, random: Random) -> Self {
+    pub(super) fn new(me: Contact, circle: Circle, mut options: Options, mut random: Random) -> Self {
         options.shortcuts.truncate(SHORTCUTS_MAX);
         options.stabilise = options.stabilise.max(INTERVAL_MIN);
         options.data.repair = options.data.repair.max(INTERVAL_MIN);
@@ -79,7 +79,7 @@ impl Core {
             fingers: FingerTable::default(),
             acquaintances: Acquaintances::default(),
             suspects: Suspects::default(),
-            calls: Calls::default(),
+            calls: Calls::new(&mut random),
             timers: Timers::default(),
             random,
             stats: Stats::default(),
