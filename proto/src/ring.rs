@@ -64,6 +64,7 @@ use self::fingers::Fingers;
 use self::flood::Flood;
 use self::join::Join;
 use self::lookup::Lookups;
+use self::orphan::Orphan;
 use self::purpose::{Cause, Purpose, Reply, Silence, Task};
 use self::rectify::Rectify;
 use self::stabilise::{Begun, Stabilise};
@@ -85,6 +86,7 @@ pub struct Ring {
     join: Join,
     stabilise: Stabilise,
     rectify: Rectify,
+    orphan: Orphan,
     lookups: Lookups,
     fingers: Fingers,
     data: Data,
@@ -124,7 +126,7 @@ impl Ring {
         if core.options.routing == Routing::Fingers {
             founders.fill_fingers(me, &mut core.fingers);
         }
-        core.acquaintances = Acquaintances::new(&founders.some(&mut core.random));
+        core.acquaintances = Acquaintances::new(me, &founders.some(&mut core.random));
         core.tasks.clear();
         core.outputs.clear();
         ring.start_timers(now);
@@ -136,7 +138,7 @@ impl Ring {
     #[must_use]
     pub fn join(me: Contact, circle: Circle, bootstrap: &[Contact], options: Options, seed: u64, now: Time) -> Self {
         let mut ring = Self::new(me, circle, options, seed);
-        ring.core.acquaintances = Acquaintances::new(bootstrap);
+        ring.core.acquaintances = Acquaintances::new(me, bootstrap);
         ring.join.begin(now, &mut ring.core);
         ring.run_tasks(now);
         ring
@@ -319,13 +321,15 @@ impl Ring {
 
     fn new(me: Contact, circle: Circle, options: Options, seed: u64) -> Self {
         let random = Random::new(seed, &format!("ring {}", me.peer));
-        let core = Core::new(me, circle, options, random);
+        let mut core = Core::new(me, circle, options, random);
+        let join = Join::new(&mut core);
         let data = Data::new(&core);
         Self {
             core,
-            join: Join::default(),
+            join,
             stabilise: Stabilise::default(),
             rectify: Rectify::default(),
+            orphan: Orphan::default(),
             lookups: Lookups::default(),
             fingers: Fingers::default(),
             data,

@@ -38,7 +38,7 @@ fn outside_the_environment_rule_the_ring_is_right_again_within_a_minute() {
     for seed in 0..RUNS / 10 {
         let plan = Plan { list: 2 + u8::try_from(seed % 3).unwrap(), steps: 200, audits: true, rule: Rule::Broken };
         let time = recovery(&plan, seed, Duration::from_secs(60));
-        times.push(time.unwrap_or_else(|| panic!("seed {seed}, {plan:?}: not right after a minute")));
+        times.push(time.unwrap_or_else(|picture| panic!("seed {seed}, {plan:?}: not right after a minute\n{picture}")));
     }
     times.sort();
     assert!(times[times.len() / 2] <= Duration::from_secs(10), "median {:?}", times[times.len() / 2]);

@@ -16,7 +16,7 @@ pub(super) fn begin(now: Time, core: &mut Core) {
     }
     let next = core.jittered(core.options.audit);
     core.timers.set(Timer::Audit, now + next);
-    if let Some(via) = core.acquaintances.pick(&mut core.random)
+    if let Some(via) = core.pick_acquaintance(now)
         && via.peer != core.me.peer
     {
         core.tasks.push_back(Task::Lookup { key: core.me.point, cause: Cause::Audit, via: Some(via) });

@@ -156,6 +156,12 @@ impl Core {
         }
     }
 
+    /// Picks a peer remembered for bad times.
+    pub(super) fn pick_acquaintance(&mut self, now: Time) -> Option<Contact> {
+        let suspects = &self.suspects;
+        self.acquaintances.pick(&mut self.random, |contact| suspects.contains(now, contact.peer))
+    }
+
     pub(super) fn is_suspect(&self, now: Time, contact: Contact) -> bool {
         !self.suspects.is_empty() && self.suspects.contains(now, contact.peer)
     }

@@ -45,7 +45,10 @@ impl Ring {
             return;
         }
         match note {
-            Note::Notify => self.rectify.on_notify(now, &mut self.core, from),
+            Note::Notify => {
+                self.rectify.on_notify(now, &mut self.core, from);
+                self.orphan.on_notify(now, &mut self.core, from);
+            }
             Note::Found(found) => self.lookups.on_found(now, &mut self.core, found),
             // A hint only: pointers change when the node is found gone.
             Note::Leaving => {
@@ -87,6 +90,7 @@ impl Ring {
             Purpose::PingSuccessor | Purpose::Probe => {}
             Purpose::PingPredecessor => self.rectify.on_predecessor(core, reply),
             Purpose::PingFinger => self.fingers.on_ping(core, to, reply),
+            Purpose::PingAcquaintance => self.orphan.on_ping(now, core, to, reply),
             Purpose::JoinState => self.join.on_state(now, core, to, reply),
             Purpose::JoinFingers => {
                 if let Ok(Answer::Fingers(fingers)) = reply
@@ -195,7 +199,7 @@ impl Ring {
                 let next = core.jittered(core.options.stabilise);
                 core.timers.set(Timer::Stabilise, now + next);
             }
-            Begun::Orphaned => orphan::recover(now, core),
+            Begun::Orphaned => self.orphan.begin(now, core),
         }
     }
 }
@@ -206,9 +210,11 @@ fn fits(purpose: &Purpose, answer: &Answer) -> bool {
         Purpose::StabiliseSuccessor | Purpose::StabilisePredecessor | Purpose::JoinState => {
             matches!(answer, Answer::State { .. } | Answer::Busy)
         }
-        Purpose::PingSuccessor | Purpose::PingPredecessor | Purpose::Probe | Purpose::PingFinger => {
-            *answer == Answer::Alive
-        }
+        Purpose::PingSuccessor
+        | Purpose::PingPredecessor
+        | Purpose::Probe
+        | Purpose::PingFinger
+        | Purpose::PingAcquaintance => *answer == Answer::Alive,
         Purpose::JoinFingers => matches!(answer, Answer::Fingers(_)),
         Purpose::Step { .. } => matches!(answer, Answer::Step { .. }),
         Purpose::Confirm { .. } => matches!(answer, Answer::Owns { .. }),

@@ -12,9 +12,17 @@ use super::purpose::{Cause, Purpose, Reply, Silence, Task};
 use super::timer::Timer;
 use crate::time::Time;
 
+/// A node's way into the ring.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Join {
+    progress: Progress,
+    /// Counts the tries, from a random number on: each begins at another bootstrap peer.
+    turn: usize,
+}
+
 /// Where a node is in joining.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Join {
+enum Progress {
     /// Not begun, put off, or done.
     #[default]
     Idle,
@@ -27,16 +35,21 @@ pub(super) enum Join {
 }
 
 impl Join {
+    pub(super) fn new(core: &mut Core) -> Self {
+        Self { progress: Progress::Idle, turn: core.random.below(usize::from(u16::MAX)) }
+    }
+
     /// Begins, or goes on after a pause.
     pub(super) fn begin(&mut self, now: Time, core: &mut Core) {
         if core.standing != Standing::Joining {
             return;
         }
-        match *self {
-            Self::AskingLater(member) => self.ask(now, core, member),
-            Self::Idle | Self::Looking | Self::Asking(_) => {
-                let Some(via) = core.acquaintances.pick(&mut core.random) else { return };
-                *self = Self::Looking;
+        match self.progress {
+            Progress::AskingLater(member) => self.ask(now, core, member),
+            Progress::Idle | Progress::Looking | Progress::Asking(_) => {
+                let Some(via) = core.acquaintances.bootstrap(self.turn) else { return };
+                self.turn += 1;
+                self.progress = Progress::Looking;
                 core.tasks.push_back(Task::Lookup { key: core.me.point, cause: Cause::Join, via: Some(via) });
             }
         }
@@ -44,7 +57,7 @@ impl Join {
 
     /// Takes the node before our point, as a lookup found it.
     pub(super) fn on_place(&mut self, now: Time, core: &mut Core, result: Result<Outcome, LookupError>) {
-        if !matches!(self, Self::Looking) {
+        if !matches!(self.progress, Progress::Looking) {
             return;
         }
         match result {
@@ -55,14 +68,14 @@ impl Join {
 
     /// Takes that node's list.
     pub(super) fn on_state(&mut self, now: Time, core: &mut Core, member: Contact, reply: Reply) {
-        if !matches!(self, Self::Asking(asked) if *asked == member) {
+        if !matches!(self.progress, Progress::Asking(asked) if asked == member) {
             return;
         }
         match reply {
             Ok(Answer::State { successors, .. }) => self.consider(now, core, member, &successors),
             Ok(Answer::Busy) => {
                 core.stats.busy += 1;
-                *self = Self::AskingLater(member);
+                self.progress = Progress::AskingLater(member);
                 let soon = core.options.patience.floor.mul_f64(0.25 + 0.5 * core.random.fraction());
                 core.timers.set(Timer::Join, now + soon);
             }
@@ -71,7 +84,7 @@ impl Join {
     }
 
     fn ask(&mut self, now: Time, core: &mut Core, member: Contact) {
-        *self = Self::Asking(member);
+        self.progress = Progress::Asking(member);
         core.ask(now, member, Question::State, Purpose::JoinState);
     }
 
@@ -98,7 +111,7 @@ impl Join {
     }
 
     fn settle(&mut self, now: Time, core: &mut Core, member: Contact) {
-        *self = Self::Idle;
+        self.progress = Progress::Idle;
         core.timers.stop(Timer::Join);
         core.standing = Standing::Member;
         core.set_predecessor(member);
@@ -109,7 +122,7 @@ impl Join {
     }
 
     fn put_off(&mut self, now: Time, core: &mut Core) {
-        *self = Self::Idle;
+        self.progress = Progress::Idle;
         let later = core.jittered(core.options.stabilise);
         core.timers.set(Timer::Join, now + later);
     }

@@ -21,6 +21,8 @@ pub(super) enum Purpose {
     Probe,
     /// How near is a candidate for a finger?
     PingFinger,
+    /// Who of those remembered is alive, now that all successors are dead?
+    PingAcquaintance,
     /// The list to join with.
     JoinState,
     /// Fingers to start with.

@@ -98,9 +98,11 @@ pub fn replay(plan: &Plan, choices: &[u32]) -> Result<Tally, Box<Failure>> {
 }
 
 /// Plays a run that may break the rule, then leaves the ring alone; returns how long it took until every pointer was
-/// right, or `None` when that did not happen in `limit`.
-#[must_use]
-pub fn recovery(plan: &Plan, seed: u64, limit: Duration) -> Option<Duration> {
+/// right.
+///
+/// # Errors
+/// What every node points at when that did not happen in `limit`.
+pub fn recovery(plan: &Plan, seed: u64, limit: Duration) -> Result<Duration, String> {
     let mut world = World::new(plan, Choices::random(seed));
     // Whatever it broke is what is to be mended.
     let _ = world.play();
@@ -442,8 +444,8 @@ impl World {
     }
 
     /// Lets all clocks agree, delivers everything promptly and kills nobody, until every pointer is right.
-    fn mend(&mut self, limit: Duration) -> Option<Duration> {
-        let start = self.actors.iter().flatten().map(|actor| actor.now).max()?;
+    fn mend(&mut self, limit: Duration) -> Result<Duration, String> {
+        let start = self.actors.iter().flatten().map(|actor| actor.now).max().unwrap_or(Time::ZERO);
         let mut now = start;
         loop {
             while let Some(sealed) = self.in_flight.pop() {
@@ -457,17 +459,17 @@ impl World {
             members.sort_by_key(|ring| ring.me().point);
             let all_in = members.iter().all(|ring| ring.standing().is_member());
             if all_in && Health::of(members.into_iter()).is_right() {
-                return Some(now - start);
+                return Ok(now - start);
             }
             let next = self
                 .actors
                 .iter()
                 .enumerate()
                 .filter_map(|(place, actor)| Some((actor.as_ref()?.ring.poll_timeout()?.0, place)));
-            let (due, place) = next.min()?;
+            let Some((due, place)) = next.min() else { return Err(self.picture()) };
             now = now.max(due);
             if now - start > limit {
-                return None;
+                return Err(self.picture());
             }
             if let Some(actor) = &mut self.actors[place] {
                 actor.now = now;
@@ -475,6 +477,22 @@ impl World {
                 self.flush(place);
             }
         }
+    }
+
+    /// What every node points at, one a line.
+    fn picture(&self) -> String {
+        let mut picture = String::new();
+        for ring in self.actors.iter().flatten().map(|actor| &actor.ring) {
+            let entry = |entry: &Entry| match entry {
+                Entry::Contact(contact) => contact.point.to_string(),
+                Entry::Placeholder(point) => format!("({point})"),
+            };
+            let list: Vec<String> = ring.successors().iter().map(entry).collect();
+            let before = ring.predecessor().map(|contact| contact.point);
+            // Writing to a string cannot fail.
+            let _ = writeln!(picture, "{} {:?}: {before:?} < > {list:?}", ring.me().point, ring.standing());
+        }
+        picture
     }
 
     fn tally(&self) -> Tally {
