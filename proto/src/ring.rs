@@ -341,6 +341,9 @@ impl Ring {
     fn start_timers(&mut self, now: Time) {
         let core = &mut self.core;
         let interval = core.options.stabilise;
+        if interval.is_zero() {
+            return;
+        }
         for timer in [Timer::Stabilise, Timer::Maintain] {
             let phase = interval.mul_f64(core.random.fraction());
             core.timers.hasten(timer, now + phase);

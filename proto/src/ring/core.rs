@@ -66,7 +66,9 @@ impl Standing {
 impl Core {
     pub(super) fn new(me: Contact, circle: Circle, mut options: Options, mut random: Random) -> Self {
         options.shortcuts.truncate(SHORTCUTS_MAX);
-        options.stabilise = options.stabilise.max(INTERVAL_MIN);
+        if !options.stabilise.is_zero() {
+            options.stabilise = options.stabilise.max(INTERVAL_MIN);
+        }
         options.data.repair = options.data.repair.max(INTERVAL_MIN);
         let successors = SuccessorList::new(circle, me.point, options.list_len());
         Self {
@@ -181,6 +183,13 @@ impl Core {
         interval.mul_f64(1.0 + jitter * (2.0 * self.random.fraction() - 1.0))
     }
 
+    /// Brings the next pings forward to now.
+    pub(super) fn maintain_soon(&mut self, now: Time) {
+        if !self.options.stabilise.is_zero() {
+            self.timers.hasten(Timer::Maintain, now);
+        }
+    }
+
     fn note_successors(&mut self, before: &[Entry], adoption: Adoption) {
         if adoption == Adoption::Cut {
             self.stats.lists_cut += 1;
@@ -200,7 +209,9 @@ impl Core {
 
     /// Brings the next stabilisation forward to now.
     pub(super) fn stabilise_soon(&mut self, now: Time) {
-        self.timers.hasten(Timer::Stabilise, now);
+        if !self.options.stabilise.is_zero() {
+            self.timers.hasten(Timer::Stabilise, now);
+        }
     }
 }
 

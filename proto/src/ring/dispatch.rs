@@ -19,8 +19,8 @@ impl Ring {
                 fingers.dedup();
                 Answer::Fingers(fingers)
             }
-            Question::Next { key, skip } => {
-                let step = routing::step(now, core, key, skip.into());
+            Question::Next { key, short_of } => {
+                let step = routing::step(now, core, key, short_of);
                 Answer::Step { closer: step.closer, more: step.more, successors: step.successors }
             }
             Question::Owns { key } => Answer::Owns {
@@ -53,7 +53,7 @@ impl Ring {
             // A hint only: pointers change when the node is found gone.
             Note::Leaving => {
                 self.core.stabilise_soon(now);
-                self.core.timers.hasten(Timer::Maintain, now);
+                self.core.maintain_soon(now);
             }
         }
     }

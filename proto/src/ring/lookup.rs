@@ -56,7 +56,8 @@ struct Active {
     /// Whom it named, not tried yet.
     closer: VecDeque<Contact>,
     more: More,
-    skip: u16,
+    /// Whom it named starts short of this point.
+    short_of: Point,
     /// Who may own the key, according to it, not tried yet.
     owners: VecDeque<Contact>,
     /// Everyone found dead by this lookup. At most [`DEAD_MAX`].
@@ -118,7 +119,7 @@ impl Lookups {
             at: core.me,
             closer: VecDeque::new(),
             more: More::No,
-            skip: 0,
+            short_of: key,
             owners: VecDeque::new(),
             dead: Vec::new(),
             hops: 0,
@@ -174,7 +175,7 @@ impl Lookups {
 
     fn try_once(&mut self, now: Time, core: &mut Core, number: u64, mut active: Active) {
         active.tries += 1;
-        (active.hops, active.timeouts, active.skip) = (0, 0, 0);
+        (active.hops, active.timeouts, active.short_of) = (0, 0, active.key);
         active.dead.clear();
         let is_recursive = core.options.forwarding == Forwarding::Recursive && active.via.is_none();
         let wants_successors = matches!(active.cause, Cause::Finger { .. }) && core.options.proximity > 0;

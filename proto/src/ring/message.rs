@@ -50,8 +50,8 @@ pub enum Question {
     Next {
         /// The key.
         key: Point,
-        /// How many of the nearest to leave out: they were tried and are dead.
-        skip: u16,
+        /// Leave out whom you know from here on; the key itself at first. Those were tried and are dead.
+        short_of: Point,
     },
     /// Is this key yours?
     Owns {

@@ -27,7 +27,7 @@ pub struct Options {
     /// Among how many peers a finger is chosen by round-trip time: the first at or after its start and those behind it.
     /// 0 to 64; default 0, off; Chord's paper measures 16.
     pub proximity: u8,
-    /// Time between two stabilisations. Default 1 s.
+    /// Time between two stabilisations. Default 1 s. Zero turns all upkeep off, to measure a ring that nobody repairs.
     #[serde(with = "seconds")]
     pub stabilise: Duration,
     /// By which fraction intervals vary to either side, so that nodes do not fall into step. 0.0 to 0.9; default 0.2;

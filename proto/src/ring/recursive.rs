@@ -19,7 +19,7 @@ pub(super) fn on_forward(now: Time, core: &mut Core, forward: Forward) {
 
 /// Hands a lookup to the best node we know, or ends it when the key belongs to our successor.
 pub(super) fn pass_on(now: Time, core: &mut Core, forward: Forward) {
-    let step = routing::step(now, core, forward.key, 0);
+    let step = routing::step(now, core, forward.key, forward.key);
     if step.closer.is_empty() {
         return conclude(now, core, forward, &step.successors);
     }

@@ -18,26 +18,30 @@ pub(super) struct Step {
     pub(super) successors: Vec<Entry>,
 }
 
-/// Takes a step towards a key, leaving out the `skip` best.
+/// Takes a step towards a key, leaving out peers from `short_of` on; the key itself leaves nobody out.
 ///
 /// A node never says "mine" here, although it knows its predecessor: as published, the search comes round to the node
 /// before the key, so a wrong predecessor pointer cannot end it early and hops mean what they mean in Chord's tables.
-pub(super) fn step(now: Time, core: &Core, key: Point, skip: usize) -> Step {
+pub(super) fn step(now: Time, core: &Core, key: Point, short_of: Point) -> Step {
     let mut closer: Vec<Contact> = Vec::with_capacity(core.successors.entries().len() + core.fingers.len());
-    let towards = |contact: &Contact| core.circle.is_between(core.me.point, contact.point, key);
+    let towards = |contact: &Contact| core.circle.is_between(core.me.point, contact.point, short_of);
     closer.extend(core.successors.contacts().filter(towards));
+    let mut limit = CLOSER_MAX;
     match core.options.routing {
-        // From successor to successor; those further down stand in for a dead one.
-        Routing::Successor => {}
-        Routing::Fingers => nearest_first(core, key, core.fingers.contacts(), &mut closer),
-        Routing::Shortcuts => nearest_first(core, key, core.options.shortcuts.iter().copied(), &mut closer),
+        // From successor to successor; those further down stand in for a dead one, the whole list of them.
+        Routing::Successor => limit = closer.len(),
+        Routing::Fingers => closer.extend(core.fingers.contacts().filter(towards)),
+        Routing::Shortcuts => closer.extend(core.options.shortcuts.iter().copied().filter(towards)),
+    }
+    if core.options.routing != Routing::Successor {
+        closer.sort_unstable_by_key(|contact| core.circle.distance(contact.point, key));
+        closer.dedup();
     }
     if !core.suspects.is_empty() {
         closer.retain(|contact| !core.is_suspect(now, *contact));
     }
-    let more = if closer.len() > skip + CLOSER_MAX { More::Yes } else { More::No };
-    closer.drain(..skip.min(closer.len()));
-    closer.truncate(CLOSER_MAX);
+    let more = if closer.len() > limit { More::Yes } else { More::No };
+    closer.truncate(limit);
     Step { closer, more, successors: core.successors.entries().to_vec() }
 }
 
@@ -49,10 +53,4 @@ pub(super) fn owners(core: &Core, at: Contact, key: Point, successors: &[Entry])
         return vec![at];
     }
     contacts.filter(|contact| core.circle.is_up_to(at.point, key, contact.point)).collect()
-}
-
-fn nearest_first(core: &Core, key: Point, more: impl Iterator<Item = Contact>, closer: &mut Vec<Contact>) {
-    closer.extend(more.filter(|contact| core.circle.is_between(core.me.point, contact.point, key)));
-    closer.sort_unstable_by_key(|contact| core.circle.distance(contact.point, key));
-    closer.dedup();
 }

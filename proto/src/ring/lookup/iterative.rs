@@ -2,7 +2,7 @@
 
 use super::super::contact::{Contact, Entry};
 use super::super::core::Core;
-use super::super::message::{Answer, CLOSER_MAX, More, Ownership, Question};
+use super::super::message::{Answer, More, Ownership, Question};
 use super::super::options::Finish;
 use super::super::output::LookupError;
 use super::super::purpose::{Cause, Purpose, Reply, Silence};
@@ -56,7 +56,12 @@ impl Active {
     pub(super) fn start(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
         match self.via {
             Some(via) => {
-                core.ask(now, via, Question::Next { key: self.key, skip: 0 }, Purpose::Step { lookup: number });
+                core.ask(
+                    now,
+                    via,
+                    Question::Next { key: self.key, short_of: self.key },
+                    Purpose::Step { lookup: number },
+                );
                 Next::Wait
             }
             None => self.step_here(now, core, number),
@@ -64,7 +69,7 @@ impl Active {
     }
 
     fn step_here(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
-        let step = routing::step(now, core, self.key, usize::from(self.skip));
+        let step = routing::step(now, core, self.key, self.short_of);
         self.take_step(now, core, number, core.me, step.closer, step.more, &step.successors)
     }
 
@@ -81,13 +86,13 @@ impl Active {
     ) -> Next {
         if from != self.at {
             self.hops += 1;
-            self.skip = 0;
+            self.short_of = self.key;
             self.at = from;
         }
         if self.hops > HOPS_MAX {
             return Next::End(Err(LookupError::TooManyHops));
         }
-        let named = closer.len();
+        let (named, before) = (closer.len(), self.short_of);
         self.closer = closer.into();
         // Each step must come nearer, so that no lie can lead a lookup round in circles.
         self.closer.retain(|contact| {
@@ -96,8 +101,11 @@ impl Active {
         if self.closer.len() < named {
             core.stats.answers_bad += 1;
         }
+        if let Some(furthest) = self.closer.back() {
+            self.short_of = furthest.point;
+        }
         self.closer.retain(|contact| *contact != core.me && !self.dead.contains(&contact.peer));
-        self.more = if named == 0 { More::No } else { more };
+        self.more = if self.short_of == before { More::No } else { more };
         self.owners = routing::owners(core, from, self.key, successors).into();
         self.advance(now, core, number)
     }
@@ -105,16 +113,15 @@ impl Active {
     /// Goes on with the next node named, then with more of them, then with the owner.
     fn advance(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
         if let Some(next) = self.closer.pop_front() {
-            core.ask(now, next, Question::Next { key: self.key, skip: 0 }, Purpose::Step { lookup: number });
+            core.ask(now, next, Question::Next { key: self.key, short_of: self.key }, Purpose::Step { lookup: number });
             return Next::Wait;
         }
         if self.more == More::Yes {
-            self.skip = self.skip.saturating_add(CLOSER_MAX as u16);
             self.more = More::No;
             if self.at == core.me {
                 return self.step_here(now, core, number);
             }
-            let question = Question::Next { key: self.key, skip: self.skip };
+            let question = Question::Next { key: self.key, short_of: self.short_of };
             core.ask(now, self.at, question, Purpose::Step { lookup: number });
             return Next::Wait;
         }

@@ -46,10 +46,10 @@ impl Encode for Question {
             Self::Ping => out.put_u8(0),
             Self::State => out.put_u8(1),
             Self::Fingers => out.put_u8(2),
-            Self::Next { key, skip } => {
+            Self::Next { key, short_of } => {
                 out.put_u8(3);
                 key.encode(out);
-                put_varint(out, u64::from(*skip));
+                short_of.encode(out);
             }
             Self::Owns { key } => {
                 out.put_u8(4);
@@ -73,7 +73,7 @@ impl Decode for Question {
             0 => Self::Ping,
             1 => Self::State,
             2 => Self::Fingers,
-            3 => Self::Next { key: Point::decode(input)?, skip: get_number(input, "skip")? },
+            3 => Self::Next { key: Point::decode(input)?, short_of: Point::decode(input)? },
             4 => Self::Owns { key: Point::decode(input)? },
             5 => Self::Forward(Forward::decode(input)?),
             6 => Self::Data(DataQuestion::decode(input)?),

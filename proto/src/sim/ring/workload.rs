@@ -28,6 +28,17 @@ pub struct LookupFigures {
 }
 
 impl LookupFigures {
+    /// Takes the lookups of another run in.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.wrong += other.wrong;
+        self.failed += other.failed;
+        self.retried += other.retried;
+        self.hops.extend(other.hops);
+        self.timeouts.extend(other.timeouts);
+        self.elapsed.extend(other.elapsed);
+    }
+
     /// Wrong and failed lookups as a fraction of all.
     #[must_use]
     pub fn bad(&self) -> f64 {

@@ -1,0 +1,3 @@
+pub fn section() -> String {
+    String::new()
+}
