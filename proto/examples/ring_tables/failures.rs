@@ -21,9 +21,9 @@ const PAPER: [(f64, f64, (u32, u32), f64, (u32, u32)); 6] = [
 ];
 
 /// How many rings the lookups are spread over.
-pub const RINGS: u64 = 20;
+pub(crate) const RINGS: u64 = 20;
 
-pub fn section() -> String {
+pub(crate) fn section() -> String {
     let mut rows = vec![row([
         &"failed",
         &"lookups",
@@ -58,7 +58,7 @@ pub fn section() -> String {
     )
 }
 
-pub fn measure(fraction: f64, lookups: usize) -> LookupFigures {
+pub(crate) fn measure(fraction: f64, lookups: usize) -> LookupFigures {
     let circle = Circle::new(64).expect("64 bits make a circle");
     let mut all = LookupFigures::default();
     for seed in 0..RINGS {

@@ -21,7 +21,7 @@ const MODEL: [(usize, f64, f64); 8] = [
     (1024, 4.78, 3.81),
 ];
 
-pub fn section() -> String {
+pub(crate) fn section() -> String {
     let mut rows = vec![row([
         &"N",
         &"r",

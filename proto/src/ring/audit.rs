@@ -24,14 +24,17 @@ pub(super) fn begin(now: Time, core: &mut Core) {
 }
 
 /// Takes whom others hold for the owner of our point. If that is not us, it either follows us more closely than our
-/// successor does, or has not heard of us; either way its predecessor and ours find each other by stabilising.
+/// successor does, or has not heard of us. All three concerned are told: it, the one before it, and our own stabilisation.
 pub(super) fn on_result(core: &mut Core, result: Result<Outcome, LookupError>) {
-    let Ok(Outcome { owner, .. }) = result else { return };
+    let Ok(Outcome { owner, predecessor, .. }) = result else { return };
     if owner.peer == core.me.peer || owner.point == core.me.point {
         return;
     }
     core.stats.misplaced += 1;
     core.event(Event::Misplaced { owner });
     core.tell(owner, Note::Notify);
+    if predecessor.peer != core.me.peer {
+        core.tell(predecessor, Note::Skipped);
+    }
     core.tasks.push_back(Task::Suggest(owner));
 }

@@ -49,6 +49,7 @@ impl Ring {
                 self.rectify.on_notify(now, &mut self.core, from);
                 self.orphan.on_notify(now, &mut self.core, from);
             }
+            Note::Skipped => self.stabilise.suggest(now, &mut self.core, from),
             Note::Found(found) => self.lookups.on_found(now, &mut self.core, found),
             // A hint only: pointers change when the node is found gone.
             Note::Leaving => {
@@ -184,6 +185,7 @@ impl Ring {
             Cause::Audit => audit::on_result(core, result),
             Cause::Operation { operation } => self.data.on_owner(now, core, operation, result),
             Cause::Return => self.data.on_return_owner(now, core, result),
+            Cause::Homing => self.orphan.on_homing(core, result),
         }
     }
 

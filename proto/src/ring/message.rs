@@ -174,6 +174,8 @@ pub enum Note {
     Found(Found),
     /// I am about to leave; look after your pointers soon.
     Leaving,
+    /// I sit between you and your successor; others go past me because of you.
+    Skipped,
 }
 
 /// How a recursive lookup ended.

@@ -1,14 +1,16 @@
 //! What a node does when every successor is dead: pings all it remembers and goes on with the nearest alive clockwise.
 //!
 //! Looking up one's own point instead would return one's own stale successor; in a model under churn that collapses
-//! (protocols.md section 3.2). From the adopted node, stabilise walks back predecessor by predecessor. Pings make no step
-//! busy, so that others can still join by a node that has lost everybody.
+//! (protocols.md section 3.2). From the adopted node, stabilise walks back predecessor by predecessor, and lookups of points
+//! halfway jump ahead of it, because the adopted node may be hundreds of nodes away. Pings make no step busy, so that others
+//! can still join by a node that has lost everybody.
 
 use super::contact::{Contact, Entry};
 use super::core::Core;
+use super::lookup::Outcome;
 use super::message::{Answer, Question};
-use super::output::Event;
-use super::purpose::{Purpose, Reply};
+use super::output::{Event, LookupError};
+use super::purpose::{Cause, Purpose, Reply, Task};
 use crate::time::Time;
 
 /// Whether a node looks for anybody alive.
@@ -70,8 +72,22 @@ impl Orphan {
         alive.sort_by_key(|contact| core.circle.distance(core.me.point, contact.point));
         let entries: Vec<Entry> = alive.into_iter().map(Entry::Contact).collect();
         core.copy_successors(now, &entries);
-        if core.successors.head().is_some() {
+        if let Some(adopted) = core.successors.head() {
             core.stabilise_soon(now);
+            home_in(core, adopted);
+        }
+    }
+
+    /// Takes whom a lookup halfway to the adopted node found. Whoever is nearer is suggested to stabilise, and the way
+    /// there halved again.
+    pub(super) fn on_homing(&mut self, core: &mut Core, result: Result<Outcome, LookupError>) {
+        let (Ok(outcome), Some(head)) = (result, core.successors.head()) else { return };
+        let is_nearer = |contact: &Contact| core.circle.is_between(core.me.point, contact.point, head.point);
+        // The node before the point halfway may be on this side of it, or behind us.
+        let nearest = [outcome.predecessor, outcome.owner].into_iter().find(is_nearer);
+        if let Some(nearest) = nearest {
+            core.tasks.push_back(Task::Suggest(nearest));
+            home_in(core, nearest);
         }
     }
 
@@ -81,5 +97,14 @@ impl Orphan {
             core.adopt_successors(now, from, &[]);
             core.stabilise_soon(now);
         }
+    }
+}
+
+/// Looks up the point halfway to a node, by way of that node: our own tables know nobody between.
+fn home_in(core: &mut Core, far: Contact) {
+    let halfway = core.circle.distance(core.me.point, far.point) / 2;
+    if halfway > 0 {
+        let key = core.circle.advance(core.me.point, halfway);
+        core.tasks.push_back(Task::Lookup { key, cause: Cause::Homing, via: Some(far) });
     }
 }

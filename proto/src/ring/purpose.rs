@@ -149,4 +149,6 @@ pub(super) enum Cause {
     },
     /// The owner of a copy we hold.
     Return,
+    /// Somebody nearer than the distant node an orphan has adopted.
+    Homing,
 }

@@ -4,6 +4,7 @@ use super::contact::{Contact, Entry};
 use super::core::Core;
 use super::lookup::HOPS_MAX;
 use super::message::{Answer, Forward, Found, Leg, Note, Ownership, Question};
+use super::options::Routing;
 use super::purpose::{Passing, Purpose, Reply, Silence, Task};
 use super::routing;
 use crate::time::Time;
@@ -19,6 +20,9 @@ pub(super) fn on_forward(now: Time, core: &mut Core, forward: Forward) {
 
 /// Hands a lookup to the best node we know, or ends it when the key belongs to our successor.
 pub(super) fn pass_on(now: Time, core: &mut Core, forward: Forward) {
+    if let Some((predecessor, owners)) = known_owner(now, core, &forward) {
+        return try_next(now, core, Forward { leg: Leg::LastHop { predecessor }, ..forward }, owners);
+    }
     let step = routing::step(now, core, forward.key, forward.key);
     if step.closer.is_empty() {
         return conclude(now, core, forward, &step.successors);
@@ -60,6 +64,19 @@ fn try_next(now: Time, core: &mut Core, forward: Forward, mut candidates: Vec<Co
     let sent = Forward { hops: forward.hops + u16::from(is_hop), ..forward };
     let passing = Passing { forward, rest: candidates };
     core.ask(now, next, Question::Forward(sent), Purpose::Forward(Box::new(passing)));
+}
+
+/// Returns the owner if it is on our successor list: then the nodes between need not be troubled, because the owner itself
+/// says whether the key is its own. Not where lookups are to go from successor to successor or along given shortcuts.
+fn known_owner(now: Time, core: &Core, forward: &Forward) -> Option<(Contact, Vec<Contact>)> {
+    if forward.leg != Leg::ToOwner || core.options.routing != Routing::Fingers {
+        return None;
+    }
+    let live = core.successors.contacts().filter(|contact| !core.is_suspect(now, *contact));
+    let (before, owners): (Vec<Contact>, Vec<Contact>) =
+        live.partition(|contact| core.circle.is_between(core.me.point, contact.point, forward.key));
+    let is_known = !owners.is_empty() && !before.is_empty();
+    is_known.then(|| (before[before.len() - 1], owners))
 }
 
 /// We are the key's predecessor.

@@ -21,9 +21,17 @@ use super::purpose::{Purpose, Reply, Silence};
 use super::timer::Timer;
 use crate::time::Time;
 
+/// A node's stabilisation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stabilise {
+    step: Step,
+    /// Somebody alive who may be a nearer successor, to be asked as soon as no step is under way.
+    hint: Option<Contact>,
+}
+
 /// Where a node is in its stabilisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stabilise {
+enum Step {
     /// Between two stabilisations.
     #[default]
     Idle,
@@ -44,7 +52,7 @@ pub(super) enum Stabilise {
 impl Stabilise {
     /// Returns whether a step is under way that may change the pointers.
     pub(super) fn is_busy(&self) -> bool {
-        *self != Self::Idle
+        self.step != Step::Idle
     }
 
     /// Begins, unless a stabilisation is under way. Returns `Orphaned` when no successor is left to ask.
@@ -57,24 +65,32 @@ impl Stabilise {
         core.timers.set(Timer::Stabilise, now + interval);
         let Some(successor) = core.successors.head() else { return Begun::Orphaned };
         core.stats.stabilisations += 1;
-        *self = Self::AskingSuccessor { successor };
+        if let Some(candidate) = self.hint.take()
+            && core.circle.is_between(core.me.point, candidate.point, successor.point)
+        {
+            self.step = Step::AskingPredecessor { successor, candidate };
+            core.ask(now, candidate, Question::State, Purpose::StabilisePredecessor);
+            return Begun::Now;
+        }
+        self.step = Step::AskingSuccessor { successor };
         core.ask(now, successor, Question::State, Purpose::StabiliseSuccessor);
         Begun::Now
     }
 
-    /// Takes a hint that somebody may be a nearer successor, from an audit: goes straight to step 4.
+    /// Takes a hint that somebody may be a nearer successor: leads straight to step 4. The nearest hint counts.
     pub(super) fn suggest(&mut self, now: Time, core: &mut Core, candidate: Contact) {
-        let Some(successor) = core.successors.head() else { return };
-        if self.is_busy() || !core.circle.is_between(core.me.point, candidate.point, successor.point) {
-            return;
+        let nearest = self.hint.or(core.successors.head()).map_or(core.me.point, |nearest| nearest.point);
+        if core.circle.is_between(core.me.point, candidate.point, nearest) {
+            self.hint = Some(candidate);
+            if !self.is_busy() {
+                core.stabilise_soon(now);
+            }
         }
-        *self = Self::AskingPredecessor { successor, candidate };
-        core.ask(now, candidate, Question::State, Purpose::StabilisePredecessor);
     }
 
     /// Takes the answer to step 1.
     pub(super) fn on_successor(&mut self, now: Time, core: &mut Core, from: Contact, reply: Reply) {
-        let Self::AskingSuccessor { successor } = *self else { return };
+        let Step::AskingSuccessor { successor } = self.step else { return };
         if successor != from {
             return;
         }
@@ -85,23 +101,23 @@ impl Stabilise {
             Ok(Answer::Busy) => self.put_off(now, core),
             // Step 2. The dead one has left the list by now. Ask the next one at once; that ends with a notification.
             Err(Silence::Dead) => {
-                *self = Self::Idle;
+                self.end(now, core);
                 core.stabilise_soon(now);
             }
-            Ok(_) | Err(Silence::Slow | Silence::Withheld) => *self = Self::Idle,
+            Ok(_) | Err(Silence::Slow | Silence::Withheld) => self.end(now, core),
         }
     }
 
     /// Takes the answer to step 4.
     pub(super) fn on_predecessor(&mut self, now: Time, core: &mut Core, from: Contact, reply: Reply) {
-        let Self::AskingPredecessor { successor, candidate } = *self else { return };
+        let Step::AskingPredecessor { successor, candidate } = self.step else { return };
         if candidate != from {
             return;
         }
         let unchanged = core.successors.head() == Some(successor);
         match reply {
             Ok(Answer::State { successors, .. }) if unchanged => {
-                *self = Self::Idle;
+                self.end(now, core);
                 core.adopt_successors(now, candidate, &successors);
                 core.tell(candidate, Note::Notify);
                 // There may be somebody between us and the new successor, too.
@@ -113,7 +129,7 @@ impl Stabilise {
             }
             Ok(_) | Err(_) => {
                 notify_head(core);
-                *self = Self::Idle;
+                self.end(now, core);
             }
         }
     }
@@ -135,20 +151,27 @@ impl Stabilise {
         };
         match predecessor.filter(between) {
             Some(candidate) => {
-                *self = Self::AskingPredecessor { successor, candidate };
+                self.step = Step::AskingPredecessor { successor, candidate };
                 core.ask(now, candidate, Question::State, Purpose::StabilisePredecessor);
             }
             None => {
-                *self = Self::Idle;
+                self.end(now, core);
                 core.tell(successor, Note::Notify);
             }
+        }
+    }
+
+    fn end(&mut self, now: Time, core: &mut Core) {
+        self.step = Step::Idle;
+        if self.hint.is_some() {
+            core.stabilise_soon(now);
         }
     }
 
     /// The other node is in the middle of a step. Nothing has changed here, so the step ends as if it had not begun;
     /// waiting instead could make a whole ring wait for itself.
     fn put_off(&mut self, now: Time, core: &mut Core) {
-        *self = Self::Idle;
+        self.end(now, core);
         core.stats.busy += 1;
         let soon = core.options.stabilise.min(core.options.patience.floor).mul_f64(0.25 + 0.5 * core.random.fraction());
         core.timers.hasten(Timer::Stabilise, now + soon);

@@ -156,6 +156,7 @@ impl Encode for Note {
                 put_varint(out, u64::from(found.timeouts));
             }
             Self::Leaving => out.put_u8(2),
+            Self::Skipped => out.put_u8(3),
         }
     }
 }
@@ -172,6 +173,7 @@ impl Decode for Note {
                 timeouts: get_number(input, "timeouts")?,
             }),
             2 => Self::Leaving,
+            3 => Self::Skipped,
             tag => return Err(DecodeError::UnknownTag { what: "ring note", value: tag.into() }),
         })
     }
