@@ -144,6 +144,33 @@ impl Ring {
         ring
     }
 
+    /// Makes a member with these pointers, right or wrong: for experiments with rings that have to be mended. Everyone
+    /// named is remembered as a bootstrap peer.
+    #[must_use]
+    pub fn placed(
+        me: Contact,
+        circle: Circle,
+        predecessor: Option<Contact>,
+        successors: &[Contact],
+        options: Options,
+        seed: u64,
+        now: Time,
+    ) -> Self {
+        let mut ring = Self::new(me, circle, options, seed);
+        let core = &mut ring.core;
+        core.standing = Standing::Member;
+        let entries: Vec<Entry> = successors.iter().copied().map(Entry::Contact).collect();
+        core.copy_successors(now, &entries);
+        core.predecessor = predecessor;
+        let known: Vec<Contact> = successors.iter().copied().chain(predecessor).collect();
+        core.acquaintances = Acquaintances::new(me, &known);
+        core.tasks.clear();
+        core.outputs.clear();
+        ring.start_timers(now);
+        ring.data.schedule_repair(now, &mut ring.core);
+        ring
+    }
+
     /// Takes a message. Its sender is proved by the driver.
     pub fn handle_message(&mut self, now: Time, from: Contact, message: Message) {
         let limit = self.core.options.questions_per_second;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbed_proto::ring::{Circle, Finish, Options, Patience};
-use peerbed_proto::sim::ring::{Churn, Departure, LookupFigures, RingSim, mean, percentile, random_points};
+use peerbed_proto::sim::ring::{Churn, Departure, Departures, LookupFigures, RingSim, mean, percentile, random_points};
 use peerbed_proto::sim::{Latency, Paths};
 
 use super::{row, table, two};
@@ -82,7 +82,9 @@ fn paper_churn(rate: f64) -> LookupFigures {
     let mut ring = RingSim::found(circle, &random_points(circle, 1_000, 1), options, 1, paths);
     let warm_up = Duration::from_secs(600);
     let churn = Churn {
-        rate,
+        again: None,
+        joins: rate,
+        departures: Departures::PerSecond(rate),
         departure: Departure::Leave,
         lookups: 5.0,
         warm_up,
@@ -99,15 +101,15 @@ fn abrupt() -> String {
         &"wrong or failed: predecessor's word",
         &"model",
         &"owner confirms",
-        &"owner confirms, one retry",
+        &"owner confirms, bad ones asked again after T",
         &"timeouts a lookup",
         &"hops",
     ])];
     for (lifetime, two_successors, four_successors) in MODEL {
         for (r, model) in [(2, two_successors), (4, four_successors)] {
-            let plain = abrupt_churn(lifetime, r, Finish::Predecessor, 0);
-            let confirmed = abrupt_churn(lifetime, r, Finish::Owner, 0);
-            let retried = abrupt_churn(lifetime, r, Finish::Owner, 1);
+            let plain = abrupt_churn(lifetime, r, Finish::Predecessor, None);
+            let confirmed = abrupt_churn(lifetime, r, Finish::Owner, None);
+            let retried = abrupt_churn(lifetime, r, Finish::Owner, Some(Duration::from_secs(1)));
             let per_cent = |figures: &LookupFigures| format!("{:.2} %", 100.0 * figures.bad());
             rows.push(row([
                 &format!("1/{lifetime}"),
@@ -131,19 +133,21 @@ fn abrupt() -> String {
 }
 
 /// Churn of 128 peers with this mean lifetime in seconds.
-pub(crate) fn abrupt_churn(lifetime: f64, r: u8, finish: Finish, retries: u8) -> LookupFigures {
+pub(crate) fn abrupt_churn(lifetime: f64, r: u8, finish: Finish, again: Option<Duration>) -> LookupFigures {
     let circle = Circle::new(64).expect("64 bits make a circle");
     let mut all = LookupFigures::default();
     for seed in 0..2 {
-        let options = Options { successors: r, finish, retries, jitter: 0.5, ..Options::default() };
+        let options = Options { successors: r, finish, retries: 0, jitter: 0.5, ..Options::default() };
         let paths = Paths::new(seed, Latency::Constant(Duration::from_millis(40)));
         let mut ring = RingSim::found(circle, &random_points(circle, 128, seed), options, seed, paths);
         let churn = Churn {
-            rate: 128.0 / lifetime,
+            joins: 128.0 / lifetime,
+            departures: Departures::Lifetime(Duration::from_secs_f64(lifetime)),
             departure: Departure::Crash,
             lookups: 40.0,
             warm_up: Duration::from_secs(20),
             lasting: Duration::from_secs(270),
+            again,
         };
         all.add(ring.churn(&churn, seed));
     }

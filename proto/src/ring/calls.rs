@@ -87,7 +87,7 @@ impl Calls {
             return None;
         }
         let call = self.calls.get_mut(&number)?;
-        if call.attempt >= patience.attempts {
+        if call.attempt >= call.question.attempts(patience.attempts) {
             return self.remove(number).map(Due::Over);
         }
         call.attempt += 1;

@@ -18,7 +18,7 @@ use super::output::{Event, Output};
 use super::purpose::{Purpose, Task};
 use super::stats::Stats;
 use super::successors::{Adoption, SuccessorList};
-use super::suspects::Suspects;
+use super::suspects::{Doubt, Suspects};
 use super::timer::{Timer, Timers};
 use crate::random::Random;
 use crate::time::Time;
@@ -29,6 +29,7 @@ pub(super) struct Core {
     pub(super) circle: Circle,
     pub(super) options: Arc<Options>,
     pub(super) standing: Standing,
+    pub(super) introduced: Introduced,
     pub(super) successors: SuccessorList,
     pub(super) predecessor: Option<Contact>,
     pub(super) fingers: FingerTable,
@@ -55,6 +56,15 @@ pub enum Standing {
     Gone,
 }
 
+/// Whether a new member has made itself known to those beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Introduced {
+    /// Its successor has not heard of it.
+    No,
+    /// Its successor has been notified.
+    Yes,
+}
+
 impl Standing {
     /// Returns whether others may count on the node.
     #[must_use]
@@ -76,6 +86,7 @@ impl Core {
             circle,
             options: Arc::new(options),
             standing: Standing::Joining,
+            introduced: Introduced::Yes,
             successors,
             predecessor: None,
             fingers: FingerTable::default(),
@@ -110,6 +121,19 @@ impl Core {
         self.send(to, Message::Note(note));
     }
 
+    /// Notifies our successor. A new member makes itself known to its predecessor, too, which would otherwise hear of it
+    /// only at its next stabilisation, and is fully in from now on.
+    pub(super) fn notify(&mut self, successor: Contact) {
+        self.tell(successor, Note::Notify);
+        if self.introduced == Introduced::No {
+            self.introduced = Introduced::Yes;
+            if let Some(predecessor) = self.predecessor {
+                self.tell(predecessor, Note::Skipped);
+            }
+            self.event(Event::Joined);
+        }
+    }
+
     pub(super) fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
@@ -123,7 +147,7 @@ impl Core {
     pub(super) fn adopt_successors(&mut self, now: Time, head: Contact, rest: &[Entry]) {
         let before = self.successors.entries().to_vec();
         let suspects = &self.suspects;
-        let adoption = self.successors.adopt(head, rest, |contact| suspects.contains(now, contact.peer));
+        let adoption = self.successors.adopt(head, rest, |contact| suspects.is_dead(now, contact.peer));
         self.note_successors(&before, adoption);
     }
 
@@ -131,7 +155,7 @@ impl Core {
     pub(super) fn copy_successors(&mut self, now: Time, entries: &[Entry]) {
         let before = self.successors.entries().to_vec();
         let suspects = &self.suspects;
-        let adoption = self.successors.copy(entries, |contact| suspects.contains(now, contact.peer));
+        let adoption = self.successors.copy(entries, |contact| suspects.is_dead(now, contact.peer));
         self.note_successors(&before, adoption);
     }
 
@@ -148,7 +172,7 @@ impl Core {
     /// The predecessor stays, because only `rectify.rs` may replace it (fault 5 of the published protocol).
     pub(super) fn bury(&mut self, now: Time, dead: Contact) {
         self.stats.deaths += 1;
-        self.suspects.insert(now, dead.peer, SUSPICION_ROUNDS * self.options.stabilise);
+        self.suspects.insert(now, dead.peer, SUSPICION_ROUNDS * self.options.stabilise, Doubt::Dead);
         self.acquaintances.remember(dead, &mut self.random);
         self.fingers.remove(dead);
         let head = self.successors.head();
@@ -158,12 +182,23 @@ impl Core {
         }
     }
 
+    /// Sends nobody to a silent peer until it is heard or found dead.
+    pub(super) fn suspect(&mut self, now: Time, contact: Contact) {
+        self.suspects.insert(now, contact.peer, SUSPICION_ROUNDS * self.options.stabilise, Doubt::Silent);
+    }
+
+    /// Returns whether a peer was found dead lately.
+    pub(super) fn is_dead(&self, now: Time, contact: Contact) -> bool {
+        self.suspects.is_dead(now, contact.peer)
+    }
+
     /// Picks a peer remembered for bad times.
     pub(super) fn pick_acquaintance(&mut self, now: Time) -> Option<Contact> {
         let suspects = &self.suspects;
         self.acquaintances.pick(&mut self.random, |contact| suspects.contains(now, contact.peer))
     }
 
+    /// Returns whether a peer was found dead or silent lately.
     pub(super) fn is_suspect(&self, now: Time, contact: Contact) -> bool {
         !self.suspects.is_empty() && self.suspects.contains(now, contact.peer)
     }

@@ -71,15 +71,19 @@ impl Ring {
         self.on_reply(now, to, purpose, Ok(answer));
     }
 
-    /// Nobody answered in all attempts. Something slow may just take longer: then a ping tells.
+    /// Nobody answered in all attempts. Who could be replaced may only be slow: then a ping tells, and nobody else is sent
+    /// there before it has.
     pub(super) fn on_silence(&mut self, now: Time, call: Call) {
         let Call { to, purpose, ref question, .. } = call;
-        if question.patience() > 1 {
-            self.core.ask(now, to, Question::Ping, Purpose::Probe);
-            return self.on_reply(now, to, purpose, Err(Silence::Slow));
+        if !question.is_replaceable() {
+            self.core.bury(now, to);
+            return self.on_reply(now, to, purpose, Err(Silence::Dead));
         }
-        self.core.bury(now, to);
-        self.on_reply(now, to, purpose, Err(Silence::Dead));
+        if !self.core.is_suspect(now, to) {
+            self.core.suspect(now, to);
+            self.core.ask(now, to, Question::Ping, Purpose::Probe);
+        }
+        self.on_reply(now, to, purpose, Err(Silence::Slow));
     }
 
     pub(super) fn on_reply(&mut self, now: Time, to: Contact, purpose: Purpose, reply: Reply) {

@@ -28,11 +28,6 @@ impl FingerTable {
         self.fingers.retain(|&(_, contact)| contact != dead);
     }
 
-    /// Forgets fingers below an exponent: the immediate successor has come to stand before them.
-    pub(super) fn forget_below(&mut self, exponent: u8) {
-        self.fingers.retain(|&(known, _)| known >= exponent);
-    }
-
     /// Fills the table from peers someone else knows: each finger becomes the first of them within its own stretch.
     pub(super) fn fill(&mut self, circle: Circle, me: Contact, known: &[Contact]) {
         for &contact in known {

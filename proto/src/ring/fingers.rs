@@ -35,7 +35,12 @@ impl Fingers {
         }
         let Some(successor) = core.successors.head() else { return };
         let lowest = lowest_exponent(core.circle, core.me.point, successor.point);
-        core.fingers.forget_below(lowest);
+        // A finger before the successor was right once and comes back into use when the successor is wrong: an orphan that
+        // forgot its near fingers at its first mishap would go far astray at the next.
+        let is_before = |finger: &Contact| core.circle.is_between(core.me.point, finger.point, successor.point);
+        if let Some(nearest) = core.fingers.contacts().find(is_before) {
+            core.tasks.push_back(Task::Suggest(nearest));
+        }
         if lowest >= core.circle.bits() {
             return;
         }

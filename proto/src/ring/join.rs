@@ -4,10 +4,10 @@
 //! waits until they have found that one dead.
 
 use super::contact::{Contact, Entry};
-use super::core::{Core, Standing};
+use super::core::{Core, Introduced, Standing};
 use super::lookup::Outcome;
 use super::message::{Answer, Question};
-use super::output::{Event, LookupError};
+use super::output::LookupError;
 use super::purpose::{Cause, Purpose, Reply, Silence, Task};
 use super::timer::Timer;
 use crate::time::Time;
@@ -105,7 +105,7 @@ impl Join {
         // Somebody on its list is nearer to us, or our former self is.
         let nearer = successors.iter().filter_map(Entry::contact);
         match nearer.filter(|contact| core.circle.is_between(member.point, contact.point, me)).last() {
-            Some(nearer) if !core.is_suspect(now, nearer) => self.ask(now, core, nearer),
+            Some(nearer) if !core.is_dead(now, nearer) => self.ask(now, core, nearer),
             Some(_) | None => self.put_off(now, core),
         }
     }
@@ -115,7 +115,7 @@ impl Join {
         core.timers.stop(Timer::Join);
         core.standing = Standing::Member;
         core.set_predecessor(member);
-        core.event(Event::Joined);
+        core.introduced = Introduced::No;
         core.tasks.push_back(Task::Joined);
         core.stabilise_soon(now);
         core.ask(now, member, Question::Fingers, Purpose::JoinFingers);

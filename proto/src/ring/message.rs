@@ -72,6 +72,31 @@ impl Question {
             Self::Data(_) => 4,
         }
     }
+
+    /// Whether silence is a reason to go on with somebody else but no proof of death, because another node can be asked in
+    /// place of this one, or because the answer takes long. A ping then tells.
+    pub(super) fn is_replaceable(&self) -> bool {
+        match self {
+            Self::Next { .. } | Self::Data(_) => true,
+            Self::Forward(forward) => !matches!(forward.leg, Leg::LastHop { .. }),
+            // Nobody else is the owner, or the successor.
+            Self::Owns { .. } | Self::Ping | Self::State | Self::Fingers => false,
+        }
+    }
+
+    /// How often it is asked before its answer is given up. With another hop at hand, asking again is a waste of time.
+    pub(super) fn attempts(&self, allowed: u8) -> u8 {
+        match self {
+            Self::Next { .. } | Self::Forward(_) if self.is_replaceable() => 1,
+            Self::Next { .. }
+            | Self::Forward(_)
+            | Self::Owns { .. }
+            | Self::Ping
+            | Self::State
+            | Self::Fingers
+            | Self::Data(_) => allowed,
+        }
+    }
 }
 
 /// A lookup on its way from node to node.

@@ -28,7 +28,7 @@ pub enum Output {
 /// Something that users of a ring want to know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The node has become a member.
+    /// The node has become a member and its successor has been told.
     Joined,
     /// The node has handed its records over and is no member any more.
     Left,

@@ -31,7 +31,7 @@ impl Rectify {
             return;
         }
         let is_nearer = |than: Contact| core.circle.is_between(than.point, from.point, core.me.point);
-        if is_nearer(predecessor) || core.is_suspect(now, predecessor) {
+        if is_nearer(predecessor) || core.is_dead(now, predecessor) {
             core.set_predecessor(from);
         } else if let Some(pending) = &mut self.pending {
             if is_nearer(pending.candidate) {

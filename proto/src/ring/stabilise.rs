@@ -16,7 +16,7 @@
 
 use super::contact::{Contact, Entry};
 use super::core::Core;
-use super::message::{Answer, Note, Question};
+use super::message::{Answer, Question};
 use super::purpose::{Purpose, Reply, Silence};
 use super::timer::Timer;
 use crate::time::Time;
@@ -119,7 +119,7 @@ impl Stabilise {
             Ok(Answer::State { successors, .. }) if unchanged => {
                 self.end(now, core);
                 core.adopt_successors(now, candidate, &successors);
-                core.tell(candidate, Note::Notify);
+                core.notify(candidate);
                 // There may be somebody between us and the new successor, too.
                 core.stabilise_soon(now);
             }
@@ -147,7 +147,7 @@ impl Stabilise {
         let between = |candidate: &Contact| {
             core.circle.contains(candidate.point)
                 && core.circle.is_between(core.me.point, candidate.point, successor.point)
-                && !core.is_suspect(now, *candidate)
+                && !core.is_dead(now, *candidate)
         };
         match predecessor.filter(between) {
             Some(candidate) => {
@@ -156,7 +156,7 @@ impl Stabilise {
             }
             None => {
                 self.end(now, core);
-                core.tell(successor, Note::Notify);
+                core.notify(successor);
             }
         }
     }
@@ -191,6 +191,6 @@ pub(super) enum Begun {
 
 fn notify_head(core: &mut Core) {
     if let Some(successor) = core.successors.head() {
-        core.tell(successor, Note::Notify);
+        core.notify(successor);
     }
 }

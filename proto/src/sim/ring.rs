@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use self::health::Health;
-pub use self::workload::{Churn, Departure, LookupFigures, mean, percentile};
+pub use self::workload::{Churn, Departure, Departures, LookupFigures, mean, percentile};
 use super::{Link, Node, NodeId, NodeOutput, Paths, Simulation};
 use crate::id::PeerId;
 use crate::random::Random;
@@ -22,7 +22,15 @@ use crate::time::Time;
 /// A ring node as the simulation drives it. Peer n is node n-1, and each message carries its true sender, as the
 /// certificates of real peers do.
 #[derive(Clone, Debug)]
-pub struct RingNode(pub Ring);
+pub struct RingNode {
+    /// The node.
+    pub ring: Ring,
+    /// What a hostile peer makes of its messages; `None` sends them as they are.
+    pub conduct: Option<Conduct>,
+}
+
+/// Changes a message on its way out of a hostile peer, whose point is given.
+pub type Conduct = fn(Point, Message) -> Message;
 
 /// A message with whom it really is from and whom it is meant for.
 #[derive(Clone, Debug)]
@@ -35,31 +43,44 @@ pub struct Sealed {
     pub message: Message,
 }
 
+impl RingNode {
+    /// Makes a node that behaves.
+    #[must_use]
+    pub fn new(ring: Ring) -> Self {
+        Self { ring, conduct: None }
+    }
+}
+
 impl Node for RingNode {
     type Message = Sealed;
     type Event = Event;
 
     fn handle_message(&mut self, now: Time, _from: NodeId, sealed: Sealed) {
-        if sealed.to == self.0.me() {
-            self.0.handle_message(now, sealed.from, sealed.message);
+        if sealed.to == self.ring.me() {
+            self.ring.handle_message(now, sealed.from, sealed.message);
         }
     }
 
     fn handle_timeout(&mut self, now: Time) {
-        self.0.handle_timeout(now);
+        self.ring.handle_timeout(now);
     }
 
     fn poll_output(&mut self) -> Option<NodeOutput<Sealed, Event>> {
-        Some(match self.0.poll_output()? {
+        Some(match self.ring.poll_output()? {
             Output::Send { to, message } => {
-                NodeOutput::Send { to: node_of(to.peer), bytes: 0, message: Sealed { from: self.0.me(), to, message } }
+                let from = self.ring.me();
+                let message = match self.conduct {
+                    Some(conduct) => conduct(from.point, message),
+                    None => message,
+                };
+                NodeOutput::Send { to: node_of(to.peer), bytes: 0, message: Sealed { from, to, message } }
             }
             Output::Event(event) => NodeOutput::Event(event),
         })
     }
 
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        self.0.poll_timeout()
+        self.ring.poll_timeout()
     }
 }
 
@@ -114,8 +135,36 @@ impl RingSim {
         };
         for &me in &contacts {
             let ring = Ring::found(me, &founders, options(me.point, &contacts), seed, Time::ZERO);
-            let node = sim.simulation.add(Link::unlimited(Duration::ZERO), RingNode(ring));
+            let node = sim.simulation.add(Link::unlimited(Duration::ZERO), RingNode::new(ring));
             sim.members.insert(me.point, node);
+        }
+        sim
+    }
+
+    /// Makes a ring in which each peer's successors are those behind it in `cycle`, right or wrong.
+    ///
+    /// # Panics
+    /// When a point comes twice.
+    #[must_use]
+    pub fn placed(circle: Circle, cycle: &[Point], options: &Options, seed: u64, paths: Paths) -> Self {
+        let contacts: Vec<Contact> = cycle.iter().enumerate().map(|(place, &point)| contact(place, point)).collect();
+        let count = contacts.len();
+        let mut sim = Self {
+            simulation: Simulation::new(paths),
+            circle,
+            options: options.clone(),
+            seed,
+            contacts: contacts.clone(),
+            members: BTreeMap::new(),
+            requests: 0,
+        };
+        for (place, &me) in contacts.iter().enumerate() {
+            let next = usize::from(options.successors).min(count - 1);
+            let successors: Vec<Contact> = (1..=next).map(|step| contacts[(place + step) % count]).collect();
+            let before = contacts[(place + count - 1) % count];
+            let ring = Ring::placed(me, circle, Some(before), &successors, options.clone(), seed, Time::ZERO);
+            let node = sim.simulation.add(Link::unlimited(Duration::ZERO), RingNode::new(ring));
+            assert!(sim.members.insert(me.point, node).is_none(), "{me} comes twice");
         }
         sim
     }
@@ -125,14 +174,14 @@ impl RingSim {
         let me = contact(self.contacts.len(), point);
         self.contacts.push(me);
         let ring = Ring::join(me, self.circle, via, self.options.clone(), self.seed, self.simulation.now());
-        self.simulation.add(Link::unlimited(Duration::ZERO), RingNode(ring))
+        self.simulation.add(Link::unlimited(Duration::ZERO), RingNode::new(ring))
     }
 
     /// Lets a peer that crashed or left join again at its old point.
     pub fn rejoin(&mut self, node: NodeId, via: &[Contact]) {
         let me = self.contacts[node.0];
         let ring = Ring::join(me, self.circle, via, self.options.clone(), self.seed, self.simulation.now());
-        self.simulation.restart(node, RingNode(ring));
+        self.simulation.restart(node, RingNode::new(ring));
     }
 
     /// Kills a peer without a word.
@@ -141,11 +190,16 @@ impl RingSim {
         self.members.remove(&self.contacts[node.0].point);
     }
 
+    /// Makes a live peer hostile.
+    pub fn corrupt(&mut self, node: NodeId, conduct: Conduct) {
+        self.simulation.act(node, |node, _| node.conduct = Some(conduct));
+    }
+
     /// Commands a node; returns the number that its last event will carry.
     pub fn command(&mut self, node: NodeId, command: Command) -> u64 {
         self.requests += 1;
         let request = self.requests;
-        self.simulation.act(node, |node, now| node.0.handle_command(now, request, command));
+        self.simulation.act(node, |node, now| node.ring.handle_command(now, request, command));
         request
     }
 
@@ -192,7 +246,7 @@ impl RingSim {
     /// Returns a live node's core.
     #[must_use]
     pub fn ring(&self, node: NodeId) -> Option<&Ring> {
-        self.simulation.node(node).map(|node| &node.0)
+        self.simulation.node(node).map(|node| &node.ring)
     }
 
     /// Returns the member at a point.
@@ -214,7 +268,7 @@ impl RingSim {
     }
 
     fn note(&mut self, node: NodeId, event: &Event) {
-        let is_alive = self.simulation.node(node).is_some_and(|node| node.0.standing().is_member());
+        let is_alive = self.simulation.node(node).is_some_and(|node| node.ring.standing().is_member());
         let point = self.contacts[node.0].point;
         match event {
             Event::Joined if is_alive => {

@@ -1,12 +1,13 @@
 //! Lookups by chance, churn by chance, and what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{RingSim, random_point};
 use crate::random::Random;
 use crate::ring::{Command, Contact, Event, Lookup, LookupError, Point};
 use crate::sim::NodeId;
+use crate::time::Time;
 
 /// What a number of lookups gave.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,7 @@ pub struct LookupFigures {
     pub wrong: usize,
     /// Ended without an owner.
     pub failed: usize,
-    /// Took more than one try.
+    /// Took more than one try, or were asked a second time.
     pub retried: usize,
     /// Hops of each that found an owner.
     pub hops: Vec<u32>,
@@ -84,8 +85,10 @@ pub fn percentile(numbers: &[u32], fraction: f64) -> u32 {
 /// Peers that come and go while lookups run.
 #[derive(Clone, Copy, Debug)]
 pub struct Churn {
-    /// Joins in a second, and as many departures, each a Poisson process. Zero: none.
-    pub rate: f64,
+    /// Joins in a second, a Poisson process. Zero: none.
+    pub joins: f64,
+    /// How often peers depart, a Poisson process, too.
+    pub departures: Departures,
     /// How peers depart.
     pub departure: Departure,
     /// Lookups in a second, at even intervals, from a live member by chance to a point by chance.
@@ -94,6 +97,18 @@ pub struct Churn {
     pub warm_up: Duration,
     /// For how long it goes on.
     pub lasting: Duration,
+    /// When a lookup fails or names another than the owner, whether to try it once more after this time; only the second
+    /// answer counts then.
+    pub again: Option<Duration>,
+}
+
+/// How often peers depart.
+#[derive(Clone, Copy, Debug)]
+pub enum Departures {
+    /// So many in a second, whoever it is.
+    PerSecond(f64),
+    /// Each after a lifetime with this mean, exponentially distributed.
+    Lifetime(Duration),
 }
 
 /// How peers depart.
@@ -103,6 +118,21 @@ pub enum Departure {
     Crash,
     /// After handing over.
     Leave,
+}
+
+impl Churn {
+    fn departure_rate(&self, size: usize) -> f64 {
+        match self.departures {
+            Departures::PerSecond(rate) => rate,
+            Departures::Lifetime(mean) => size as f64 / mean.as_secs_f64(),
+        }
+    }
+}
+
+/// Time to the next event of a Poisson process with so many in a second.
+fn gap(rate: f64, random: &mut Random) -> Duration {
+    let mean = if rate > 0.0 { 1.0 / rate } else { 1e9 };
+    Duration::from_secs_f64(-mean * (1.0 - random.fraction()).ln())
 }
 
 impl RingSim {
@@ -115,16 +145,16 @@ impl RingSim {
         for _ in 0..count {
             let Some(&from) = random.pick(&members) else { break };
             let key = random_point(self.circle(), &mut random);
-            open.insert(self.command(from, Command::LookUp { key }), key);
+            open.insert(self.command(from, Command::LookUp { key }), (key, None));
             let until = self.simulation.now() + spacing;
             self.simulation.run_until(until);
-            self.judge(&mut open, &mut figures);
+            self.judge(&mut open, &mut figures, None, &mut VecDeque::new());
         }
         let patience = self.simulation.now() + LAST_LOOKUP;
         while !open.is_empty() && self.simulation.now() < patience {
             let until = self.simulation.now() + Duration::from_millis(100);
             self.simulation.run_until(until);
-            self.judge(&mut open, &mut figures);
+            self.judge(&mut open, &mut figures, None, &mut VecDeque::new());
         }
         figures
     }
@@ -135,17 +165,21 @@ impl RingSim {
         let start = self.simulation.now();
         let (end, counted_from) = (start + churn.lasting, start + churn.warm_up);
         let every = Duration::from_secs_f64(1.0 / churn.lookups);
-        let gap = |random: &mut Random| {
-            let mean = if churn.rate > 0.0 { 1.0 / churn.rate } else { 1e9 };
-            Duration::from_secs_f64(-mean * (1.0 - random.fraction()).ln())
-        };
-        let (mut next_lookup, mut next_join) = (start + every, start + gap(&mut random));
-        let mut next_departure = start + gap(&mut random);
+        let (mut next_lookup, mut next_join) = (start + every, start + gap(churn.joins, &mut random));
+        let mut next_departure = start + gap(churn.departure_rate(self.size()), &mut random);
         let (mut open, mut figures) = (BTreeMap::new(), LookupFigures::default());
+        let mut second: VecDeque<(Time, NodeId, Point)> = VecDeque::new();
         loop {
             let next = next_lookup.min(next_join).min(next_departure);
             self.simulation.run_until(next.min(end));
-            self.judge(&mut open, &mut figures);
+            self.judge(&mut open, &mut figures, churn.again, &mut second);
+            while let Some(&(due, node, key)) = second.front()
+                && due <= self.simulation.now()
+            {
+                second.pop_front();
+                figures.retried += 1;
+                open.insert(self.command(node, Command::LookUp { key }), (key, None));
+            }
             if next >= end {
                 break;
             }
@@ -154,7 +188,7 @@ impl RingSim {
                 let key = random_point(self.circle(), &mut random);
                 let request = self.command(member, Command::LookUp { key });
                 if next >= counted_from {
-                    open.insert(request, key);
+                    open.insert(request, (key, Some(member)));
                 }
                 next_lookup = next_lookup + every;
             } else if next == next_join {
@@ -164,7 +198,7 @@ impl RingSim {
                     let via: Vec<Contact> = via.into_iter().flatten().map(|node| self.contact(node)).collect();
                     self.join(point, &via);
                 }
-                next_join = next_join + gap(&mut random);
+                next_join = next_join + gap(churn.joins, &mut random);
             } else {
                 match churn.departure {
                     Departure::Crash => self.crash(member),
@@ -172,12 +206,12 @@ impl RingSim {
                         self.command(member, Command::Leave);
                     }
                 }
-                next_departure = next_departure + gap(&mut random);
+                next_departure = next_departure + gap(churn.departure_rate(self.size()), &mut random);
             }
         }
         let until = self.simulation.now() + LAST_LOOKUP;
         self.simulation.run_until(until);
-        self.judge(&mut open, &mut figures);
+        self.judge(&mut open, &mut figures, None, &mut second);
         figures
     }
 
@@ -188,14 +222,24 @@ impl RingSim {
         self.members().nth(place)
     }
 
-    /// Judges what the nodes told: who truly owned the key is decided at the time of the answer.
-    fn judge(&mut self, open: &mut BTreeMap<u64, Point>, figures: &mut LookupFigures) {
-        for (_, node, event) in self.simulation.take_events() {
+    /// Judges what the nodes told: who truly owned the key is decided at the time of the answer. A bad first answer goes
+    /// to `second` when there is to be another.
+    fn judge(
+        &mut self,
+        open: &mut BTreeMap<u64, (Point, Option<NodeId>)>,
+        figures: &mut LookupFigures,
+        again: Option<Duration>,
+        second: &mut VecDeque<(Time, NodeId, Point)>,
+    ) {
+        for (at, node, event) in self.simulation.take_events() {
             self.note(node, &event);
-            if let Event::LookedUp { request, result } = event
-                && let Some(key) = open.remove(&request)
-            {
-                figures.take(&result, self.owner(key));
+            let Event::LookedUp { request, result } = event else { continue };
+            let Some((key, asker)) = open.remove(&request) else { continue };
+            let owner = self.owner(key);
+            let is_right = result.as_ref().is_ok_and(|lookup| Some(lookup.owner) == owner);
+            match (again, asker) {
+                (Some(again), Some(asker)) if !is_right => second.push_back((at + again, asker, key)),
+                _ => figures.take(&result, owner),
             }
         }
     }
