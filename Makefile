@@ -5,10 +5,10 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean tools
+.PHONY: help demo test test-netem links check bench clean tools
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: tools ## Build, run topologies/demo.yaml and show its table (about two minutes and the build)
 	$(CARGO) build --release --workspace --bins --locked
@@ -17,6 +17,13 @@ demo: tools ## Build, run topologies/demo.yaml and show its table (about two min
 test: tools ## Run all tests; as root also those on real namespaces
 	$(BINARIES)
 	$(CARGO) test --workspace --locked
+	$(MAKE) test-netem
+
+test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
+	CARGO="$(CARGO)" orchestrator/tests/guest/tests
+
+links: ## Measure the table of links in a guest again and write docs/links.md
+	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
 
 check: tools ## What CI runs: format, lints, documents, licences, tests
 	$(CARGO) fmt --all --check

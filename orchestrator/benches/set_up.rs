@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use peerbed_orchestrator::{
-    plan::{Direction, EngineChoice, Link, Loss, Peer, Plan, Queue},
+    plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
     run_directory::RunDirectory,
     testbed::{Options, Testbed},
     units::{Rate, Share, Span},
@@ -33,7 +33,9 @@ fn main() -> ExitCode {
 
 fn measure(sizes: &[u32]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    out("seconds; links of 2 mbit up and 20 mbit down; the last two columns are the network alone by ip and tc processes");
+    out(
+        "seconds; links of 2 mbit up and 20 mbit down; the last two columns are the network alone by ip and tc processes",
+    );
     out("peers  network  processes  readiness  all ready  tear-down  MiB/peer  |  ip+tc up  ip+tc down");
     for &peers in sizes {
         let ours = runtime.block_on(testbed(peers))?;
@@ -135,11 +137,15 @@ fn plan(peers: u32) -> Plan {
     let direction = |rate| Direction {
         rate: Some(Rate(rate)),
         delay: Span::default(),
-        jitter: Span::default(),
+        overhead: 0,
+        jitter: Jitter::default(),
         loss: Loss { average: Share(0), burst: 1 },
         reorder: Share(0),
         duplicate: Share(0),
+        corrupt: Share(0),
         queue: Queue::Time(Span(Duration::from_millis(50))),
+        discipline: Discipline::DropTail,
+        trace: None,
     };
     let peer = |number: u32| Peer {
         id: PeerId(number),
@@ -153,6 +159,7 @@ fn plan(peers: u32) -> Plan {
         present: true,
         swarm: None,
         tracker: None,
+        exec: None,
     };
     Plan {
         schema: 1,

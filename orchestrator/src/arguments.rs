@@ -31,7 +31,7 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Plan(PlanOf),
     /// Prints the JSON Schema of topologies, for editors.
-    Schema,
+    Schema(Schema),
     /// Makes the summary of a run or a sweep again, from its files alone.
     #[command(after_help = EXIT_CODES)]
     Report(Report),
@@ -45,7 +45,7 @@ pub(crate) struct Run {
     /// The topology.
     pub(crate) file: PathBuf,
 
-    /// Directory for the run's files; it must not hold a run yet. Default: runs/<name>-<time> below the working
+    /// Directory for the run's files; it must not hold a run yet. Default: runs/NAME-TIME below the working
     /// directory.
     #[arg(long, env = "PEERBED_OUT", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -62,6 +62,11 @@ pub(crate) struct Run {
     /// Show no progress. The table at the end and problems are shown all the same.
     #[arg(long, short, env = "PEERBED_QUIET")]
     pub(crate) quiet: bool,
+
+    /// Do not measure the links before the scenario. By default each class of links is probed in both directions, and a
+    /// run whose links are not as asked for ends with exit code 3.
+    #[arg(long, env = "PEERBED_NO_VERIFY")]
+    pub(crate) no_verify: bool,
 
     /// Seed in place of the topology's: everything random in the run follows from it.
     #[arg(long, env = "PEERBED_SEED", value_name = "N")]
@@ -111,3 +116,10 @@ Exit codes:
   2  bad arguments or a bad topology; nothing was created
   3  the run could not be carried out: a missing feature, a peer that died, a full disk, Ctrl-C
   4  the host was in the way (verdict `invalid`): neither pass nor fail";
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Print the reference of all keys as Markdown in place of the schema.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}

@@ -53,8 +53,10 @@ pub fn make(file: &plan::File, run: &RunDirectory, files_root: &Path) -> anyhow:
         }
         plan::Content::Path(path) => {
             let path = files_root.join(path);
-            let path = path.canonicalize().with_context(|| format!("file `{}`: cannot open {}", file.name, path.display()))?;
-            read(&path, &mut digests).with_context(|| format!("file `{}`: cannot read {}", file.name, path.display()))?;
+            let path =
+                path.canonicalize().with_context(|| format!("file `{}`: cannot open {}", file.name, path.display()))?;
+            read(&path, &mut digests)
+                .with_context(|| format!("file `{}`: cannot read {}", file.name, path.display()))?;
             path
         }
     };

@@ -5,7 +5,7 @@
 
 mod host;
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -69,18 +69,17 @@ impl fmt::Display for Diagnosis {
                 writeln!(f, "{:<8}{:<18}-> {cure}", "", "")?;
             }
         }
-        let verdict = if self.is_fit() { "this host can run shaped links" } else { "this host cannot run anything real" };
-        writeln!(f, "{verdict}")
+        let verdict =
+            if self.is_fit() { "this host can run shaped links" } else { "this host cannot run anything real" };
+        write!(f, "{verdict}")
     }
 }
 
-/// Looks at the host: with the privilege that `main` got at its start, for peers of this program, and for runs of this
-/// many.
+/// Looks at the host: with the privilege that `main` got at its start, and for runs of this many peers.
 #[must_use]
-pub fn examine(privilege: &Result<Privilege, NoNamespaces>, peer_binary: &Path, peers: u32) -> Diagnosis {
+pub fn examine(privilege: &Result<Privilege, NoNamespaces>, peers: u32) -> Diagnosis {
     let mut lines = vec![namespaces(privilege)];
     lines.extend(kernel_features());
-    lines.push(host::peer_program(peer_binary));
     lines.extend(host::lines(peers));
     // Stable: within a state the order above stays.
     lines.sort_by_key(|line| line.state != State::Missing);
@@ -97,16 +96,17 @@ fn namespaces(privilege: &Result<Privilege, NoNamespaces>) -> Line {
 }
 
 fn kernel_features() -> Vec<Line> {
-    let found = match features::probe(&Feature::ALL) {
-        Ok(found) => found,
-        // The line about namespaces has said why.
-        Err(_) => return Vec::new(),
-    };
+    // Where nothing can be tried, the line about namespaces has said why.
+    let Ok(found) = features::probe(&Feature::ALL) else { return Vec::new() };
     let line = |(feature, missing): (Feature, Option<String>)| {
         let (serves, necessary) = match feature {
             Feature::Veth => ("every run", true),
             Feature::Tbf => ("rates of links", true),
-            Feature::Netem => ("delay, jitter, loss, reorder and duplicate on links, latency between regions", false),
+            Feature::Netem => {
+                ("delay, jitter, loss, reorder, duplicate, corrupt and latency by the kernel engine", false)
+            }
+            Feature::CoDel => ("queues with codel by the kernel engine", false),
+            Feature::Tun => ("the user engine, which needs none of these", false),
             Feature::Htb | Feature::Ingress => ("nothing yet; other tools on the same links", false),
         };
         let (state, found) = match (missing, necessary) {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn every_lack_has_a_cure_and_every_presence_has_none() {
         for privilege in [Ok(Privilege::Held), refused()] {
-            for line in examine(&privilege, Path::new("/nonexistent"), 1_000_000).lines {
+            for line in examine(&privilege, 1_000_000).lines {
                 assert_eq!(line.cure.is_some(), line.state != State::Present, "{line:?}");
             }
         }
@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn a_host_without_namespaces_is_not_fit_and_that_comes_first() {
-        let diagnosis = examine(&refused(), Path::new("/bin/sh"), 10);
+        let diagnosis = examine(&refused(), 10);
         assert!(!diagnosis.is_fit());
         let text = diagnosis.to_string();
         assert!(text.starts_with("MISSING namespaces"), "{text}");
         assert!(text.contains("-> run as root"), "{text}");
-        assert!(text.ends_with("this host cannot run anything real\n"), "{text}");
+        assert!(text.ends_with("this host cannot run anything real"), "{text}");
     }
 }

@@ -2,8 +2,19 @@
 //!
 //! This page is the pipeline; each arrow is one function between two types, and each type lives in the file of its
 //! name. Arguments, environment and exit codes belong to `main.rs` alone.
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | the YAML file | [`topology::read`] | [`topology::Topology`], or [`diagnose::Problems`] with their places |
+//! | a topology | [`topology::sweep::expand`], [`plan::resolve`] | one [`plan::Plan`] per run |
+//! | a plan | [`testbed::Testbed::set_up`] | a [`testbed::Testbed`] and the events of its peers |
+//! | a plan, time, events | [`scenario::Scenario::due`] | [`scenario::Order`]s to the testbed |
+//! | events, samples | [`measure::Recorder`] | files of the [`run_directory::RunDirectory`] as they arrive |
+//! | what was observed | [`run::carry_out`] with [`theory`], [`expect`], [`verdict`] | [`results::Results`], on disk |
+//! | a directory | [`report::summary`] | the table |
 
 pub mod authority;
+pub mod capacity;
 pub mod content;
 pub mod diagnose;
 pub mod doctor;
@@ -13,6 +24,7 @@ pub mod measure;
 pub mod plan;
 pub mod progress;
 pub mod real;
+pub mod reference;
 pub mod report;
 pub mod results;
 pub mod run;
@@ -24,3 +36,4 @@ pub mod theory;
 pub mod topology;
 pub mod units;
 pub mod verdict;
+pub mod verify;

@@ -3,7 +3,9 @@
 //! A plan's [`Direction`](crate::plan::Direction) is read here by one reader per engine; [`Engine`] names the engines.
 //! How a reading reaches the kernel lives in `real/`. Nothing here touches the host.
 
+pub mod emulation;
 pub mod kernel;
+pub mod user;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -17,12 +19,15 @@ use crate::plan::Plan;
 pub enum Engine {
     /// The kernel's queueing disciplines, in each link's two ends.
     Kernel,
+    /// TUN devices and our own queues.
+    User,
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel => f.write_str("kernel"),
+            Self::User => f.write_str("user"),
         }
     }
 }

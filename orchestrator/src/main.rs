@@ -4,7 +4,7 @@
 //! library; what can be asked of them, in `arguments`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -13,14 +13,15 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use peerbed_orchestrator::{
+    capacity::{self, Calibration},
     diagnose::{Colour, Problems},
     doctor,
     plan::{self, Plan},
     progress::Progress,
     real::netns,
-    report,
+    reference, report,
     results::{Conclusion, Provenance},
-    run::{self, Job, Payload, Stop, series},
+    run::{self, Job, Links, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
     schema, testbed,
     topology::{
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments),
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
-        Command::Schema => show_schema(),
+        Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
@@ -105,6 +106,7 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     let overrides = Overrides { seed: arguments.seed, repeat: arguments.repeat.map(|count| count as usize) };
     let runs = sweep::expand_with(&topology, overrides)?;
     let peer_binary = peer_binary(arguments.peer_binary.clone())?;
+    warn_of_capacity(&runs);
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
     let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&topology.name, started));
@@ -116,6 +118,7 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
         directory: &directory,
         testbed: testbed::Options::new(peer_binary, files_root),
         payload: if arguments.keep_files { Payload::Keep } else { Payload::Remove },
+        links: if arguments.no_verify { Links::Trust } else { Links::Verify },
         provenance: provenance(&text, started),
     };
     let mut progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
@@ -134,6 +137,7 @@ struct Order<'a> {
     directory: &'a RunDirectory,
     testbed: testbed::Options,
     payload: Payload,
+    links: Links,
     provenance: Provenance,
 }
 
@@ -143,12 +147,13 @@ async fn carry_out(
     progress: &mut Progress,
 ) -> anyhow::Result<Conclusion> {
     let stop = stop_on_signals()?;
-    let (directory, payload, provenance) = (order.directory, order.payload, order.provenance.clone());
+    let (directory, payload, links) = (order.directory, order.payload, order.links);
+    let provenance = order.provenance.clone();
     if let [(combination, plan)] = runs.as_slice()
         && combination.values.is_empty()
     {
         directory.begin(plan, order.text)?;
-        let job = Job { plan, directory, testbed: &order.testbed, payload, provenance };
+        let job = Job { plan, directory, testbed: &order.testbed, payload, links, provenance };
         let results = run::carry_out(job, &stop, progress).await?;
         if let Some(error) = &results.error {
             complain(&format!("error: {error}"));
@@ -160,7 +165,7 @@ async fn carry_out(
         .map(|(combination, plan)| series::Member { values: combination.values, repeat: combination.repeat, plan })
         .collect();
     let (name, topology) = (order.name, order.text);
-    let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, provenance };
+    let series = series::Series { name, topology, directory, testbed: &order.testbed, payload, links, provenance };
     Ok(series::carry_out_all(&series, &members, &stop, progress).await?.conclusion())
 }
 
@@ -202,6 +207,7 @@ fn validate(files: &[PathBuf]) -> ExitCode {
 fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
     let (topology, _) = read(&arguments.file)?;
     let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    warn_of_capacity(&runs);
     if runs.len() > 1 {
         print(&comment(&sweep::listing(&runs)));
     }
@@ -218,13 +224,29 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says where this host is probably too small for one of `runs`. It is a guess, and an unknown host is no reason to stop.
+fn warn_of_capacity(runs: &[(sweep::Combination, Plan)]) {
+    let directory = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))
+        .map(|cache| cache.join("peerbed"));
+    let Ok(host) = Calibration::kept_in(directory.as_deref()) else { return };
+    let mut told = std::collections::BTreeSet::new();
+    for warning in runs.iter().flat_map(|(_, plan)| capacity::warnings(plan, &host)) {
+        if told.insert(warning.clone()) {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+}
+
 /// `text` as comments of YAML.
 fn comment(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-fn show_schema() -> Result<ExitCode, Problem> {
-    print(&schema::text());
+fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
+    print(&if arguments.markdown { reference::text() } else { schema::text() });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -235,7 +257,7 @@ fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
 }
 
 fn examine(peers: u32) -> ExitCode {
-    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), &default_peer(None), peers);
+    let diagnosis = doctor::examine(&netns::enter_user_namespace_if_needed(), peers);
     print(&format!("{diagnosis}\n"));
     if diagnosis.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
 }
@@ -243,8 +265,16 @@ fn examine(peers: u32) -> ExitCode {
 fn read(file: &Path) -> Result<(Topology, String), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
-    let topology = topology::read(&file.to_string_lossy(), &text)?;
+    let topology = topology::read_with(&file.to_string_lossy(), &text, &|name| read_beside(file, name))?;
     Ok((topology, text))
+}
+
+/// The text of a file that a topology names, as far as it may be long; one byte more shows that it is longer.
+fn read_beside(topology: &Path, name: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(topology.parent().unwrap_or(Path::new("")).join(name))?;
+    file.take(topology::ATTACHED_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The program for peers; a missing one is named before anything is made.

@@ -1,21 +1,30 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here, and [`resolve()`] beside them in `plan/`. Nothing in here does I/O, looks at the
-//! host or invents a value later: `plan.yaml` reproduces the run.
+//! The types of the plan live here and beside it: links, what happens to them, and programs in `plan/links`, `plan/faults`
+//! and `plan/program`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
+//! `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;
 
 use peerbed_proto::{id::PeerId, swarm};
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Rate, Share, Size, Span};
+use crate::units::{Size, Span};
 
 mod course;
+mod disturb;
+mod faults;
+mod links;
 mod matrix;
+mod program;
+mod programs;
 mod resolve;
 mod yaml;
 
+pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
+pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, Trace, TracePoint};
 pub use matrix::matrix;
+pub use program::{Completion, ExpectedExit, Program, Ready};
 pub use resolve::resolve;
 
 /// Everything one run does, with no default left open.
@@ -72,6 +81,8 @@ pub struct Peer {
     pub swarm: Option<SwarmRole>,
     /// Set on a peer that tracks the swarms.
     pub tracker: Option<Tracker>,
+    /// Set where the peer is a program of somebody else's; it has no part in swarms then and tracks none.
+    pub exec: Option<Program>,
 }
 
 /// What a peer is in a swarm.
@@ -92,60 +103,6 @@ pub struct Tracker {
     pub interval: Span,
     /// Most peers handed out in one answer.
     pub answer_max: u32,
-}
-
-/// One class of access links.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The class's name in the topology.
-    pub name: String,
-    /// From the peer to the core.
-    pub up: Direction,
-    /// From the core to the peer.
-    pub down: Direction,
-}
-
-/// One direction of a link. Every figure is one way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Direction {
-    /// IP-level rate; none means unshaped.
-    pub rate: Option<Rate>,
-    /// Time added to every packet.
-    pub delay: Span,
-    /// Variation of the delay.
-    pub jitter: Span,
-    /// Share of packets lost.
-    pub loss: Loss,
-    /// Share of packets that overtake their predecessors.
-    pub reorder: Share,
-    /// Share of packets delivered twice.
-    pub duplicate: Share,
-    /// How much may wait at the rate's bottleneck before packets are dropped.
-    pub queue: Queue,
-}
-
-/// How packets are lost.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Loss {
-    /// Long-run share of packets lost.
-    pub average: Share,
-    /// Mean number of packets lost in a row; 1 means independent losses (Gilbert–Elliott otherwise).
-    pub burst: u32,
-}
-
-/// The bottleneck's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Queue {
-    /// As long as the link needs this much time to send it.
-    Time(Span),
-    /// Bytes, counted over whole IP packets.
-    Bytes(Size),
-    /// Full-sized packets.
-    Packets(u32),
 }
 
 /// One-way latency from one region to another.
@@ -226,6 +183,21 @@ pub enum Action {
     Join(Vec<PeerId>),
     /// Let time pass.
     Wait(Span),
+    /// Wait until the programs of these peers have completed.
+    Await(Vec<PeerId>),
+    /// Give links other figures, one entry for each class of link among the addressed peers.
+    Link(Vec<LinkChange>),
+    /// Cut sets of peers off from each other, without touching their links.
+    Partition(Partition),
+    /// End partitions.
+    Heal {
+        /// The one of this name; all that are in force where there is none.
+        partition: Option<String>,
+    },
+    /// Stop the processes of peers where they are (SIGSTOP): they neither answer nor end.
+    Pause(Vec<PeerId>),
+    /// Let the processes of paused peers go on (SIGCONT).
+    Resume(Vec<PeerId>),
 }
 
 /// The distribution of one file.
@@ -264,9 +236,11 @@ pub enum Via {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineChoice {
-    /// The kernel's queueing disciplines where they suffice.
+    /// The kernel's queueing disciplines where they suffice, and our own queues otherwise.
     #[default]
     Auto,
     /// The kernel's queueing disciplines: htb, tbf, netem.
     Kernel,
+    /// TUN devices and our own queues: what is lost is the same in every run.
+    User,
 }

@@ -150,7 +150,7 @@ fn elapsed(view: &View, now: Time) -> Duration {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:28} [{bar:30}] {pos:>5}/{len:5} pieces, {msg}")
+    ProgressStyle::with_template("{prefix:28} [{bar:30}] {pos}/{len} pieces, {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }

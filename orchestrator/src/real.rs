@@ -14,12 +14,13 @@ mod peer;
 mod pidfd;
 mod process;
 mod qdisc;
+mod refusals;
 mod setup;
 mod supervisor;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -31,6 +32,7 @@ use peerbed_peer::{
     status::Status,
 };
 use peerbed_proto::id::PeerId;
+use rustix::net::sockopt;
 use tokio::{
     sync::{Mutex, mpsc},
     time::timeout,
@@ -38,12 +40,17 @@ use tokio::{
 
 use self::peer::Peer;
 pub(crate) use self::setup::files_needed;
-pub use self::supervisor::Supervisor;
+pub use self::{
+    network::{ReadBack, Towards},
+    supervisor::Supervisor,
+};
 use crate::{
     content::Content,
+    links::{Engine, user::Health},
     plan::{Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
+    verify::vantage,
 };
 
 /// A plan carried out on this host. The operations are those of [`crate::testbed::Testbed`].
@@ -65,15 +72,19 @@ impl Real {
         run: &RunDirectory,
         options: &Options,
     ) -> Result<(Self, mpsc::Receiver<Event>), SetUpError> {
+        refusals::refuse(plan)?;
         let choice = setup::choose_engine(plan)?;
         setup::check_host(plan, options)?;
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
         let (network, made) = tokio::join!(
-            async { supervisor.build(plan).await.map(|()| began.elapsed()) },
+            async { supervisor.build(&vantage::with_vantage(plan), choice.engine).await.map(|()| began.elapsed()) },
             setup::make_places(plan, run, options),
         );
         let (network, made) = (network?, made?);
+        if choice.engine == Engine::Kernel {
+            setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
+        }
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
         let report = SetUpReport {
@@ -157,6 +168,22 @@ impl Real {
         let command = Command::End(End { id: id.to_owned() });
         let up = self.chosen(peers)?.into_iter().filter(|peer| peer.is_up());
         first_error(join_all(up.map(|peer| tell(peer, command.clone()))).await)
+    }
+
+    pub(crate) async fn probe_socket(&self, peer: PeerId, address: Ipv4Addr) -> anyhow::Result<UdpSocket> {
+        let supervisor = self.supervisor.lock().await;
+        let supervisor = supervisor.as_ref().context("the testbed has been torn down")?;
+        let socket = supervisor.inside(peer, move || UdpSocket::bind((address, 0))).await?;
+        let socket = socket.with_context(|| format!("opening a socket for probes at {address}"))?;
+        // Where only the usual size is allowed, that is what there is; losses of our own would show as the link's.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, PROBE_BUFFER)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, PROBE_BUFFER));
+        Ok(socket)
+    }
+
+    pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
+        let supervisor = self.supervisor.lock().await;
+        supervisor.as_ref().context("the testbed has been torn down")?.engine_health().await
     }
 
     pub(crate) fn is_up(&self, peer: PeerId) -> bool {
@@ -273,5 +300,7 @@ fn first_error(results: Vec<anyhow::Result<()>>) -> anyhow::Result<()> {
 
 /// Events that wait for the scenario. A distribution of 32 pieces to 100 peers is some 3 500 events in all.
 const EVENTS_MAX: usize = 4_096;
+/// Room for what arrives while a receiver of probes is held up: a fast link's 30 ms.
+const PROBE_BUFFER: usize = 4 << 20;
 /// A peer that is slower to say how it is counts as busy and is left out.
 const STATUS_WITHIN: Duration = Duration::from_secs(1);

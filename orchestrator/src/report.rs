@@ -8,12 +8,13 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    results::{Distribution, Expectation, Found, Outcome, Results},
+    results::{Distribution, Expectation, Found, NO_ENGINE, Outcome, Results},
     run_directory::RunDirectory,
     verdict,
 };
 
 mod figures;
+mod links;
 mod sweep;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -33,8 +34,10 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    links::summary(&mut text, results);
     if let Some(error) = &results.error {
-        line(&mut text, &format!("outcome: {}: {error}", results.outcome.as_str()));
+        let first = error.lines().next().unwrap_or_default();
+        line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));
     }
     if results.outcome == Outcome::Finished {
         expectations(&mut text, &results.expectations);
@@ -56,7 +59,10 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
 
 fn title(results: &Results) -> String {
     let setup = &results.provenance.setup_seconds;
-    let mut text = format!("{} · seed {} · {} links", results.name, results.seed, results.engine);
+    let mut text = format!("{} · seed {}", results.name, results.seed);
+    if results.engine != NO_ENGINE {
+        let _ = write!(text, " · {} links", results.engine);
+    }
     if !setup.is_empty() {
         let _ = write!(text, " · set up in {:.1} s", setup.values().sum::<f64>());
     }

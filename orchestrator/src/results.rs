@@ -12,10 +12,14 @@ use serde_json::Value;
 use crate::{
     run_directory::RunDirectory,
     verdict::{State, Verdict},
+    verify::found::{LatencyFound, LinkFound, Verification},
 };
 
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
+
+/// What stands for the engine of a run whose testbed never came up.
+pub const NO_ENGINE: &str = "none";
 
 /// Everything one run found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +51,14 @@ pub struct Results {
     pub lookups: Vec<Value>,
     /// Faults and the times to recover from them.
     pub recoveries: Vec<Value>,
-    /// Links as asked for and as measured.
-    pub links: Vec<Value>,
+    /// Links as asked for and as measured: up and down of each class.
+    pub links: Vec<LinkFound>,
+    /// Latencies between regions as asked for and as measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latencies: Vec<LatencyFound>,
+    /// Whether links were measured before the scenario.
+    #[serde(default)]
+    pub verification: Verification,
     /// Expectations in the order of the topology; empty when the run did not finish.
     pub expectations: Vec<Expectation>,
     /// Where, when and with what the run was made.
@@ -157,8 +167,6 @@ pub struct Expectation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
-    /// Name that the run's certificates carry.
-    pub run: String,
     /// Start of the run, UTC.
     pub started_at: String,
     /// From the start of the run to its results, set-up included.

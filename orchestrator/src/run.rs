@@ -6,15 +6,16 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::{
-    plan::Plan,
+    plan::{Action, Plan},
     progress::Progress,
     results::{Outcome, Provenance, Results},
     run_directory::RunDirectory,
-    testbed::{self, Testbed},
+    testbed::{self, SetUpError, Testbed},
     verdict::Verdict,
+    verify,
 };
 
 mod assemble;
@@ -35,6 +36,8 @@ pub struct Job<'a> {
     pub testbed: &'a testbed::Options,
     /// What becomes of the distributed files.
     pub payload: Payload,
+    /// Whether links are measured before the scenario.
+    pub links: Links,
     /// What the results say about their origin; times and set-up are filled in.
     pub provenance: Provenance,
 }
@@ -46,6 +49,15 @@ pub enum Payload {
     Remove,
     /// They stay in the run directory.
     Keep,
+}
+
+/// What happens to links before the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// They are measured, and a run whose links are not as asked for is not played.
+    Verify,
+    /// They are trusted.
+    Trust,
 }
 
 /// Why a run did not finish.
@@ -76,8 +88,20 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
         results.verdict = Verdict::unmeasured();
     }
     progress.finish();
-    job.directory.write_json(&job.directory.results(), &results)?;
+    write(&job, &results)?;
     Ok(results)
+}
+
+/// Writes the results. Where the disk is full of payload, payload makes room for them.
+fn write(job: &Job<'_>, results: &Results) -> anyhow::Result<()> {
+    let path = job.directory.results();
+    let Err(full) = job.directory.write_json(&path, results) else { return Ok(()) };
+    if job.payload == Payload::Remove && remove_payload(job).is_ok() && job.directory.write_json(&path, results).is_ok()
+    {
+        return Ok(());
+    }
+    // What went wrong first says more than that it could not be written down.
+    Err(results.error.as_ref().map_or(full, |first| anyhow!("{first}")))
 }
 
 async fn set_up_and_play(
@@ -90,12 +114,18 @@ async fn set_up_and_play(
     progress.say(&format!("setting up {} peers", job.plan.peers.len()));
     let set_up = Testbed::set_up(job.plan, job.directory, job.testbed);
     let (testbed, events) = tokio::select! {
-        made = set_up => made.map_err(anyhow::Error::from)?,
+        made = set_up => made.map_err(|error| match error {
+            SetUpError::Unsupported(missing) => anyhow::Error::from(missing),
+            SetUpError::Failed(error) => error,
+        })?,
         () = stop.wished() => return Err(Early::Stopped),
     };
     assemble::set_up(results, testbed.set_up_report());
     progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
-    let played = play::play(job, &testbed, events, stop, progress, results).await;
+    let played = match verify_links(job, &testbed, stop, progress, results).await {
+        Ok(()) => play::play(job, &testbed, events, stop, progress, results).await,
+        Err(early) => Err(early),
+    };
     let torn_down = tear_down(testbed, stop).await;
     played?;
     torn_down?;
@@ -103,6 +133,29 @@ async fn set_up_and_play(
         remove_payload(job)?;
     }
     Ok(())
+}
+
+/// Measures the links and notes what was found.
+async fn verify_links(
+    job: &Job<'_>,
+    testbed: &Testbed,
+    stop: &Stop,
+    progress: &mut Progress,
+    results: &mut Results,
+) -> Result<(), Early> {
+    if job.links == Links::Trust {
+        results.verification.state = verify::found::State::Skipped;
+        progress.say("links are not measured (--no-verify)");
+        return Ok(());
+    }
+    let report = tokio::select! {
+        report = verify::verify(testbed, job.plan) => report.context("measuring the links")?,
+        () = stop.wished() => return Err(Early::Stopped),
+    };
+    progress.say(&report.sentence());
+    let failure = report.failure();
+    (results.links, results.latencies, results.verification) = (report.links, report.latencies, report.verification);
+    failure.map_or(Ok(()), |why| Err(anyhow!(why).into()))
 }
 
 /// Ends everything; a second wish to stop ends it by force. Dropping the testbed does the same to what is left.
@@ -121,7 +174,7 @@ async fn tear_down(testbed: Testbed, stop: &Stop) -> anyhow::Result<()> {
 
 fn remove_payload(job: &Job<'_>) -> anyhow::Result<()> {
     for step in &job.plan.steps {
-        let crate::plan::Action::Distribute(distribute) = &step.action else { continue };
+        let Action::Distribute(distribute) = &step.action else { continue };
         for peer in &job.plan.peers {
             job.directory.remove_payload(&peer.name, &distribute.id)?;
         }

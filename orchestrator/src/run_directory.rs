@@ -261,14 +261,13 @@ impl RunDirectory {
 #[must_use]
 pub fn disk_problem(error: &io::Error, doing: &str, path: &Path) -> anyhow::Error {
     let place = path.display();
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            anyhow!("the disk is full: cannot {doing} {place}; free some space or choose another place with --out")
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            anyhow!("cannot {doing} {place}: {error}; choose a writable place with --out")
-        }
-        _ => anyhow!("cannot {doing} {place}: {error}"),
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        anyhow!("the disk is full: cannot {doing} {place}; free some space or choose another place with --out")
+    } else if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        anyhow!("cannot {doing} {place}: {error}; choose a writable place with --out")
+    } else {
+        anyhow!("cannot {doing} {place}: {error}")
     }
 }
 

@@ -103,7 +103,17 @@ impl Scenario {
             Action::Distribute(spec) => {
                 Some(Distribution::new(spec.clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
             }
-            Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) | Action::Wait(_) => None,
+            Action::Start(_)
+            | Action::Crash(_)
+            | Action::Leave(_)
+            | Action::Join(_)
+            | Action::Wait(_)
+            | Action::Await(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_) => None,
         });
         let steps = plan.steps.iter().map(StepState::new);
         Self {

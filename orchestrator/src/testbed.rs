@@ -6,20 +6,18 @@
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, UdpSocket},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use peerbed_peer::{
-    events::Event as PeerEvent,
-    status::Status,
-};
+use peerbed_peer::{events::Event as PeerEvent, status::Status};
 use peerbed_proto::id::PeerId;
 use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
-    links::{Engine, MissingFeature},
+    links::{Engine, MissingFeature, user::Health},
     plan::{Distribute, Plan},
     real::Real,
     run_directory::RunDirectory,
@@ -87,6 +85,17 @@ impl Testbed {
         }
     }
 
+    /// How well the user engine has done so far; none where the kernel shapes the links.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended, and nothing is carried any more.
+    pub async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
+        match self {
+            Self::Real(real) => real.engine_health().await,
+        }
+    }
+
     /// Kills the processes of `peers` at once and without warning; returns when they are gone.
     ///
     /// # Errors
@@ -139,6 +148,18 @@ impl Testbed {
     pub async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
         match self {
             Self::Real(real) => real.end(id, peers).await,
+        }
+    }
+
+    /// A UDP socket at `address`, which is that of `peer`, in its namespace; of the plan, or the
+    /// [`vantage`](crate::verify::vantage::vantage) point.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace, or it has no such address.
+    pub async fn probe_socket(&self, peer: PeerId, address: Ipv4Addr) -> anyhow::Result<UdpSocket> {
+        match self {
+            Self::Real(real) => real.probe_socket(peer, address).await,
         }
     }
 

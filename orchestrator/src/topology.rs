@@ -3,7 +3,7 @@
 //! Reading judges the file alone: its form section by section, in the files named like the sections, and then what the
 //! sections say of each other (`check`). Nothing here looks at the host. What is left open is decided by `plan`.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use peerbed_proto::Random;
 
@@ -16,33 +16,45 @@ use crate::{
 
 mod check;
 mod conditions;
+mod faults;
 mod files;
 mod groups;
 mod keys;
 mod links;
 mod names;
 mod options;
+mod places;
 mod presets;
+mod programs;
 mod reader;
+mod reference;
 mod regions;
 mod roster;
 mod scenario;
 pub mod sweep;
+mod traces;
 mod tree;
 
+pub(crate) use faults::resolve_both;
+pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;
 pub use files::{Content, File};
 pub use groups::{Group, Tracker};
 use keys::{Form, Key, optional, required};
 pub(crate) use links::PACKET;
-pub use links::{Fields, Link};
+pub use links::{Fields, Link, QueueFields};
+pub use places::{PLACES, Places};
 pub use presets::{PRESETS, Preset};
+pub use programs::{Completion, Program, Ready};
+pub(crate) use programs::{Placeholder, parts};
 use reader::Reader;
 pub use reader::Written;
 pub use regions::Regions;
 pub(crate) use roster::Roster;
 pub use scenario::{Action, Distribute, Selection, Step, Timing};
 use sweep::Sweep;
+use traces::Attached;
+pub use traces::BYTES_MAX as ATTACHED_BYTES_MAX;
 use tree::Node;
 
 /// A topology that is free of problems.
@@ -74,12 +86,17 @@ pub struct Topology {
     unread: Unread,
 }
 
+/// Reads the text of a file that a topology names.
+pub type Lookup<'a> = dyn Fn(&str) -> io::Result<String> + 'a;
+
 /// The file a topology was read from.
 #[derive(Debug, PartialEq)]
 struct Document {
     file: String,
     text: Arc<str>,
     tree: Node,
+    /// The other files it names, read when it was.
+    attached: Arc<Attached>,
 }
 
 /// Sections whose names are not known, because they could not be read at all.
@@ -91,21 +108,42 @@ struct Unread {
     scenario: bool,
 }
 
-/// Reads a topology. `file` is what problems call it.
+/// Reads a topology that names no other file. `file` is what problems call it.
+///
+/// # Errors
+///
+/// As [`read_with`].
+pub fn read(file: &str, text: &str) -> Result<Topology, Problems> {
+    read_with(file, text, &|_| Err(io::Error::new(io::ErrorKind::Unsupported, "no other files are read here")))
+}
+
+/// Reads a topology. `file` is what problems call it; `lookup` reads the text of another file that it names (a trace),
+/// relative to it, at most [`ATTACHED_BYTES_MAX`] long. Each is asked for once, before anything is judged, so that
+/// planning needs no file any more.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, swept values included; where the text is not YAML, the first thing that is not.
-pub fn read(file: &str, text: &str) -> Result<Topology, Problems> {
+pub fn read_with(file: &str, text: &str, lookup: &Lookup<'_>) -> Result<Topology, Problems> {
     let source: Arc<str> = text.into();
     let tree =
         tree::parse(text).map_err(|problem| Problems::new(file, source.clone(), vec![problem], |_| String::new()))?;
-    let document = Arc::new(Document { file: file.to_owned(), text: source, tree });
+    let attached = traces::mentioned(&tree).into_iter().map(|name| (name.to_owned(), attach(lookup, name)));
+    let attached = Arc::new(attached.collect());
+    let document = Arc::new(Document { file: file.to_owned(), text: source, tree, attached });
     let mut reader = Reader::default();
     let topology = read_tree(&mut reader, &document, &document.tree);
     let Some(topology) = topology else { return Err(document.problems(reader.problems)) };
     sweep::check(&mut reader, &topology);
     if reader.problems.is_empty() { Ok(topology) } else { Err(document.problems(reader.problems)) }
+}
+
+fn attach(lookup: &Lookup<'_>, name: &str) -> Result<String, String> {
+    let text = lookup(name).map_err(|error| error.to_string())?;
+    if text.len() as u64 > ATTACHED_BYTES_MAX {
+        return Err(format!("it is larger than {} KiB", ATTACHED_BYTES_MAX >> 10));
+    }
+    Ok(text)
 }
 
 /// The JSON Schema of topologies.
@@ -114,6 +152,11 @@ pub(crate) fn schema() -> serde_json::Value {
     let mut schema = keys::section_schema(KEYS);
     schema["patternProperties"] = serde_json::json!({ "^x-": {} });
     schema
+}
+
+/// Every section of the file with its keys, as Markdown.
+pub(crate) fn reference() -> String {
+    reference::sections(KEYS) + &options::reference()
 }
 
 impl Topology {
@@ -143,21 +186,23 @@ const KEYS: &[Key] = &[
     optional("seed", Form::Integer { min: 0, max: u64::MAX }, "everything random in a run follows from it (default 1)"),
     optional(
         "engine",
-        Form::Words(&["auto", "kernel"]),
-        "what shapes the links: kernel, or auto (the default) for whatever can",
+        Form::Words(&["auto", "kernel", "user"]),
+        "what shapes the links: kernel (tc: tbf and netem), user (TUN devices and our own queues, whose losses repeat \
+         exactly), or auto (the default): kernel where the kernel can do all that is asked, user otherwise",
     ),
     optional("timeout", Form::Span, "a run that takes longer is ended (default: computed from the bounds)"),
     required("links", Form::Table(&links::FORM), "access links by name; every figure is for one direction, one way"),
     optional(
         "regions",
-        Form::Table(&regions::FORM),
-        "one-way latency from region to region, both ways unless both are given",
+        Form::Other("map of names; map of names; time", regions::schema),
+        "one-way latency from region to region, both ways unless both are given; and `preset: world-16` for sixteen \
+         regions around the world (default none: regions add no latency)",
     ),
     required("groups", Form::Table(&groups::FORM), "groups of like peers by name"),
     optional("files", Form::Table(&files::FORM), "what can be distributed, by name"),
     required(
         "scenario",
-        Form::List(&Form::Other(scenario::schema)),
+        Form::List(&scenario::FORM),
         "what happens when; steps follow one another unless they say otherwise",
     ),
     optional(
@@ -167,13 +212,14 @@ const KEYS: &[Key] = &[
     ),
     optional(
         "sweep",
-        Form::Other(sweep::schema),
+        Form::Other("map of dotted paths; list of values", sweep::schema),
         "paths into this file with lists of values; a run is made for every combination",
     ),
 ];
 
 /// Reads a tree as a topology, as far as it can be read; nothing where it is not even a map.
 fn read_tree(reader: &mut Reader, document: &Arc<Document>, tree: &Node) -> Option<Topology> {
+    reader.attached = document.attached.clone();
     let section = reader.section_beside(tree, "the topology", tree.place, KEYS, |key| key.starts_with("x-"))?;
     if let Some(node) = section.value("version") {
         read_version(reader, node);
@@ -183,7 +229,7 @@ fn read_tree(reader: &mut Reader, document: &Arc<Document>, tree: &Node) -> Opti
         names::check_written(reader, name, "topology");
     }
     let seed = section.value("seed").and_then(|node| reader.integer(node, "seed", 0..=u64::MAX));
-    let engines = [("auto", EngineChoice::Auto), ("kernel", EngineChoice::Kernel)];
+    let engines = [("auto", EngineChoice::Auto), ("kernel", EngineChoice::Kernel), ("user", EngineChoice::User)];
     let engine = section.value("engine").and_then(|node| reader.word(node, "engine", &engines));
     let links = section.value("links").and_then(|node| links::read(reader, node));
     let groups = section.value("groups").and_then(|node| groups::read(reader, node));

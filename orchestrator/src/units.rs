@@ -35,6 +35,23 @@ pub struct Size(pub u64);
 #[serde(try_from = "String", into = "String")]
 pub struct Share(pub u32);
 
+/// A factor such as `2` or `0.5`, held in millionths; at most 1000000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Factor(pub u64);
+
+impl FromStr for Factor {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let number = number::split(text).filter(|(_, unit)| unit.is_empty()).map(|(number, _)| number);
+        let millionths = number.and_then(|number| number::scale(number, 1_000_000).ok());
+        millionths.filter(|millionths| *millionths <= 1_000_000_000_000).map(Self).ok_or_else(|| QuantityError {
+            message: format!("`{text}` is not a factor"),
+            hint: "write a number with at most six decimals: x2 or x0.5".to_owned(),
+        })
+    }
+}
+
 /// Why a text is not a quantity, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {hint}")]

@@ -52,33 +52,57 @@ pub struct Window {
     /// Share of the window in which some runnable task waited for a processor, 0 to 1; none where the kernel does not
     /// account pressure.
     pub pressure: Option<f64>,
-    /// Worst lateness of a timer that one ordinary thread set, in seconds.
+    /// Worst lateness of a timer on any processor, in seconds.
     pub lateness: f64,
+    /// Processors on which a timer fired 50 ms late or more.
+    #[serde(default)]
+    pub late_cores: u32,
+    /// Packets that the kernel dropped on their way between namespaces because a processor's backlog was full.
+    #[serde(default)]
+    pub softnet_dropped: u64,
+    /// What links and sockets did that nobody asked for.
+    #[serde(default)]
+    pub links: LinkTrouble,
     /// Whether something was being measured in this window.
     pub measuring: bool,
+}
+
+/// What links and sockets did in one window that the topology did not ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkTrouble {
+    /// Datagrams that peers' sockets dropped because their buffers were full.
+    pub receive_dropped: u64,
+    /// Packets that an engine dropped for want of room or memory, outside the queues of the topology.
+    pub engine_dropped: u64,
+    /// Lateness that 99 % of the packets of the user engine did not exceed, in seconds; none with the kernel engine.
+    pub engine_lateness: Option<f64>,
 }
 
 impl Verdict {
     /// Judges `windows`; only those in which something was measured count, or all when there are none of these.
     ///
-    /// `begin_lateness` is how late the latest participant of any distribution began, in seconds.
+    /// `begin_lateness` is how late the latest participant of any distribution began, in seconds. Reasons name the
+    /// seconds they cover, counted from the first window's beginning, which is the scenario's.
     #[must_use]
     pub fn of(windows: &[Window], begin_lateness: f64) -> Self {
         let measuring: Vec<&Window> = windows.iter().filter(|w| w.measuring).collect();
         let judged = if measuring.is_empty() { windows.iter().collect() } else { measuring };
         let total: f64 = judged.iter().map(|w| w.seconds).sum();
         let mut verdict = Self { state: State::Valid, reasons: Vec::new() };
-        if judged.is_empty() {
+        let Some(first) = windows.first().filter(|_| !judged.is_empty()) else {
             verdict.lower(State::Suspect, "the host was never looked at".into());
             return verdict;
-        }
+        };
+        let start = first.t - first.seconds;
         for fault in FAULTS {
-            let hit: f64 = judged.iter().filter(|w| (fault.is_hit)(w)).map(|w| w.seconds).sum();
-            let share = hit / total.max(f64::MIN_POSITIVE);
-            let reason = || format!("{} in {:.0} % of the measured time", fault.says, share * 100.0);
+            let hit: Vec<&Window> = judged.iter().copied().filter(|w| (fault.is_hit)(w)).collect();
+            let share = hit.iter().map(|w| w.seconds).sum::<f64>() / total.max(f64::MIN_POSITIVE);
+            let reason =
+                || format!("{} in {:.0} % of the measured time ({})", fault.says, share * 100.0, seconds(&hit, start));
             if share >= fault.invalid_share && total >= SURE_SECONDS {
                 verdict.lower(State::Invalid, reason());
-            } else if share >= SUSPECT_SHARE {
+            } else if !hit.is_empty() && share >= fault.suspect_share {
                 verdict.lower(State::Suspect, reason());
             }
         }
@@ -101,10 +125,31 @@ impl Verdict {
     }
 }
 
+/// The seconds that windows cover, counted from `start`: `seconds 3–7, 12–13`.
+fn seconds(windows: &[&Window], start: f64) -> String {
+    let mut spans: Vec<(f64, f64)> = Vec::new();
+    for window in windows {
+        let (from, to) = (window.t - window.seconds - start, window.t - start);
+        match spans.last_mut() {
+            // Windows follow each other without a gap; what is between is the rounding of clocks.
+            Some((_, end)) if from - *end < 0.1 => *end = to,
+            _ => spans.push((from, to)),
+        }
+    }
+    let named = spans.iter().take(SPANS_MAX).map(|(from, to)| format!("{:.0}–{:.0}", from.abs(), to));
+    let mut text = format!("seconds {}", named.collect::<Vec<_>>().join(", "));
+    if spans.len() > SPANS_MAX {
+        text.push_str(&format!(" and {} more spells", spans.len() - SPANS_MAX));
+    }
+    text
+}
+
 /// One way in which a host is in the way, seen in one window.
 struct Fault {
     says: &'static str,
     is_hit: fn(&Window) -> bool,
+    /// From this share of the measured time on, the run is suspect.
+    suspect_share: f64,
     /// From this share of the measured time on, the run is invalid.
     invalid_share: f64,
 }
@@ -113,21 +158,49 @@ const FAULTS: &[Fault] = &[
     Fault {
         says: "processors were saturated (95 % busy or more)",
         is_hit: |w| w.busy >= BUSY_SHARE,
+        suspect_share: SUSPECT_SHARE,
         invalid_share: LIKELY_SHARE,
     },
     Fault {
         says: "tasks waited for a processor 60 % of the time or more",
         is_hit: |w| w.pressure.is_some_and(|p| p >= PRESSURE_SHARE),
+        suspect_share: SUSPECT_SHARE,
         invalid_share: LIKELY_SHARE,
     },
     Fault {
         says: "the hypervisor took 10 % of the processors or more",
         is_hit: |w| w.steal >= STEAL_SHARE,
+        suspect_share: SUSPECT_SHARE,
         invalid_share: CERTAIN_SHARE,
     },
     Fault {
         says: "timers fired 50 ms late or more",
         is_hit: |w| w.lateness >= LATE_SECONDS,
+        suspect_share: SUSPECT_SHARE,
+        invalid_share: CERTAIN_SHARE,
+    },
+    Fault {
+        says: "the kernel dropped packets between namespaces (softnet backlog)",
+        is_hit: |w| w.softnet_dropped > 0,
+        suspect_share: 0.0,
+        invalid_share: CERTAIN_SHARE,
+    },
+    Fault {
+        says: "the engine dropped packets for want of room",
+        is_hit: |w| w.links.engine_dropped > 0,
+        suspect_share: 0.0,
+        invalid_share: CERTAIN_SHARE,
+    },
+    Fault {
+        says: "peers' sockets dropped datagrams that they were too slow to take",
+        is_hit: |w| w.links.receive_dropped >= RECEIVE_DROPPED_MIN,
+        suspect_share: SUSPECT_SHARE,
+        invalid_share: CERTAIN_SHARE,
+    },
+    Fault {
+        says: "the user engine delivered one packet in a hundred 5 ms late or more",
+        is_hit: |w| w.links.engine_lateness.is_some_and(|late| late >= ENGINE_LATE_SECONDS),
+        suspect_share: SUSPECT_SHARE,
         invalid_share: CERTAIN_SHARE,
     },
 ];
@@ -139,8 +212,16 @@ const STEAL_SHARE: f64 = 0.10;
 /// `some` pressure counts whenever one task of all waits. Below this, waits are short turns of the scheduler; above, a
 /// queue stands. Wild guess between a run of 200 idle peers (under 0.3) and a saturated host (over 0.9).
 const PRESSURE_SHARE: f64 = 0.60;
-/// A queue of usual access links holds 50 ms or more: a peer that is later than this lets its uplink run dry.
+/// A queue of usual access links holds 50 ms or more: a peer that is later than this lets its uplink run dry. As
+/// `canary::LATE`.
 const LATE_SECONDS: f64 = 0.050;
+/// QUIC sends a few lost datagrams again and hardly slows down; ten in a second are the loss of 0.1 to 1 % that topologies
+/// ask for on links of 10 to 100 Mbit/s.
+const RECEIVE_DROPPED_MIN: u64 = 10;
+/// A tenth of the queue of a usual access link, and a quarter of the delay of a short one; an idle host stays below 1 ms.
+const ENGINE_LATE_SECONDS: f64 = 0.005;
+/// More spells of trouble than these are a number and no list.
+const SPANS_MAX: usize = 5;
 /// One second in twenty in the way can move a distribution time by 5 %, the distance that expectations distinguish.
 const SUSPECT_SHARE: f64 = 0.05;
 /// Late timers and stolen time did stop peers: with a quarter of the time in the way, the number says more about the
@@ -161,7 +242,8 @@ mod tests {
     fn windows(count: usize, change: impl Fn(usize, &mut Window)) -> Vec<Window> {
         (0..count)
             .map(|i| {
-                let mut window = Window { seconds: 1.0, measuring: true, ..Window::default() };
+                let t = 1_000.0 + i as f64 + 1.0;
+                let mut window = Window { t, seconds: 1.0, measuring: true, ..Window::default() };
                 change(i, &mut window);
                 window
             })
@@ -182,10 +264,11 @@ mod tests {
 
     #[test]
     fn a_quarter_of_late_timers_is_invalid_and_says_so() {
-        let late = |i: usize, w: &mut Window| w.lateness = if i % 4 == 0 { 0.06 } else { 0.0 };
+        let late = |i: usize, w: &mut Window| w.lateness = if i < 8 || i == 20 || i == 30 { 0.06 } else { 0.0 };
         let verdict = Verdict::of(&windows(40, late), 0.0);
         assert_eq!(verdict.state, State::Invalid);
-        assert_eq!(verdict.reasons, ["timers fired 50 ms late or more in 25 % of the measured time"]);
+        let reason = "timers fired 50 ms late or more in 25 % of the measured time (seconds 0–8, 20–21, 30–31)";
+        assert_eq!(verdict.reasons, [reason]);
     }
 
     #[test]
@@ -213,9 +296,34 @@ mod tests {
     }
 
     #[test]
+    fn a_single_packet_lost_inside_the_kernel_makes_a_run_suspect() {
+        let dropped = |i: usize, w: &mut Window| w.softnet_dropped = u64::from(i == 50);
+        let verdict = Verdict::of(&windows(100, dropped), 0.0);
+        assert_eq!(verdict.state, State::Suspect);
+        assert!(verdict.reasons[0].ends_with("in 1 % of the measured time (seconds 50–51)"), "{verdict:?}");
+        let few = |_: usize, w: &mut Window| w.links.receive_dropped = 9;
+        assert_eq!(Verdict::of(&windows(100, few), 0.0).state, State::Valid);
+    }
+
+    #[test]
+    fn many_spells_of_trouble_are_counted_and_not_listed() {
+        let late = |i: usize, w: &mut Window| w.lateness = if i.is_multiple_of(2) { 0.06 } else { 0.0 };
+        let verdict = Verdict::of(&windows(20, late), 0.0);
+        assert!(verdict.reasons[0].ends_with("(seconds 0–1, 2–3, 4–5, 6–7, 8–9 and 5 more spells)"), "{verdict:?}");
+    }
+
+    #[test]
     fn each_fault_is_seen_alone() {
-        let changes: [fn(usize, &mut Window); 4] =
-            [|_, w| w.busy = 1.0, |_, w| w.steal = 0.5, |_, w| w.pressure = Some(0.9), |_, w| w.lateness = 1.0];
+        let changes: [fn(usize, &mut Window); 8] = [
+            |_, w| w.busy = 1.0,
+            |_, w| w.steal = 0.5,
+            |_, w| w.pressure = Some(0.9),
+            |_, w| w.lateness = 1.0,
+            |_, w| w.softnet_dropped = 1,
+            |_, w| w.links.engine_dropped = 1,
+            |_, w| w.links.receive_dropped = 10,
+            |_, w| w.links.engine_lateness = Some(0.006),
+        ];
         for change in changes {
             let verdict = Verdict::of(&windows(5, change), 0.0);
             assert_eq!((verdict.state, verdict.reasons.len()), (State::Invalid, 1));

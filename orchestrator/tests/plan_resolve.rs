@@ -115,9 +115,9 @@ fn peers_to_crash_are_chosen_by_the_seed_among_those_that_are_up() {
         let plan = resolve(&(TEXT.replace("name: test", &format!("name: test\nseed: {seed}")) + steps));
         plan.steps[1..]
             .iter()
-            .map(|step| match &step.action {
-                Action::Crash(peers) | Action::Join(peers) => peers.clone(),
-                Action::Distribute(_) | Action::Start(_) | Action::Leave(_) | Action::Wait(_) => panic!("{step:?}"),
+            .map(|step| {
+                let (Action::Crash(peers) | Action::Join(peers)) = &step.action else { panic!("{step:?}") };
+                peers.clone()
             })
             .collect()
     };

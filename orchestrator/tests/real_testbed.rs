@@ -1,4 +1,9 @@
 //! A testbed of real peers: up, told, crashed, back again, gone; and nothing of it left.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 
@@ -39,8 +44,11 @@ async fn peers_are_ready_serve_a_file_crash_return_and_leave() {
     testbed.prepare(swarm, &everybody).await.unwrap();
     testbed.begin("d0", &everybody, now() + 0.05).await.unwrap();
     for _ in 0..3 {
-        let event = until(&mut events, |event| matches!(event, Event::Peer { event, .. }
-            if matches!(event.kind, EventKind::Completed { .. }))).await;
+        let event = until(&mut events, |event| {
+            matches!(event, Event::Peer { event, .. }
+            if matches!(event.kind, EventKind::Completed { .. }))
+        })
+        .await;
         let Event::Peer { peer, event } = event else { panic!() };
         let EventKind::Completed { path, .. } = event.kind else { panic!() };
         assert!(path.starts_with(run.payload(&format!("peer-{}", peer.0), "d0")), "{path:?}");

@@ -2,6 +2,11 @@
 //!
 //! This test program has no harness, because the harness's threads would be there first. It starts itself again as
 //! another user where it runs as root.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
 
 mod real_support;
 

@@ -1,4 +1,5 @@
 //! The stable formats: the keys of `results.json`, and summaries made from files alone.
+#![expect(clippy::unwrap_used, reason = "tests fail where they stand")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,6 +10,7 @@ use peerbed_orchestrator::{
     },
     run_directory::RunDirectory,
     verdict::{State, Verdict},
+    verify::found::Verification,
 };
 use serde_json::{Value, json};
 
@@ -173,6 +175,8 @@ fn results() -> Results {
         lookups: Vec::new(),
         recoveries: Vec::new(),
         links: Vec::new(),
+        latencies: Vec::new(),
+        verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),
             expectation("distribution.release.ratio <= 1.1", false),

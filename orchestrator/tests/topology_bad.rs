@@ -59,7 +59,7 @@ fn a_file_full_of_problems_is_cut_and_counted() {
 
 /// What reading and planning a file report; none when it is fine.
 fn problems(name: &str, text: &str) -> Option<Problems> {
-    match topology::read(name, text) {
+    match topology::read_with(name, text, &|other| fs::read_to_string(directory().join(other))) {
         Ok(topology) => sweep::expand(&topology).err(),
         Err(problems) => Some(problems),
     }
@@ -85,11 +85,15 @@ fn expected(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../topologies/bad")
+}
+
 fn bad() -> Vec<(String, String)> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../topologies/bad");
-    let mut files: Vec<_> = fs::read_dir(directory)
+    let mut files: Vec<_> = fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
         .collect();
     files.sort();

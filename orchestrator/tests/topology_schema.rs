@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
-use peerbed_orchestrator::schema;
+use peerbed_orchestrator::{reference, schema};
 use serde_json::Value;
 
 #[test]
@@ -14,6 +14,15 @@ fn the_committed_schema_is_current() {
     assert!(
         committed == schema::text(),
         "topologies/schema.json is out of date; write it anew with `peerbed schema > topologies/schema.json`"
+    );
+}
+
+#[test]
+fn the_committed_reference_is_current() {
+    let committed = fs::read_to_string(topologies().join("../docs/topology.md")).unwrap();
+    assert!(
+        committed == reference::text(),
+        "docs/topology.md is out of date; write it anew with `peerbed schema --markdown > docs/topology.md`"
     );
 }
 

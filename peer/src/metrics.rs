@@ -5,7 +5,7 @@
 
 use peerbed_proto::swarm::Reason;
 use peerbed_proto::tracker::TrackerStats;
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::distribution::Counts;
 use crate::events::RefusedReason;
@@ -52,8 +52,10 @@ series! {
     quic_connections: IntGauge,
     /// Times a connection had to wait because the peer's own interface was full.
     quic_held_back_total: IntCounter,
-    /// Smoothed round-trip time over the open swarm and fetch connections, mean in microseconds.
-    quic_rtt_microseconds: IntGauge,
+    /// Smoothed round-trip time in seconds, mean over the open swarm and fetch connections.
+    quic_rtt_seconds: Gauge,
+    /// Datagrams that arrived and were dropped because the socket's receive buffer was full.
+    quic_receive_dropped_total: IntCounter,
     /// Congestion windows of the open swarm and fetch connections, sum in bytes.
     quic_congestion_window_bytes: IntGauge,
     /// Packets declared lost by the open and past swarm and fetch connections.

@@ -199,6 +199,7 @@ impl Peer {
             listen: self.surroundings.transport.local_addr().unwrap_or_else(|_| ([0; 4], 0).into()),
             resident_bytes: process::resident_bytes(),
             connections: u32::try_from(self.surroundings.transport.open_connections()).unwrap_or(u32::MAX),
+            receive_dropped: self.surroundings.transport.receive_dropped(),
             distributions: distributions.into_iter().map(|(id, snapshot)| (id, snapshot.status)).collect(),
         }
     }
@@ -216,8 +217,9 @@ impl Peer {
         metrics.swarm_neighbours.set(sum(&|snapshot| snapshot.status.neighbours.into()));
         metrics.swarm_unchoked.set(sum(&|snapshot| snapshot.status.unchoked.into()));
         metrics.quic_congestion_window_bytes.set(sum(&|snapshot| snapshot.paths.window_bytes));
-        let connections = sum(&|snapshot| snapshot.paths.connections).max(1);
-        metrics.quic_rtt_microseconds.set(sum(&|snapshot| snapshot.paths.round_trip_micros) / connections);
+        let connections = sum(&|snapshot| snapshot.paths.connections).max(1) as f64;
+        metrics.quic_rtt_seconds.set(sum(&|snapshot| snapshot.paths.round_trip_micros) as f64 / 1e6 / connections);
+        metrics::raise(&metrics.quic_receive_dropped_total, transport.receive_dropped());
         if let Some(tracker) = tracker {
             metrics.take_tracker(&tracker.stats());
         }

@@ -1,4 +1,4 @@
-//! The process itself: its tie to the parent and its memory.
+//! The process as the kernel sees it: its tie to the parent, its memory, and datagrams it was too slow to take.
 //!
 //! Signals are awaited in `main`; exit codes are decided there too.
 
@@ -29,4 +29,19 @@ pub fn resident_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// Datagrams that were dropped because the receive buffer of the UDP socket on `port` was full; 0 when there is no such
+/// socket in this network namespace.
+#[must_use]
+pub fn udp_dropped(port: u16) -> u64 {
+    ["/proc/net/udp", "/proc/net/udp6"].into_iter().map(|path| dropped_in(path, port)).sum()
+}
+
+fn dropped_in(path: &str, port: u16) -> u64 {
+    let table = std::fs::read_to_string(path).unwrap_or_default();
+    let local = format!(":{port:04X}");
+    let mut sockets = table.lines().skip(1).map(str::split_whitespace);
+    let ours = sockets.find(|fields| fields.clone().nth(1).is_some_and(|address| address.ends_with(&local)));
+    ours.and_then(|mut fields| fields.next_back()?.parse().ok()).unwrap_or(0)
 }

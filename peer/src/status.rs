@@ -24,6 +24,8 @@ pub struct Status {
     pub resident_bytes: u64,
     /// Open QUIC connections of all protocols.
     pub connections: u32,
+    /// Datagrams dropped because the socket's receive buffer was full: this host, not the links, lost them.
+    pub receive_dropped: u64,
     /// What it takes part in, by the distribution's id.
     pub distributions: BTreeMap<String, DistributionStatus>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
+use quinn::{ClientConfig, Connection, Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -19,12 +19,14 @@ use crate::event_log::EventLog;
 use crate::events::{EventKind, RefusedReason};
 use crate::identity::{Credentials, Identity};
 use crate::metrics::Metrics;
+use crate::process;
 use crate::transport::refusal::Refusal;
 use crate::transport::uplink::Uplink;
 
 mod congestion;
 mod refusal;
 mod settings;
+mod turns;
 mod uplink;
 
 /// Dials and accepts for all protocols of a peer. Shared by reference counting among its tasks.
@@ -54,7 +56,7 @@ impl Transport {
         let uplink = Arc::new(Uplink::bind(config.listen, &config.quic)?);
         let server = server_config(&credentials, config)?;
         let endpoint = Endpoint::new_with_abstract_socket(
-            EndpointConfig::default(),
+            settings::endpoint(),
             Some(server),
             uplink.clone(),
             Arc::new(TokioRuntime),
@@ -159,6 +161,11 @@ impl Transport {
     /// How often a full socket made a connection wait.
     pub(crate) fn held_back(&self) -> u64 {
         self.uplink.held_back()
+    }
+
+    /// Datagrams that the kernel dropped because the receive buffer was full.
+    pub(crate) fn receive_dropped(&self) -> u64 {
+        self.endpoint.local_addr().map_or(0, |addr| process::udp_dropped(addr.port()))
     }
 
     /// Closes all connections, and waits until the other sides know or three round trips have passed.

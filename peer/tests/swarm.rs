@@ -115,6 +115,29 @@ fn neighbour_that_is_killed_does_not_keep_the_others_from_completing() {
 }
 
 #[test]
+fn leecher_that_was_killed_comes_back_and_resumes() {
+    support::run(async {
+        let run = Run::new();
+        let content = Content::make(run.path(), "release", 30_000_000, 256 << 10);
+        let (seed, first) = (run.start_with_tracker(1).await, run.start(2).await);
+        let mut first = first;
+        let tracker = seed.endpoint;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        first.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.begin("d0").await;
+        first.begin("d0").await;
+        first.event(|kind| matches!(kind, EventKind::Piece { have: 3.., .. })).await;
+        first.signal(Signal::KILL);
+        first.exit().await;
+        let second = run.start(2).await;
+        second.prepare("d0", &content, Role::Leecher { tracker }).await;
+        assert!(second.status().await.distributions["d0"].have >= 3);
+        second.begin("d0").await;
+        assert_eq!(std::fs::read(second.completed("d0").await).unwrap(), content.bytes);
+    });
+}
+
+#[test]
 fn two_swarms_run_side_by_side_and_one_content_is_not_shared_twice() {
     support::run(async {
         let run = Run::new();

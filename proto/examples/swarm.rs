@@ -1,7 +1,7 @@
 //! Distribution times of simulated swarms beside the bound, for the textbook's links: peers 2 Mbit/s up and 20 down, the
 //! seed 20 Mbit/s both ways.
 //!
-//! `cargo run --release -p peerbed-proto --features sim --example swarm -- [none|quic] [MiB] [seeds] [N …]`
+//! `cargo run --release -p peerbed-proto --example swarm -- [none|quic] [MiB] [seeds] [N …]`
 
 #![expect(clippy::print_stdout, reason = "an example's output is its purpose")]
 

@@ -5,11 +5,13 @@
 //! a leaf is passed on as soon as it is verified.
 
 mod announce;
+mod arrivals;
 mod availability;
 mod choke;
 mod conversation;
 mod dialling;
 mod downloads;
+mod endgame;
 mod leaving;
 mod message;
 mod neighbour;
@@ -18,6 +20,7 @@ mod output;
 mod picker;
 mod pieces;
 mod rate;
+mod requests;
 mod run;
 mod stats;
 mod timer;
@@ -42,6 +45,7 @@ pub use self::run::{Run, RunHeader, RunPart, RunReader};
 pub use self::stats::Stats;
 use self::timer::{Timer, Timers};
 use self::uploads::Path;
+pub use self::uploads::RUNS_UNDER_WAY_MAX;
 use crate::bits::PieceSet;
 use crate::content::{ContentId, LeafHashes, Manifest};
 use crate::hash::Hash;
@@ -94,6 +98,7 @@ impl Swarm {
     pub fn new(me: PeerId, manifest: Arc<Manifest>, have: PieceSet, options: Options, seed: u64, now: Time) -> Self {
         assert_eq!(have.len(), manifest.pieces(), "`have` must be a set of the manifest's pieces");
         let content = manifest.id();
+        let options = options.within_limits();
         let mut random = Random::new(seed, &format!("swarm {} {me}", content.0));
         let mut timers = Timers::default();
         // Peers that start together shall not rank together: that makes waves.
@@ -127,7 +132,8 @@ impl Swarm {
         self.on_candidates(now, peers);
     }
 
-    /// A connection to a peer stands, whoever opened it.
+    /// A connection to a peer stands, whoever opened it. A connection that replaces an older one to the same peer is
+    /// reported after `handle_disconnected`.
     pub fn handle_connected(&mut self, now: Time, peer: PeerId) {
         self.on_connected(now, peer);
         self.settle(now);

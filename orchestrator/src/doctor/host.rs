@@ -1,6 +1,6 @@
 //! The host's limits, clocks and programs, as read from /proc and /sys.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 
 use rustix::{
     process::{Resource, getrlimit},
@@ -21,23 +21,9 @@ pub(super) fn lines(peers: u32) -> Vec<Line> {
         clock_source(),
         pressure(),
         cgroups(),
-        tun(),
         program("ip", "the tests and the bench; apt-get install iproute2"),
         program("iperf3", "the tests of shaped rates; apt-get install iperf3"),
     ]
-}
-
-/// Whether the program for peers can be started.
-pub(super) fn peer_program(path: &Path) -> Line {
-    let executable = fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    let word = if executable { "is there" } else { "is not there or not executable" };
-    Line {
-        name: "peer program",
-        state: if executable { State::Present } else { State::Missing },
-        found: format!("{} {word}", path.display()),
-        serves: "every run",
-        cure: (!executable).then(|| "build it with `cargo build --bins`".to_owned()),
-    }
 }
 
 fn kernel() -> Line {
@@ -116,7 +102,8 @@ fn pressure() -> Line {
     Line {
         name: "cpu pressure",
         state: if readable { State::Present } else { State::Lacking },
-        found: if readable { "/proc/pressure/cpu is readable" } else { "/proc/pressure/cpu is not readable" }.to_owned(),
+        found: if readable { "/proc/pressure/cpu is readable" } else { "/proc/pressure/cpu is not readable" }
+            .to_owned(),
         serves: "judging whether the host was fit to measure",
         cure: (!readable).then(|| "boot with psi=1 on a kernel built with CONFIG_PSI".to_owned()),
     }
@@ -126,14 +113,6 @@ fn cgroups() -> Line {
     let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let found = if unified { "version 2" } else { "not version 2" };
     Line { name: "control groups", state: State::Present, found: found.to_owned(), serves: "information", cure: None }
-}
-
-fn tun() -> Line {
-    let opened = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-    let found = opened.as_ref().map_or_else(ToString::to_string, |_| "/dev/net/tun opens".to_owned());
-    let cure = opened.is_err().then(|| "modprobe tun; in a container --device /dev/net/tun".to_owned());
-    let state = if cure.is_some() { State::Lacking } else { State::Present };
-    Line { name: "tun", state, found, serves: "carrying links in user space", cure }
 }
 
 fn program(name: &'static str, serves_and_cure: &'static str) -> Line {

@@ -2,29 +2,38 @@
 //!
 //! Why these disciplines in this order:
 //!
-//! - *Rates count IP bytes.* The kernel counts the 14 bytes of Ethernet header as well; the root of every chain
-//!   therefore has a size table that subtracts them. (Packets cut from a train are counted with their header all the
-//!   same, so that a sender of trains gets 0.9 % less than its rate; peers send none.)
+//! - *Rates count IP bytes and the link's overhead.* The kernel counts the 14 bytes of Ethernet header as well; the root
+//!   of every chain therefore has a size table that puts the asked overhead in their place. (Packets cut from a train are
+//!   counted with their header all the same, so that a sender of trains gets 0.9 % less than its rate; peers send none.)
 //! - *Trains are cut.* A sender may hand over up to 64 packets as one (GSO). A token bucket cuts a train when it is
 //!   larger than the bucket of its *peak* rate, so that bucket has room for one packet and a peak rate without effect.
 //!   Loss and full queues then hit packets, not trains.
 //! - *The burst is one packet and what the rate carries in 4 ms.* The bucket makes up for a timer that fires late, up
 //!   to 4 ms, which is one tick of a kernel at 250 Hz; no share of the rate is lost as long as timers are better than
 //!   that. And a link that was idle runs ahead of its rate by at most 4 ms, so that short transfers are not too fast.
+//! - *tbf, not htb.* htb does not cut trains, and its classes would have nothing to share.
 //! - *Delay and loss come before the rate* when a direction has both: only so does the rate's queue hold nothing but
-//!   waiting packets, and its limit mean what the topology says. The time of a packet is the same in either order.
+//!   waiting packets, its limit mean what the topology says, and CoDel see waiting alone. The time of a packet is the same
+//!   in either order, with one difference: a queue that is never empty swallows jitter that comes before it.
+//! - *CoDel hangs in the bucket* in place of its first-in-first-out queue.
 //!
-//! How a chain is sent to the kernel lives in `real/qdisc`.
+//! How a chain is sent to the kernel and read back lives in `real/qdisc`, whether both are the same in [`compare`].
+
+pub mod compare;
+mod distribution;
 
 use std::time::Duration;
 
-use crate::plan::{Direction, Loss, Queue};
+pub use self::distribution::table;
+use crate::plan::{Direction, Discipline, Jitter, Loss, Order, Queue, Shape};
 
 /// The queueing disciplines of one direction, root first; empty when nothing is to be shaped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tc {
     /// Each hangs in the one before it.
     pub chain: Vec<Qdisc>,
+    /// Bytes counted with every packet beside its own.
+    pub overhead: u32,
 }
 
 /// One queueing discipline.
@@ -34,30 +43,42 @@ pub enum Qdisc {
     Cut,
     /// Token bucket and the queue before it, which drops what does not fit (`tbf`).
     Bucket {
-        /// Rate in bytes per second, over whole IP packets.
+        /// Rate in bytes per second, over whole IP packets and their overhead.
         rate: u64,
         /// Size of the bucket in bytes.
         burst: u32,
-        /// Size of the queue in bytes, over whole IP packets.
+        /// Size of the queue in bytes, over whole IP packets and their overhead; 0 when the next in the chain is the
+        /// queue.
         limit: u32,
+    },
+    /// The queue of the bucket above it, which keeps waiting short (`codel`).
+    CoDel {
+        /// Most packets in the queue.
+        limit: u32,
+        /// Waiting time that is acceptable as a standing queue.
+        target: Duration,
+        /// How long the waiting time may stay above the target.
+        interval: Duration,
     },
     /// Everything that happens to packets on their way (`netem`).
     Netem(Netem),
 }
 
-/// Settings of netem.
+/// Settings of netem. Probabilities in 1 / (2³² − 1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Netem {
     /// Time added to every packet.
     pub delay: Duration,
-    /// Uniform variation of the delay, to both sides.
-    pub jitter: Duration,
+    /// Variation of the delay, as in the plan.
+    pub jitter: Jitter,
     /// Loss.
     pub loss: NetemLoss,
-    /// Probability that a packet skips the delay, in 1 / (2³² − 1).
+    /// Probability that a packet skips the delay.
     pub reorder: u32,
-    /// Probability that a packet comes twice, in 1 / (2³² − 1).
+    /// Probability that a packet comes twice.
     pub duplicate: u32,
+    /// Probability that one bit of a packet is flipped.
+    pub corrupt: u32,
     /// Packets on their way at once; more are dropped. Large enough never to matter.
     pub limit: u32,
     /// Seed of its random numbers (kernels from 6.6 on; older ones draw their own).
@@ -88,9 +109,21 @@ pub fn read(direction: &Direction, seed: u64) -> Tc {
     }
     if let Some(rate) = direction.rate {
         let rate = (rate.0 / 8).max(1);
-        chain.push(Qdisc::Bucket { rate, burst: burst(rate), limit: queue_bytes(direction.queue, rate) });
+        let burst = burst(rate, direction.overhead);
+        let bytes = queue_bytes(direction.queue, rate);
+        match direction.discipline {
+            Discipline::DropTail => {
+                let limit = with_overhead(bytes, direction.queue, direction.overhead);
+                chain.push(Qdisc::Bucket { rate, burst, limit });
+            }
+            Discipline::CoDel { target, interval } => {
+                chain.push(Qdisc::Bucket { rate, burst, limit: 0 });
+                // Counted in full packets, the queue is never longer than asked.
+                chain.push(Qdisc::CoDel { limit: (bytes / MTU).max(1), target: target.0, interval: interval.0 });
+            }
+        }
     }
-    Tc { chain }
+    Tc { chain, overhead: direction.overhead }
 }
 
 /// Reads the latency from one region to another.
@@ -98,14 +131,15 @@ pub fn read(direction: &Direction, seed: u64) -> Tc {
 pub fn read_latency(delay: Duration, seed: u64) -> Tc {
     let netem = Netem {
         delay,
-        jitter: Duration::ZERO,
+        jitter: Jitter::default(),
         loss: NetemLoss::Independent(0),
         reorder: 0,
         duplicate: 0,
-        limit: in_flight(UNSHAPED_RATE, delay),
+        corrupt: 0,
+        limit: in_flight(UNSHAPED_RATE, delay, 0),
         seed,
     };
-    Tc { chain: vec![Qdisc::Netem(netem)] }
+    Tc { chain: vec![Qdisc::Netem(netem)], overhead: 0 }
 }
 
 /// Whether a direction asks for more than a rate.
@@ -119,17 +153,24 @@ pub fn needs_netem(direction: &Direction) -> bool {
 pub fn netem_needs(direction: &Direction) -> Vec<&'static str> {
     [
         ("delay", direction.delay.0 > Duration::ZERO),
-        ("jitter", direction.jitter.0 > Duration::ZERO),
+        ("jitter", direction.jitter.amount.0 > Duration::ZERO),
         ("loss", direction.loss.average.0 > 0),
         ("reorder", direction.reorder.0 > 0),
         ("duplicate", direction.duplicate.0 > 0),
+        ("corrupt", direction.corrupt.0 > 0),
     ]
     .into_iter()
     .filter_map(|(word, asked)| asked.then_some(word))
     .collect()
 }
 
-/// Length of the rate's queue in bytes for a rate in bytes per second; room for at least one packet.
+/// Whether a direction's queue is CoDel's; without a rate there is no queue.
+#[must_use]
+pub fn needs_codel(direction: &Direction) -> bool {
+    direction.rate.is_some() && direction.discipline != Discipline::DropTail
+}
+
+/// Length of the rate's queue in bytes of IP packets for a rate in bytes per second; room for at least one packet.
 #[must_use]
 pub fn queue_bytes(queue: Queue, rate: u64) -> u32 {
     let bytes = match queue {
@@ -140,17 +181,41 @@ pub fn queue_bytes(queue: Queue, rate: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX).max(MTU)
 }
 
+/// The kernel counts overhead in the queue as well. A queue given as time has it in its figure already; to others it is
+/// added as full packets have it.
+fn with_overhead(bytes: u32, queue: Queue, overhead: u32) -> u32 {
+    let full = u64::from(MTU + overhead);
+    let bytes = match queue {
+        Queue::Time(_) => u64::from(bytes),
+        Queue::Bytes(_) | Queue::Packets(_) => u64::from(bytes) * full / u64::from(MTU),
+    };
+    u32::try_from(bytes.max(full)).unwrap_or(u32::MAX)
+}
+
 fn netem(direction: &Direction, seed: u64) -> Netem {
     let rate = direction.rate.map_or(UNSHAPED_RATE, |rate| rate.0 / 8);
+    let queue = direction.rate.map_or(0, |_| queue_bytes(direction.queue, rate));
+    // A packet can overtake others only where these wait.
+    let reorder = if direction.delay.0.is_zero() { 0 } else { probability(share(direction.reorder.0)) };
     Netem {
         delay: direction.delay.0,
-        jitter: direction.jitter.0,
+        jitter: direction.jitter,
         loss: loss(direction.loss),
-        reorder: probability(share(direction.reorder.0)),
+        reorder,
         duplicate: probability(share(direction.duplicate.0)),
-        limit: in_flight(rate, direction.delay.0 + direction.jitter.0),
+        corrupt: probability(share(direction.corrupt.0)),
+        limit: in_flight(rate, longest_delay(direction), queue),
         seed,
     }
+}
+
+fn longest_delay(direction: &Direction) -> Duration {
+    let jitter = direction.jitter.amount.0;
+    direction.delay.0
+        + match direction.jitter.shape {
+            Shape::Uniform => jitter,
+            Shape::Normal | Shape::Pareto => jitter * distribution::DEVIATIONS_MAX,
+        }
 }
 
 /// Gilbert's model has two figures that the topology gives directly: bad spells last 1 / recover packets, and their
@@ -165,16 +230,31 @@ fn loss(loss: Loss) -> NetemLoss {
     NetemLoss::Bursty { worsen: probability(worsen), recover: probability(recover) }
 }
 
-fn burst(rate: u64) -> u32 {
+fn burst(rate: u64, overhead: u32) -> u32 {
     let late = rate / 1_000 * TIMER_LATENESS_MS;
-    u32::try_from(late).unwrap_or(u32::MAX).saturating_add(MTU)
+    u32::try_from(late).unwrap_or(u32::MAX).saturating_add(frame(overhead))
 }
 
-/// Packets that may be on their way for `delay`, at a rate in bytes per second: a second's worth more than the delay,
-/// because the other end's delay and queue belong to the sender's window as well, counted in small packets.
-fn in_flight(rate: u64, delay: Duration) -> u32 {
-    let bytes = u128::from(rate) * (delay + Duration::from_secs(1)).as_nanos() / 1_000_000_000;
-    u32::try_from(bytes / SMALL_PACKET).unwrap_or(u32::MAX).clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX)
+/// Bytes that the kernel may count for one full packet: with the overhead, or with its Ethernet header when it has been
+/// cut from a train.
+#[must_use]
+pub fn frame(overhead: u32) -> u32 {
+    MTU + overhead.max(ETHERNET_HEADER)
+}
+
+/// Packets that may be on their way for `delay`, at a rate in bytes per second with a queue in bytes behind: a second's
+/// worth more than that, because the other end's delay and queue belong to the sender's window as well, counted in small
+/// packets.
+fn in_flight(rate: u64, delay: Duration, queue: u32) -> u32 {
+    let way = u128::from(rate) * (delay + Duration::from_secs(1)).as_nanos() / 1_000_000_000;
+    let packets = (way + u128::from(queue)) / SMALL_PACKET;
+    u32::try_from(packets).unwrap_or(u32::MAX).clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX)
+}
+
+/// Whether packets keep their order although their delays vary.
+#[must_use]
+pub fn keeps_order(jitter: Jitter) -> bool {
+    !jitter.amount.0.is_zero() && jitter.order == Order::Kept
 }
 
 fn share(parts_per_billion: u32) -> f64 {
@@ -188,6 +268,8 @@ fn probability(share: f64) -> u32 {
 
 /// Size of a full IP packet on every link.
 pub const MTU: u32 = 1_500;
+/// Bytes of Ethernet header that the kernel counts with every packet unless told otherwise.
+pub const ETHERNET_HEADER: u32 = 14;
 /// One tick at 250 Hz; see above.
 const TIMER_LATENESS_MS: u64 = 4;
 /// What an unshaped link is taken to carry: 10 Gbit/s, more than two cores move through namespaces.
@@ -200,64 +282,4 @@ const IN_FLIGHT_MIN: u32 = 1_000;
 const IN_FLIGHT_MAX: u32 = 1_000_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        plan::{Loss, Queue},
-        units::{Rate, Share, Size, Span},
-    };
-
-    fn direction(rate: Option<u64>) -> Direction {
-        Direction {
-            rate: rate.map(Rate),
-            delay: Span::default(),
-            jitter: Span::default(),
-            loss: Loss { average: Share(0), burst: 1 },
-            reorder: Share(0),
-            duplicate: Share(0),
-            queue: Queue::Time(Span(Duration::from_millis(50))),
-        }
-    }
-
-    #[test]
-    fn a_rate_is_a_bucket_with_its_queue() {
-        let tc = read(&direction(Some(2_000_000)), 1);
-        // 250 kB/s: 1 000 bytes in 4 ms, 12 500 bytes in 50 ms.
-        assert_eq!(tc.chain, [Qdisc::Bucket { rate: 250_000, burst: 2_500, limit: 12_500 }]);
-    }
-
-    #[test]
-    fn nothing_asked_is_nothing_done() {
-        assert_eq!(read(&direction(None), 1), Tc::default());
-    }
-
-    #[test]
-    fn delay_goes_before_the_rate_and_behind_the_cut() {
-        let mut asked = direction(Some(8_000_000));
-        asked.delay = Span(Duration::from_millis(20));
-        let tc = read(&asked, 7);
-        assert!(matches!(tc.chain[..], [Qdisc::Cut, Qdisc::Netem(_), Qdisc::Bucket { .. }]), "{tc:?}");
-        let Qdisc::Netem(netem) = &tc.chain[1] else { panic!() };
-        assert_eq!((netem.delay, netem.seed), (Duration::from_millis(20), 7));
-        // 1 MB/s for 1.02 s in packets of 256 bytes.
-        assert_eq!(netem.limit, 3_984);
-    }
-
-    #[test]
-    fn bursty_loss_keeps_its_average_and_its_length() {
-        let NetemLoss::Bursty { worsen, recover } = loss(Loss { average: Share(10_000_000), burst: 8 }) else {
-            panic!("not bursty")
-        };
-        let (worsen, recover) = (f64::from(worsen) / f64::from(u32::MAX), f64::from(recover) / f64::from(u32::MAX));
-        assert!((worsen / (worsen + recover) - 0.01).abs() < 1e-6);
-        assert!((1.0 / recover - 8.0).abs() < 1e-6);
-        assert_eq!(loss(Loss { average: Share(500_000_000), burst: 1 }), NetemLoss::Independent(2_147_483_648));
-    }
-
-    #[test]
-    fn a_queue_has_room_for_one_packet_at_least() {
-        assert_eq!(queue_bytes(Queue::Time(Span(Duration::from_millis(1))), 1_000), MTU);
-        assert_eq!(queue_bytes(Queue::Bytes(Size(64_000)), 1), 64_000);
-        assert_eq!(queue_bytes(Queue::Packets(30), 1), 45_000);
-    }
-}
+mod tests;

@@ -13,9 +13,12 @@ use crate::{
 
 /// The scenario played through in the order of its steps: who is up, and what was distributed.
 pub(super) struct Course<'a> {
-    topology: &'a Topology,
-    roster: &'a Roster<'a>,
+    pub(super) topology: &'a Topology,
+    pub(super) roster: &'a Roster<'a>,
     down: BTreeSet<u32>,
+    paused: BTreeSet<u32>,
+    /// For each step of the topology so far, the last step of the plan that it became.
+    last: Vec<usize>,
     /// Steps for more peers than there are in the right state.
     pub(super) problems: Vec<Problem>,
 }
@@ -23,27 +26,70 @@ pub(super) struct Course<'a> {
 impl<'a> Course<'a> {
     pub(super) fn begin(topology: &'a Topology, roster: &'a Roster<'a>) -> Self {
         let absent = roster.groups().filter(|(group, _)| !group.present).flat_map(|(_, peers)| peers);
-        Self { topology, roster, down: absent.collect(), problems: Vec::new() }
+        Self {
+            topology,
+            roster,
+            down: absent.collect(),
+            paused: BTreeSet::new(),
+            last: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
-    /// Resolves the next step; none where it could not be read.
-    pub(super) fn step(&mut self, index: usize, step: &topology::Step) -> Option<Step> {
+    /// Resolves the next step of the topology into steps of the plan; none where it could not be read.
+    pub(super) fn step(&mut self, index: usize, step: &topology::Step) -> Vec<Step> {
+        let actions = step.action.as_ref().map_or(Vec::new(), |action| self.actions(index, action));
+        let first = self.last.last().map_or(0, |last| last + 1);
         let when = match &step.timing {
             Timing::At(at) => When::At(at.value),
-            Timing::After(name) => When::AfterStep(self.ended(index, &name.value)),
+            Timing::After(name) => When::AfterStep(self.last_of(self.ended(index, &name.value))),
             Timing::When(condition) => When::Condition(condition.value.text.clone()),
             Timing::Next if index == 0 => When::At(Span::default()),
-            Timing::Next => When::AfterStep(index - 1),
+            Timing::Next => When::AfterStep(self.last_of(index - 1)),
         };
-        let action = match step.action.as_ref()? {
-            topology::Action::Distribute(distribute) => Action::Distribute(self.distribute(index, distribute)?),
+        self.last.push((first + actions.len()).saturating_sub(1));
+        let next = |(number, action)| match number {
+            0 => Step { when: when.clone(), action },
+            _ => Step { when: When::AfterStep(first + number - 1), action },
+        };
+        actions.into_iter().enumerate().map(next).collect()
+    }
+
+    /// The last step of the plan that a step of the topology became.
+    fn last_of(&self, index: usize) -> usize {
+        self.last.get(index).copied().unwrap_or(index)
+    }
+
+    fn actions(&mut self, index: usize, action: &topology::Action) -> Vec<Action> {
+        let action = match action {
+            topology::Action::Distribute(distribute) => match self.distribute(index, distribute) {
+                Some(distribute) => Action::Distribute(distribute),
+                None => return Vec::new(),
+            },
             topology::Action::Start(selection) => Action::Start(self.bring_up(index, selection, "start")),
             topology::Action::Join(selection) => Action::Join(self.bring_up(index, selection, "join")),
             topology::Action::Crash(selection) => Action::Crash(self.take_down(index, selection, "crash")),
             topology::Action::Leave(selection) => Action::Leave(self.take_down(index, selection, "leave")),
             topology::Action::Wait(span) => Action::Wait(span.value),
+            topology::Action::Await(names) => Action::Await(self.named(names).map(PeerId).collect()),
+            topology::Action::Link(change) => Action::Link(self.change_links(index, change)),
+            topology::Action::Flap(flap) => return self.flap(index, flap),
+            topology::Action::Partition(partition) => Action::Partition(self.partition(index, partition)),
+            topology::Action::Heal(heal) => {
+                Action::Heal { partition: heal.partition.as_ref().map(|name| name.value.clone()) }
+            }
+            topology::Action::Pause(selection) => {
+                let chosen = self.choose(index, selection, "pause", State::Up);
+                self.paused.extend(chosen.iter().map(|peer| peer.0));
+                Action::Pause(chosen)
+            }
+            topology::Action::Resume(selection) => {
+                let chosen = self.choose(index, selection, "resume", State::Paused);
+                chosen.iter().for_each(|peer| _ = self.paused.remove(&peer.0));
+                Action::Resume(chosen)
+            }
         };
-        Some(Step { when, action })
+        vec![action]
     }
 
     /// The step that `after:` names; the topology's check has found it.
@@ -86,24 +132,38 @@ impl<'a> Course<'a> {
         let chosen = self.choose(index, selection, verb, State::Down);
         for peer in &chosen {
             self.down.remove(&peer.0);
+            self.paused.remove(&peer.0);
         }
         chosen
     }
 
     fn take_down(&mut self, index: usize, selection: &Selection, verb: &str) -> Vec<PeerId> {
         let chosen = self.choose(index, selection, verb, State::Up);
-        self.down.extend(chosen.iter().map(|peer| peer.0));
+        for peer in &chosen {
+            self.down.insert(peer.0);
+            self.paused.remove(&peer.0);
+        }
         chosen
     }
 
     /// All peers of a selection, or so many of those in the right state, by the seed.
-    fn choose(&mut self, index: usize, selection: &Selection, verb: &str, state: State) -> Vec<PeerId> {
+    pub(super) fn choose(&mut self, index: usize, selection: &Selection, verb: &str, state: State) -> Vec<PeerId> {
         let named: Vec<u32> = self.named(&selection.peers).collect();
         let Some(count) = selection.count else { return named.into_iter().map(PeerId).collect() };
-        let is_fit = |peer: &u32| self.down.contains(peer) == (state == State::Down);
+        let is_fit = |peer: &u32| match state {
+            State::Any => true,
+            State::Down => self.down.contains(peer),
+            State::Paused => self.paused.contains(peer),
+            // Who is to be paused must not be so already.
+            State::Up => !self.down.contains(peer) && (verb != "pause" || !self.paused.contains(peer)),
+        };
         let mut fit: Vec<u32> = named.into_iter().filter(is_fit).collect();
         if (fit.len() as u64) < count.value {
-            let state = if state == State::Down { "down" } else { "up" };
+            let state = match state {
+                State::Down => "down",
+                State::Paused => "paused",
+                State::Up | State::Any => "up",
+            };
             let message =
                 format!("cannot {verb} {} peers: only {} of these are {state} by then", count.value, fit.len());
             let problem = Problem::new(count.place, message);
@@ -119,7 +179,10 @@ impl<'a> Course<'a> {
 
 /// What a peer's process is, as far as the steps before say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Up,
     Down,
+    Paused,
+    /// Whatever it is: its link is there all the same.
+    Any,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-use super::{Direction, Link, Peer, Plan};
+use super::{Direction, Discipline, Jitter, Link, Order, Peer, Plan, Shape};
 use crate::units::{Rate, Share, Span};
 
 /// The matrix as text: a row for each sending group, a column for each receiving one, each cell with the round-trip time
@@ -71,8 +71,8 @@ fn latency(plan: &Plan, from: &Peer, to: &Peer) -> Duration {
 /// What else a direction does to packets.
 fn impairments(direction: &Direction) -> Option<String> {
     let mut parts = Vec::new();
-    if !direction.jitter.0.is_zero() {
-        parts.push(format!("jitter {}", direction.jitter));
+    if !direction.jitter.amount.0.is_zero() {
+        parts.push(jitter(direction.jitter));
     }
     if direction.loss.average > Share(0) {
         let burst = direction.loss.burst;
@@ -85,5 +85,32 @@ fn impairments(direction: &Direction) -> Option<String> {
     if direction.duplicate > Share(0) {
         parts.push(format!("duplicates {}", direction.duplicate));
     }
+    if direction.corrupt > Share(0) {
+        parts.push(format!("corrupted {}", direction.corrupt));
+    }
+    if direction.overhead > 0 {
+        parts.push(format!("{} bytes of framing per packet", direction.overhead));
+    }
+    if let Discipline::CoDel { target, interval } = direction.discipline {
+        parts.push(format!("CoDel {target} in {interval}"));
+    }
+    if let Some(trace) = &direction.trace {
+        let points = trace.points.len();
+        let repeats = trace.repeat.map_or(String::new(), |every| format!(", again every {every}"));
+        parts.push(format!("a trace of {points} points{repeats}"));
+    }
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn jitter(jitter: Jitter) -> String {
+    let shape = match jitter.shape {
+        Shape::Uniform => "",
+        Shape::Normal => ", normal",
+        Shape::Pareto => ", Pareto",
+    };
+    let order = match jitter.order {
+        Order::Free => "",
+        Order::Kept => ", in order",
+    };
+    format!("jitter {}{shape}{order}", jitter.amount)
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use peerbed_proto::{PeerId, Random};
 
 use super::{
-    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When, course::Course,
+    Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When,
+    course::Course, programs,
 };
 use crate::{
     diagnose::Problems,
@@ -58,7 +59,7 @@ pub fn resolve(topology: &Topology) -> Result<Plan, Problems> {
         expectations: expectations(topology),
     };
     let mut course = Course::begin(topology, &roster);
-    plan.steps = topology.scenario.iter().enumerate().filter_map(|(index, step)| course.step(index, step)).collect();
+    plan.steps = topology.scenario.iter().enumerate().flat_map(|(index, step)| course.step(index, step)).collect();
     if !course.problems.is_empty() {
         return Err(topology.problems(course.problems));
     }
@@ -67,7 +68,6 @@ pub fn resolve(topology: &Topology) -> Result<Plan, Problems> {
 }
 
 fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
-    let network = u32::from(Ipv4Addr::new(198, 18, 0, 0));
     roster
         .peers()
         .map(|(id, group, name)| Peer {
@@ -77,7 +77,7 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
             group: group.name.value.clone(),
             link: group.link.as_ref().map_or_else(String::new, |link| link.value.clone()),
             region: group.region.as_ref().map(|region| region.value.clone()),
-            address: Ipv4Addr::from(network + id),
+            address: address(id),
             port: PORT,
             present: group.present,
             swarm: group.swarm,
@@ -85,8 +85,14 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
                 interval: tracker.interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
                 answer_max: tracker.answer.unwrap_or(TRACKER_ANSWER),
             }),
+            exec: group.exec.as_ref().map(|program| programs::resolve(program, roster, group, id)),
         })
         .collect()
+}
+
+/// The address of the peer with this number: that host of the benchmarking network.
+pub(super) fn address(id: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + id)
 }
 
 /// The links that groups use, in the topology's order.
@@ -105,15 +111,19 @@ fn direction(fields: Fields) -> Direction {
     fn value<T: Default>(written: Option<Written<T>>) -> T {
         written.map(|written| written.value).unwrap_or_default()
     }
-    let rate = value(fields.rate);
+    let (rate, queue) = (value(fields.rate), value(fields.queue));
     Direction {
         rate,
+        overhead: value(fields.overhead),
         delay: value(fields.delay),
         jitter: value(fields.jitter),
         loss: fields.loss.map_or(Loss { average: Share(0), burst: 1 }, |loss| loss.value),
         reorder: value(fields.reorder),
         duplicate: value(fields.duplicate),
-        queue: fields.queue.map_or_else(|| default_queue(rate), |queue| queue.value),
+        corrupt: value(fields.corrupt),
+        queue: queue.length.unwrap_or_else(|| default_queue(rate)),
+        discipline: queue.discipline,
+        trace: fields.trace.map(|trace| trace.value),
     }
 }
 
@@ -179,7 +189,16 @@ fn default_timeout(plan: &Plan) -> Span {
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
-            Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) => 0.0,
+            Action::Await(_) => TIMEOUT_UNKNOWN,
+            Action::Start(_)
+            | Action::Crash(_)
+            | Action::Leave(_)
+            | Action::Join(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_) => 0.0,
         };
     }
     // Whole seconds read better, and the sum is at most a few steps of Span::MAX.

@@ -6,9 +6,12 @@
 use std::{fmt, io, time::Duration};
 
 use crate::{
-    links::kernel::{self, Qdisc, Tc},
+    links::{
+        kernel::{self, Qdisc, Tc},
+        user::device::Device,
+    },
     real::{
-        netlink::Socket,
+        netlink::{Request, Socket},
         netns::Namespace,
         network, qdisc,
     },
@@ -25,13 +28,17 @@ pub enum Feature {
     Htb,
     /// Delay, jitter, loss, reordering, duplication.
     Netem,
+    /// Queues that keep waiting short.
+    CoDel,
     /// Filters on incoming packets.
     Ingress,
+    /// Devices whose packets a program of ours carries: the user engine.
+    Tun,
 }
 
 impl Feature {
     /// All of them, in the order of the declaration.
-    pub const ALL: [Self; 5] = [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::Ingress];
+    pub const ALL: [Self; 7] = [Self::Veth, Self::Tbf, Self::Htb, Self::Netem, Self::CoDel, Self::Ingress, Self::Tun];
 
     /// The kernel's name for it.
     #[must_use]
@@ -41,7 +48,9 @@ impl Feature {
             Self::Tbf => "sch_tbf",
             Self::Htb => "sch_htb",
             Self::Netem => "sch_netem",
+            Self::CoDel => "sch_codel",
             Self::Ingress => "sch_ingress",
+            Self::Tun => "tun",
         }
     }
 
@@ -53,7 +62,13 @@ impl Feature {
             Self::Tbf => "CONFIG_NET_SCH_TBF",
             Self::Htb => "CONFIG_NET_SCH_HTB",
             Self::Netem => "CONFIG_NET_SCH_NETEM",
+            Self::CoDel => "CONFIG_NET_SCH_CODEL",
             Self::Ingress => "CONFIG_NET_SCH_INGRESS",
+            Self::Tun => {
+                return "let programs open /dev/net/tun (in a container: --device /dev/net/tun), load the module (modprobe \
+                        tun), or run on a kernel built with CONFIG_TUN"
+                    .to_owned();
+            }
         };
         let name = self.name();
         format!(
@@ -86,17 +101,24 @@ fn attempt(feature: Feature) -> io::Result<Option<String>> {
     let _namespace = Namespace::create()?;
     let requests = match feature {
         Feature::Veth => vec![network::throw_away_pair()],
-        Feature::Tbf => qdisc::requests(
-            &Tc { chain: vec![Qdisc::Bucket { rate: 1_000_000, burst: 1_514, limit: 1_514 }] },
-            LOOPBACK,
-            "lo",
-        ),
+        Feature::Tbf => chain(Qdisc::Bucket { rate: 1_000_000, burst: 1_514, limit: 1_514 }),
+        Feature::CoDel => {
+            let (target, interval) = (Duration::from_millis(5), Duration::from_millis(100));
+            chain(Qdisc::CoDel { limit: 100, target, interval })
+        }
         Feature::Netem => qdisc::requests(&kernel::read_latency(Duration::from_millis(1), 1), LOOPBACK, "lo"),
         Feature::Htb => vec![qdisc::htb_request(LOOPBACK)],
         Feature::Ingress => vec![qdisc::ingress_request(LOOPBACK)],
+        Feature::Tun => return Ok(Device::create("probe", LOOPBACK_NEXT).err().map(|error| error.to_string())),
     };
     Ok(Socket::open()?.perform(requests).err().map(|e| e.words.unwrap_or(e.errno)))
 }
 
+fn chain(qdisc: Qdisc) -> Vec<Request> {
+    qdisc::requests(&Tc { chain: vec![qdisc], overhead: 0 }, LOOPBACK, "lo")
+}
+
 /// Index of `lo` in every new namespace; probes hang their disciplines there.
 const LOOPBACK: i32 = 1;
+/// The next index is free.
+const LOOPBACK_NEXT: u32 = 2;

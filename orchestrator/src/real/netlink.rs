@@ -9,7 +9,7 @@ use std::{fmt, io};
 
 use netlink_sys::{Socket as RawSocket, SocketAddr, protocols::NETLINK_ROUTE};
 
-pub(super) use self::message::{Attributes, Kind, Request};
+pub(super) use self::message::{Attributes, Kind, Request, attributes};
 
 /// A netlink socket of one network namespace: of the one that the opening thread was in.
 pub(super) struct Socket {
@@ -48,6 +48,39 @@ impl Socket {
             }
         }
         first.map_or(Ok(()), Err)
+    }
+
+    /// Asks for a list, and returns its messages without their headers.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses, or when the list changed while it was read.
+    pub(super) fn list(&mut self, request: Request) -> Result<Vec<Vec<u8>>, Error> {
+        let (what, sequence) = (request.what.clone(), self.sequence);
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        request.finish(sequence, 0, &mut bytes);
+        self.raw.send(&bytes, 0).map_err(|e| Error::transport(&e))?;
+        let mut listed = Vec::new();
+        loop {
+            let (packet, _) = self.raw.recv_from_full().map_err(|e| Error::transport(&e))?;
+            for message in message::messages(&packet).filter(|message| message.sequence == sequence) {
+                if message.flags & message::NLM_F_DUMP_INTR != 0 {
+                    let words = Some("the list changed while it was read".to_owned());
+                    return Err(Error { request: what, errno: "interrupted".into(), words, further: 0 });
+                }
+                match message.kind {
+                    message::NLMSG_DONE => return Ok(listed),
+                    message::NLMSG_ERROR => {
+                        let answer = message::answers(&packet).next();
+                        let errno = answer.map_or(0, |answer| answer.errno);
+                        let errno = io::Error::from_raw_os_error(errno).to_string();
+                        return Err(Error { request: what, errno, words: None, further: 0 });
+                    }
+                    _ => listed.push(message.body.to_vec()),
+                }
+            }
+        }
     }
 
     /// Sends one batch and collects its failures. Only the last request asks for an answer of its own; the others

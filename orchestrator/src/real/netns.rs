@@ -131,13 +131,14 @@ pub(crate) fn cures(read: impl Fn(&str) -> Option<String>) -> Vec<String> {
         cures.push("allow network namespaces: sysctl -w user.max_net_namespaces=65536".to_owned());
     }
     if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        cures.push(
-            "lift AppArmor's restriction: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".to_owned(),
-        );
+        cures.push("lift AppArmor's restriction: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".to_owned());
     }
     if cures.is_empty() && getuid().is_root() {
-        cures.push("give the container the capability: --cap-add SYS_ADMIN --cap-add NET_ADMIN \
-                    --security-opt seccomp=unconfined (docker, podman)".to_owned());
+        cures.push(
+            "give the container the capability: --cap-add SYS_ADMIN --cap-add NET_ADMIN \
+                    --security-opt seccomp=unconfined (docker, podman)"
+                .to_owned(),
+        );
     }
     cures.push("run as root: sudo peerbed …".to_owned());
     cures

@@ -93,7 +93,8 @@ impl Peer {
         }
         let name = &self.name;
         let open = || OpenOptions::new().create(true).append(true).open(&self.log);
-        let (log, errors) = open().and_then(|log| Ok((log, open()?))).with_context(|| format!("opening {name}'s log"))?;
+        let (log, errors) =
+            open().and_then(|log| Ok((log, open()?))).with_context(|| format!("opening {name}'s log"))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(&self.config).current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
@@ -176,7 +177,9 @@ impl Peer {
         let left = match asked {
             Ok(()) => match timeout(within, process.ended()).await {
                 Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(anyhow!("{} left with {}{}", self.name, process::describe(status), self.last_words())),
+                Ok(status) => {
+                    Err(anyhow!("{} left with {}{}", self.name, process::describe(status), self.last_words()))
+                }
                 Err(_) => Err(anyhow!("{} did not leave within {within:?} and was killed", self.name)),
             },
             Err(error) => Err(error),

@@ -50,8 +50,11 @@ pub(super) fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have died before the line above took effect.
-            if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            // The parent may have died before the line above took effect. Nobody is left to be told about it.
+            if getppid() != Some(parent) {
+                libc::_exit(1);
+            }
+            Ok(())
         });
     }
 }

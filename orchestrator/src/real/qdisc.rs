@@ -1,19 +1,25 @@
 //! Sends a chain of queueing disciplines to the kernel, byte for byte as in linux/pkt_sched.h.
 //!
-//! What is in a chain, and why, is decided in `links::kernel`.
+//! What is in a chain, and why, is decided in `links::kernel`; what the kernel says it has is read in `dump`.
+
+use std::time::Duration;
 
 use crate::{
-    links::kernel::{MTU, Netem, NetemLoss, Qdisc, Tc},
+    links::kernel::{self, ETHERNET_HEADER, Netem, NetemLoss, Qdisc, Tc},
     real::netlink::{Attributes, Kind, Request},
 };
+
+mod dump;
+
+pub(super) use self::dump::{dump_request, found};
 
 /// The requests that hang `tc` into the link with this index, root first. `place` names the link in errors.
 pub(super) fn requests(tc: &Tc, link: i32, place: &str) -> Vec<Request> {
     let mut parent = TC_H_ROOT;
     let mut requests = Vec::with_capacity(tc.chain.len());
     for (handle, qdisc) in (1_u32..).map(|level| level << 16).zip(&tc.chain) {
-        requests.push(request(qdisc, Place { link, handle, parent }, place));
-        // Both tbf and netem have one class, number 1.
+        requests.push(request(qdisc, tc.overhead, Place { link, handle, parent }, place));
+        // Both tbf and netem have one class, number 1; nothing hangs in codel.
         parent = handle | 1;
     }
     requests
@@ -23,12 +29,12 @@ pub(super) fn requests(tc: &Tc, link: i32, place: &str) -> Vec<Request> {
 pub(super) fn htb_request(link: i32) -> Request {
     let at = Place { link, handle: 1 << 16, parent: TC_H_ROOT };
     // struct tc_htb_glob: version, rate2quantum, defcls, debug, direct_pkts.
-    at.request("htb", "lo").nest(TCA_OPTIONS, |options| options.put(TCA_HTB_INIT, &words([3, 10, 0, 0, 0])))
+    at.request("htb", 0, "lo").nest(TCA_OPTIONS, |options| options.put(TCA_HTB_INIT, &words([3, 10, 0, 0, 0])))
 }
 
 /// A bare ingress discipline on the link with this index, to see whether the kernel has it.
 pub(super) fn ingress_request(link: i32) -> Request {
-    Place { link, handle: TC_H_INGRESS & 0xffff_0000, parent: TC_H_INGRESS }.request("ingress", "lo")
+    Place { link, handle: TC_H_INGRESS & 0xffff_0000, parent: TC_H_INGRESS }.request("ingress", 0, "lo")
 }
 
 /// Where a queueing discipline hangs.
@@ -43,8 +49,8 @@ struct Place {
 }
 
 impl Place {
-    /// A request for a discipline of this kind, without options.
-    fn request(self, kind: &str, place: &str) -> Request {
+    /// A request for a discipline of this kind, without options, whose packets have so many bytes of overhead.
+    fn request(self, kind: &str, overhead: u32, place: &str) -> Request {
         // struct tcmsg: family, padding, index, handle, parent, info.
         let mut body = vec![0_u8; 4];
         body.extend(self.link.to_ne_bytes());
@@ -54,32 +60,48 @@ impl Place {
         let name = [kind.as_bytes(), b"\0"].concat();
         let request = Request::new(Kind::NewQdisc, &body, format!("add {kind} to {place}")).with(TCA_KIND, &name);
         // The kernel takes size tables at the root only; sizes stay with packets on their way through the chain.
-        if self.parent == TC_H_ROOT { request.nest(TCA_STAB, ip_sizes) } else { request }
+        if self.parent == TC_H_ROOT { request.nest(TCA_STAB, |table| sizes(table, overhead)) } else { request }
     }
 }
 
-fn request(qdisc: &Qdisc, at: Place, place: &str) -> Request {
+fn request(qdisc: &Qdisc, overhead: u32, at: Place, place: &str) -> Request {
+    let frame = kernel::frame(overhead);
     match qdisc {
         // What hangs in the bucket is made by the next request; until then nothing can pass.
-        Qdisc::Cut => at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, ETHERNET_FRAME, 0)),
-        Qdisc::Bucket { rate, burst, limit } => {
-            at.request("tbf", place).nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, *limit))
+        Qdisc::Cut => {
+            at.request("tbf", overhead, place).nest(TCA_OPTIONS, |options| bucket(options, NO_LIMIT, frame, 0, frame))
         }
-        Qdisc::Netem(settings) => at.request("netem", place).nest(TCA_OPTIONS, |options| netem(options, settings)),
+        Qdisc::Bucket { rate, burst, limit } => {
+            let request = at.request("tbf", overhead, place);
+            request.nest(TCA_OPTIONS, |options| bucket(options, *rate, *burst, *limit, frame))
+        }
+        Qdisc::CoDel { limit, target, interval } => {
+            let micros = |time: &Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX).to_ne_bytes();
+            at.request("codel", overhead, place).nest(TCA_OPTIONS, |options| {
+                options.put(TCA_CODEL_TARGET, &micros(target));
+                options.put(TCA_CODEL_LIMIT, &limit.to_ne_bytes());
+                options.put(TCA_CODEL_INTERVAL, &micros(interval));
+                // Packets are dropped, never marked: not every peer's transport reads marks.
+                options.put(TCA_CODEL_ECN, &0_u32.to_ne_bytes());
+            })
+        }
+        Qdisc::Netem(settings) => {
+            at.request("netem", overhead, place).nest(TCA_OPTIONS, |options| netem(options, settings))
+        }
     }
 }
 
-/// A size table that counts frames as the IP packets inside them.
-fn ip_sizes(table: &mut Attributes) {
+/// A size table that counts the IP packets inside frames, and so many bytes more.
+fn sizes(table: &mut Attributes, overhead: u32) {
     // struct tc_sizespec: cell_log, size_log, cell_align; overhead, linklayer, mpu, mtu, tsize.
     let mut base = vec![0_u8; 4];
-    base.extend((-ETHERNET_HEADER).to_ne_bytes());
+    base.extend(overhead.wrapping_sub(ETHERNET_HEADER).to_ne_bytes());
     base.extend([0; 16]);
     table.put(TCA_STAB_BASE, &base);
 }
 
 /// Options of tbf. The bucket of the peak rate holds one frame, which makes tbf cut every train.
-fn bucket(options: &mut Attributes, rate: u64, burst: u32, limit: u32) {
+fn bucket(options: &mut Attributes, rate: u64, burst: u32, limit: u32, frame: u32) {
     // struct tc_tbf_qopt: rate, peakrate, limit, buffer, mtu. The sizes of both buckets are given in bytes below.
     let mut parameters = rate_spec(rate);
     parameters.extend(rate_spec(PEAK));
@@ -88,7 +110,7 @@ fn bucket(options: &mut Attributes, rate: u64, burst: u32, limit: u32) {
     options.put(TCA_TBF_RATE64, &rate.to_ne_bytes());
     options.put(TCA_TBF_PRATE64, &PEAK.to_ne_bytes());
     options.put(TCA_TBF_BURST, &burst.to_ne_bytes());
-    options.put(TCA_TBF_PBURST, &ETHERNET_FRAME.to_ne_bytes());
+    options.put(TCA_TBF_PBURST, &frame.to_ne_bytes());
 }
 
 /// struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate.
@@ -108,12 +130,26 @@ fn netem(options: &mut Attributes, settings: &Netem) {
     let gap = u32::from(settings.reorder > 0);
     // struct tc_netem_qopt: latency, limit, loss, gap, duplicate, jitter. The times are given as 64 bits below.
     options.bytes(&words([0, settings.limit, independent, gap, settings.duplicate, 0]));
-    let nanoseconds = |time: std::time::Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).to_ne_bytes();
+    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).to_ne_bytes();
     options.put(TCA_NETEM_LATENCY64, &nanoseconds(settings.delay));
-    options.put(TCA_NETEM_JITTER64, &nanoseconds(settings.jitter));
+    options.put(TCA_NETEM_JITTER64, &nanoseconds(settings.jitter.amount.0));
+    if let Some(table) = kernel::table(settings.jitter.shape).filter(|_| !settings.jitter.amount.0.is_zero()) {
+        let table: Vec<u8> = table.into_iter().flat_map(i16::to_ne_bytes).collect();
+        options.put(TCA_NETEM_DELAY_DIST, &table);
+    }
     if settings.reorder > 0 {
         // struct tc_netem_reorder: probability, correlation.
         options.put(TCA_NETEM_REORDER, &words([settings.reorder, 0]));
+    }
+    if settings.corrupt > 0 {
+        // struct tc_netem_corrupt: probability, correlation.
+        options.put(TCA_NETEM_CORRUPT, &words([settings.corrupt, 0]));
+    }
+    if kernel::keeps_order(settings.jitter) {
+        // netem puts packets in order when it has a rate: each then leaves after the one before it. This rate sends a
+        // full packet in two nanoseconds. struct tc_netem_rate: rate, packet_overhead, cell_size, cell_overhead.
+        options.put(TCA_NETEM_RATE, &words([u32::MAX, 0, 0, 0]));
+        options.put(TCA_NETEM_RATE64, &IN_ORDER.to_ne_bytes());
     }
     if let Some((worsen, recover)) = bursty {
         // struct tc_netem_gemodel: p, r, h, k1. All is lost in the bad state (h = 0) and nothing in the good one.
@@ -126,14 +162,12 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
-/// Bytes of Ethernet header that the kernel counts with every packet.
-const ETHERNET_HEADER: i32 = 14;
-/// The largest frame; a bucket of this size holds one packet and never two full ones.
-const ETHERNET_FRAME: u32 = MTU + 14;
 /// Bytes per second without effect: 4 Tbit/s, twice as fast as a full packet takes a nanosecond or two.
 const NO_LIMIT: u64 = 500_000_000_000;
 /// The peak rate, which must be above the rate: 8 Tbit/s.
 const PEAK: u64 = 1_000_000_000_000;
+/// Bytes per second at which netem keeps order without adding to a delay: 8 Tbit/s.
+const IN_ORDER: u64 = 1_000_000_000_000;
 /// The root of a link's outgoing direction.
 const TC_H_ROOT: u32 = 0xffff_ffff;
 /// The place of a link's incoming direction.
@@ -151,8 +185,16 @@ const TCA_TBF_PRATE64: u16 = 5;
 const TCA_TBF_BURST: u16 = 6;
 const TCA_TBF_PBURST: u16 = 7;
 const TCA_HTB_INIT: u16 = 2;
+const TCA_CODEL_TARGET: u16 = 1;
+const TCA_CODEL_LIMIT: u16 = 2;
+const TCA_CODEL_INTERVAL: u16 = 3;
+const TCA_CODEL_ECN: u16 = 4;
+const TCA_NETEM_DELAY_DIST: u16 = 2;
 const TCA_NETEM_REORDER: u16 = 3;
+const TCA_NETEM_CORRUPT: u16 = 4;
 const TCA_NETEM_LOSS: u16 = 5;
+const TCA_NETEM_RATE: u16 = 6;
+const TCA_NETEM_RATE64: u16 = 8;
 const NETEM_LOSS_GE: u16 = 2;
 const TCA_NETEM_LATENCY64: u16 = 10;
 const TCA_NETEM_JITTER64: u16 = 11;

@@ -23,6 +23,7 @@ use crate::{
     real::{
         features::{self, Feature},
         peer::{Peer, Place},
+        supervisor::Supervisor,
     },
     run_directory::{CONTROL, RunDirectory, disk_problem},
     testbed::{Event, Options, SetUpError},
@@ -34,8 +35,36 @@ pub(super) struct Choice {
     pub(super) reason: String,
 }
 
-/// Finds the engine that can shape the links of `plan` on this kernel. Nothing is left of the attempt.
+/// Finds the engine that can shape the links of `plan` on this kernel. Nothing is left of the attempts.
 pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
+    let choice = |engine, reason: String| Ok(Choice { engine, reason });
+    match plan.engine {
+        EngineChoice::Kernel => match first_missing(&needs_of_kernel_engine(plan))? {
+            None => choice(Engine::Kernel, "asked for by the topology".to_owned()),
+            Some(missing) => Err(missing.into()),
+        },
+        EngineChoice::User => match first_missing(&needs_of_user_engine())? {
+            None => choice(Engine::User, "asked for by the topology".to_owned()),
+            Some(missing) => Err(missing.into()),
+        },
+        EngineChoice::Auto => {
+            let Some(missing) = first_missing(&needs_of_kernel_engine(plan))? else {
+                let reason = "this kernel has every queueing discipline that the plan needs";
+                return choice(Engine::Kernel, reason.to_owned());
+            };
+            match first_missing(&needs_of_user_engine())? {
+                None => choice(Engine::User, format!("{} {}, which this kernel lacks", missing.needs, missing.feature)),
+                // The kernel's lack is the news; that the other engine could not help is another.
+                Some(_) => Err(missing.into()),
+            }
+        }
+    }
+}
+
+/// Features, each with who needs it for what.
+type Needs = Vec<(Feature, String)>;
+
+fn needs_of_kernel_engine(plan: &Plan) -> Needs {
     let mut needed = vec![(Feature::Veth, "every peer needs".to_owned())];
     if plan.links.iter().any(|link| link.up.rate.is_some() || link.down.rate.is_some()) {
         needed.push((Feature::Tbf, "the rates of the links need".to_owned()));
@@ -43,19 +72,28 @@ pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
     if let Some(users) = links::netem_users(plan) {
         needed.push((Feature::Netem, users));
     }
+    if plan.links.iter().any(|link| [&link.up, &link.down].into_iter().any(kernel::needs_codel)) {
+        needed.push((Feature::CoDel, "the queues of the links need".to_owned()));
+    }
+    needed
+}
+
+fn needs_of_user_engine() -> Needs {
+    vec![(Feature::Tun, "the user engine needs".to_owned())]
+}
+
+/// Tries them in order.
+fn first_missing(needed: &Needs) -> anyhow::Result<Option<MissingFeature>> {
     let features: Vec<Feature> = needed.iter().map(|(feature, _)| *feature).collect();
     let found = features::probe(&features)
         .map_err(|e| anyhow!("cannot make a network namespace: {e}; `peerbed doctor` says what to change"))?;
-    for ((feature, needs), (_, missing)) in needed.into_iter().zip(found) {
-        if missing.is_some() {
-            return Err(MissingFeature { feature: feature.name(), needs, cure: feature.cure() }.into());
-        }
-    }
-    let reason = match plan.engine {
-        EngineChoice::Kernel => "asked for by the topology",
-        EngineChoice::Auto => "this kernel has every queueing discipline that the plan needs",
-    };
-    Ok(Choice { engine: Engine::Kernel, reason: reason.to_owned() })
+    let missing = needed.iter().zip(found).find(|(_, (_, words))| words.is_some());
+    Ok(missing.map(|((feature, needs), _)| {
+        // Who asked for the kernel engine may do without it.
+        let other = if matches!(feature, Feature::Netem | Feature::CoDel) { "; or take `engine: user`" } else { "" };
+        let cure = format!("{}{other}", feature.cure());
+        MissingFeature { feature: feature.name(), needs: needs.clone(), cure }
+    }))
 }
 
 /// Checks what would only fail half-way: the peer program, and room for file descriptors.
@@ -67,6 +105,16 @@ pub(super) fn check_host(plan: &Plan, options: &Options) -> anyhow::Result<()> {
         bail!("the peer program {} is not an executable file", program.display());
     }
     raise_file_limit(plan.peers.len())
+}
+
+/// Reads back what shapes every link, whether or not links are measured later: it takes a millisecond per ten links, and
+/// what a kernel has not understood is an error of ours and not of the host.
+pub(super) async fn check_shaping(supervisor: &Supervisor, plan: &Plan) -> anyhow::Result<()> {
+    let ends = supervisor.read_back(plan).await?;
+    let mut wrong = ends.iter().filter(|end| !end.differences.is_empty());
+    let Some(first) = wrong.next() else { return Ok(()) };
+    let differences: Vec<String> = first.differences.iter().map(ToString::to_string).collect();
+    bail!("{} is not shaped as asked ({}); {} more ends are not", first.place, differences.join("; "), wrong.count());
 }
 
 /// Makes room for the descriptors of this many peers: raises this process's own limit as far as it may.

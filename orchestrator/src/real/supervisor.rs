@@ -15,8 +15,12 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
+    links::{Engine, user},
     plan::Plan,
-    real::{network::Network, pidfd},
+    real::{
+        network::{Network, ReadBack},
+        pidfd,
+    },
 };
 
 /// The door to the thread. Dropping it ends the thread, and with it every process it started.
@@ -45,16 +49,71 @@ impl Supervisor {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Builds the network of `plan` with the kernel engine.
+    /// Builds the network of `plan` with this engine.
     ///
     /// # Errors
     ///
     /// When the kernel refuses something; it names what and why, and nothing of the network is left.
-    pub async fn build(&self, plan: &Plan) -> anyhow::Result<()> {
+    pub async fn build(&self, plan: &Plan, engine: Engine) -> anyhow::Result<()> {
         let plan = plan.clone();
         self.perform(move |network| {
-            *network = Some(Network::build(&plan)?);
+            *network = Some(Network::build(&plan, engine)?);
             Ok(())
+        })
+        .await?
+    }
+
+    /// How well the user engine does, where it shapes the links.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn engine_health(&self) -> anyhow::Result<Option<user::Health>> {
+        let health = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::health).transpose())
+            .await?;
+        health.context("asking the user engine how it does")
+    }
+
+    /// What the links have done so far, where the user engine shapes them.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn link_counters(&self) -> anyhow::Result<Option<user::Counters>> {
+        let counters = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::counters).transpose())
+            .await?;
+        counters.context("asking the user engine for its counters")
+    }
+
+    /// Reads back every queueing discipline of the network and compares it with `plan`, from which it was built.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network of the kernel engine, or the kernel gives no list. Differences are in the answer and no error.
+    pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
+        let plan = plan.clone();
+        self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
+    }
+
+    /// Does `work` in the namespace of a peer; sockets opened there stay there.
+    ///
+    /// Work that blocks holds up the start of processes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace.
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        peer: PeerId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            Ok(work())
         })
         .await?
     }

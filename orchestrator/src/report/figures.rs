@@ -44,7 +44,7 @@ pub(super) fn value(value: &Value) -> String {
             let text = format!("{:.4}", number.as_f64().unwrap_or(f64::NAN));
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 

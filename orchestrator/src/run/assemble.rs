@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     content::Content,
     expect::{Condition, Facts},
     measure::host,
-    plan::{Direction, Link, Plan},
-    results::{self, Completion, Expectation, Outcome, Provenance, Results, SCHEMA},
+    plan::Plan,
+    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA},
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
     theory,
     verdict::{Verdict, Window},
+    verify::found::{LinkFound, Verification},
 };
 
 /// What was observed while the scenario was played.
@@ -36,7 +37,7 @@ impl Results {
             schema: SCHEMA,
             name: plan.name.clone(),
             seed: plan.seed,
-            engine: "none".into(),
+            engine: NO_ENGINE.into(),
             engine_reason: "the testbed was not set up".into(),
             testbed: "real".into(),
             outcome: Outcome::Finished,
@@ -45,7 +46,9 @@ impl Results {
             distributions: Vec::new(),
             lookups: Vec::new(),
             recoveries: Vec::new(),
-            links: plan.links.iter().flat_map(link).collect(),
+            links: LinkFound::unmeasured(plan),
+            latencies: Vec::new(),
+            verification: Verification::default(),
             expectations: Vec::new(),
             provenance: Provenance { host: host::describe(), ..provenance },
         }
@@ -170,18 +173,4 @@ fn wrong_files(distribution: &results::Distribution) -> Option<Expectation> {
         held: false,
         value: json!(wrong),
     })
-}
-
-/// Both directions of a class of links as asked for.
-fn link(link: &Link) -> [Value; 2] {
-    let asked = |direction: &Direction| {
-        json!({
-            "rate_bps": direction.rate.map(|rate| rate.0),
-            "delay_s": direction.delay.seconds(),
-            "jitter_s": direction.jitter.seconds(),
-            "loss": direction.loss.average.fraction(),
-        })
-    };
-    [("up", &link.up), ("down", &link.down)]
-        .map(|(name, direction)| json!({ "class": link.name, "direction": name, "asked": asked(direction) }))
 }

@@ -13,11 +13,13 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
+    links::user::Health,
     measure::{Note, Recorder, host::HostSampler},
     progress::Progress,
     results::Results,
     scenario::{self, Scenario},
     testbed::{self, Event, Testbed},
+    verdict::LinkTrouble,
 };
 
 mod orders;
@@ -72,6 +74,12 @@ struct Play<'a> {
     begin_lateness: f64,
     /// Bytes received in vain, by distribution.
     wasted: BTreeMap<usize, u64>,
+    /// Datagrams that each peer's socket had dropped when it was last asked.
+    receive_dropped: BTreeMap<PeerId, u64>,
+    /// How the user engine did when it was last asked.
+    engine: Health,
+    /// What was seen of links and sockets in the current window.
+    trouble: LinkTrouble,
     ticks: u64,
     is_sampling: bool,
     /// Whether something was being measured when the host's current window began.
@@ -87,6 +95,8 @@ enum Done {
     Begun(PeerId, anyhow::Result<()>),
     Closed(usize, anyhow::Result<Closed>),
     Sampled(BTreeMap<PeerId, Status>),
+    /// How the user engine does, where there is one.
+    Examined(anyhow::Result<Option<Health>>),
 }
 
 struct Closed {
@@ -116,6 +126,9 @@ impl<'a> Play<'a> {
             begins: BTreeMap::new(),
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
+            receive_dropped: BTreeMap::new(),
+            engine: Health::default(),
+            trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
             was_measuring: false,
@@ -165,6 +178,8 @@ impl<'a> Play<'a> {
             let testbed = self.testbed;
             self.later(async move { Done::Sampled(testbed.statuses().await) });
         }
+        let testbed = self.testbed;
+        self.later(async move { Done::Examined(testbed.engine_health().await) });
         self.ticks += 1;
         progress.update(&self.scenario.view(), now());
         Ok(())
@@ -172,7 +187,8 @@ impl<'a> Play<'a> {
 
     /// Writes down what the host did in the window that ends now, and begins the next one.
     fn end_window(&mut self) -> anyhow::Result<()> {
-        let window = self.host.window(testbed::now(), self.was_measuring);
+        let links = std::mem::take(&mut self.trouble);
+        let window = self.host.window(testbed::now(), self.was_measuring, links);
         self.was_measuring = self.scenario.is_measuring();
         self.recorder.window(window)
     }

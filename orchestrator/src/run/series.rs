@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Job, Payload, Stop, carry_out};
+use super::{Job, Links, Payload, Stop, carry_out};
 use crate::{
     plan::Plan,
     progress::Progress,
@@ -38,6 +38,8 @@ pub struct Series<'a> {
     pub testbed: &'a testbed::Options,
     /// What becomes of the distributed files.
     pub payload: Payload,
+    /// Whether links are measured before each scenario.
+    pub links: Links,
     /// What the results say about their origin; start, times and set-up are filled in for each run.
     pub provenance: Provenance,
 }
@@ -71,6 +73,7 @@ pub async fn carry_out_all(
             directory: &directory,
             testbed: series.testbed,
             payload: series.payload,
+            links: series.links,
             provenance: Provenance { started_at, ..series.provenance.clone() },
         };
         let found = carry_out(job, stop, progress).await?;
@@ -94,10 +97,7 @@ fn label(values: &Map<String, Value>, repeat: usize) -> String {
         .iter()
         .map(|(path, value)| {
             let last = path.rsplit('.').next().unwrap_or(path);
-            match value {
-                Value::String(text) => format!("{last}={text}"),
-                other => format!("{last}={other}"),
-            }
+            value.as_str().map_or_else(|| format!("{last}={value}"), |text| format!("{last}={text}"))
         })
         .collect();
     parts.push(format!("repeat={repeat}"));

@@ -9,7 +9,7 @@ use peerbed_proto::{id::PeerId, time::Time};
 use super::{Awaited, Order, Phase, Process, Scenario, Stage};
 use crate::{
     expect::Facts,
-    plan::{Action, When},
+    plan::{Action, CutDirection, When},
 };
 
 impl Scenario {
@@ -81,7 +81,17 @@ impl Scenario {
                 Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
                 Stage::Ended => false,
             },
-            Action::Distribute(_) | Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Wait(_) => false,
+            Action::Distribute(_)
+            | Action::Start(_)
+            | Action::Crash(_)
+            | Action::Leave(_)
+            | Action::Wait(_)
+            | Action::Await(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_) => false,
         })
     }
 
@@ -114,6 +124,14 @@ impl Scenario {
             Action::Crash(peers) => self.take_down(step, &peers, Process::Dying),
             Action::Leave(peers) => self.take_down(step, &peers, Process::Leaving),
             Action::Wait(_) => {}
+            action @ (Action::Await(_)
+            | Action::Link(_)
+            | Action::Partition(_)
+            | Action::Heal { .. }
+            | Action::Pause(_)
+            | Action::Resume(_)) => {
+                self.failure = Some(format!("step {step}: nothing here carries out `{}`", word(&action)));
+            }
         }
     }
 
@@ -191,7 +209,16 @@ impl Scenario {
                 Action::Distribute(_) => {
                     self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
                 }
-                Action::Start(_) | Action::Crash(_) | Action::Leave(_) | Action::Join(_) => true,
+                Action::Start(_)
+                | Action::Crash(_)
+                | Action::Leave(_)
+                | Action::Join(_)
+                | Action::Await(_)
+                | Action::Link(_)
+                | Action::Partition(_)
+                | Action::Heal { .. }
+                | Action::Pause(_)
+                | Action::Resume(_) => true,
             }
     }
 
@@ -265,6 +292,12 @@ pub fn word(action: &Action) -> &'static str {
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
         Action::Wait(_) => "wait",
+        Action::Await(_) => "wait",
+        Action::Link(_) => "link",
+        Action::Partition(_) => "partition",
+        Action::Heal { .. } => "heal",
+        Action::Pause(_) => "pause",
+        Action::Resume(_) => "resume",
     }
 }
 
@@ -280,10 +313,27 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         Action::Distribute(d) => {
             format!("{word} {} from {} to {} via {}", d.file, list(&d.from), list(&d.to), super::view::via(d.via))
         }
-        Action::Start(peers) | Action::Crash(peers) | Action::Leave(peers) | Action::Join(peers) => {
-            format!("{word} {}", list(peers))
-        }
+        Action::Start(peers)
+        | Action::Crash(peers)
+        | Action::Leave(peers)
+        | Action::Join(peers)
+        | Action::Await(peers)
+        | Action::Pause(peers)
+        | Action::Resume(peers) => format!("{word} {}", list(peers)),
         Action::Wait(span) => format!("{word} {span}"),
+        Action::Link(changes) => {
+            let peers: Vec<PeerId> = changes.iter().flat_map(|change| change.peers.iter().copied()).collect();
+            format!("{word} of {}", list(&peers))
+        }
+        Action::Partition(partition) => {
+            let way = match partition.direction {
+                CutDirection::Both => " | ",
+                CutDirection::OneWay => " -x-> ",
+            };
+            let sides: Vec<String> = partition.sides.iter().map(|side| list(side)).collect();
+            format!("{word} {}: {}", partition.name, sides.join(way))
+        }
+        Action::Heal { partition } => format!("{word} {}", partition.as_deref().unwrap_or("everything")),
     }
 }
 

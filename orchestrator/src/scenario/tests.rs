@@ -269,6 +269,7 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
         present: true,
         swarm: None,
         tracker: None,
+        exec: None,
     });
     Plan {
         schema: 1,

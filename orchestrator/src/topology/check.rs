@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, ops::Range};
 use super::{
     Action, Distribute, Group, Roster, Step, Topology, Written, conditions,
     groups::PEERS_MAX,
-    links,
+    links, programs,
     reader::{Reader, unknown_name},
     roster::Found,
 };
@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod course;
+mod faults;
 mod steps;
 
 /// Reports everything that does not fit together.
@@ -28,10 +29,12 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
     let roster = Roster::new(&topology.groups);
     for group in &topology.groups {
         check_group(reader, topology, group);
+        check_program(reader, topology, &roster, group);
     }
     check_addresses(reader, &topology.groups);
     check_collisions(reader, topology);
     steps::check(reader, topology, &roster);
+    faults::check(reader, topology, &roster);
     course::check(reader, topology, &roster);
     if topology.sweep.is_none() && knows_distributions(topology) {
         let distributions: Vec<_> = topology.distributions().map(|(_, distribute)| distribute).collect();
@@ -49,6 +52,20 @@ fn check_group(reader: &mut Reader, topology: &Topology, group: &Group) {
     let regions = topology.regions.names.iter().map(String::as_str);
     if let Some(region) = group.region.as_ref().filter(|region| !regions.clone().any(|known| known == region.value)) {
         reader.problem(unknown_name(region, "region", regions));
+    }
+}
+
+/// A program of its own leaves no room for Peerbed's protocols.
+fn check_program(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, group: &Group) {
+    let Some(program) = &group.exec else { return };
+    let parts = [("swarm", group.swarm.is_some()), ("tracker", group.tracker.is_some())];
+    for (key, _) in parts.into_iter().filter(|(_, is_given)| *is_given) {
+        let message = format!("group `{}` runs a program of its own and cannot have `{key}`", group.name.value);
+        reader.problem(Problem::new(program.place, message).hint(format!("leave `exec` or `{key}` out")));
+    }
+    if !topology.unread.groups && !topology.unread.files {
+        let files = topology.files.iter().map(|file| file.name.value.as_str());
+        programs::check(reader, program, roster, files);
     }
 }
 

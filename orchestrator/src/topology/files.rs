@@ -31,7 +31,11 @@ pub enum Content {
 const KEYS: &[Key] = &[
     optional("size", Form::Size, "so many bytes, generated from the seed: 8MiB"),
     optional("path", Form::Text, "in place of size: a real file, relative to this one"),
-    optional("piece", Form::Size, "size of a piece, a power of two from 16KiB to 16MiB (default 256KiB)"),
+    optional(
+        "piece",
+        Form::Size,
+        "size of a piece, a power of two from 16KiB to 16MiB (default 256KiB, the textbook's)",
+    ),
 ];
 
 /// The form of one file.

@@ -3,6 +3,7 @@
 use super::{
     keys::{Form, Key, optional, required},
     names,
+    programs::{self, Program},
     reader::{Reader, Written},
     tree::Node,
 };
@@ -23,6 +24,8 @@ pub struct Group {
     pub swarm: Option<SwarmRole>,
     /// Set where they track swarms.
     pub tracker: Option<Tracker>,
+    /// The program that runs in place of Peerbed's own peer.
+    pub exec: Option<Program>,
     /// Whether their processes run from the beginning.
     pub present: bool,
 }
@@ -50,12 +53,26 @@ const KEYS: &[Key] = &[
         "part in swarms: a seed has whole files, a leecher wants them (default none)",
     ),
     optional("tracker", Form::Section(TRACKER_KEYS), "makes the peers track swarms; {} for the defaults"),
+    optional(
+        "exec",
+        Form::Section(programs::KEYS),
+        "a program of somebody else's that runs in place of Peerbed's own peer; in its texts, {name}, {group}, {id}, \
+         {address}, {address.PEER}, {peers}, {peers.GROUP}, {directory} and {file.NAME} are replaced (default none)",
+    ),
     optional("present", Form::Boolean, "false: the processes run only after `start` or `join` (default true)"),
 ];
 
 const TRACKER_KEYS: &[Key] = &[
-    optional("interval", Form::Span, "time between two announcements of one peer, from 1s (default 30s)"),
-    optional("answer", Form::Integer { min: 1, max: ANSWER_MAX }, "most peers in one answer (default 50)"),
+    optional(
+        "interval",
+        Form::Span,
+        "time between two announcements of one peer, from 1s (default 30s: real trackers ask for half an hour, but runs are short)",
+    ),
+    optional(
+        "answer",
+        Form::Integer { min: 1, max: ANSWER_MAX },
+        "most peers in one answer (default 50, as BitTorrent's)",
+    ),
 ];
 
 /// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.
@@ -71,7 +88,16 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
     for entry in reader.entries(node, "`groups`")? {
         let name = names::check(reader, entry, "group");
         let what = format!("group `{}`", entry.key);
-        let unread = Group { name, count: None, link: None, region: None, swarm: None, tracker: None, present: true };
+        let unread = Group {
+            name,
+            count: None,
+            link: None,
+            region: None,
+            swarm: None,
+            tracker: None,
+            exec: None,
+            present: true,
+        };
         let Some(section) = reader.section(&entry.value, &what, entry.place, KEYS) else {
             groups.push(unread);
             continue;
@@ -88,6 +114,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
                 .and_then(|node| reader.word(node, "part in a swarm", &roles))
                 .map(|role| role.value),
             tracker: section.value("tracker").map(|node| read_tracker(reader, node)),
+            exec: section.value("exec").and_then(|node| programs::read(reader, node, section.key_place("exec"))),
             present: section.value("present").and_then(|node| reader.boolean(node)).unwrap_or(true),
             ..unread
         });

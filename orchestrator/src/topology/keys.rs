@@ -42,8 +42,8 @@ pub(crate) enum Form {
     Names,
     /// One of a few words.
     Words(&'static [&'static str]),
-    /// A text that matches a regular expression.
-    Pattern(&'static str),
+    /// A text that matches a regular expression; in words, and as the expression.
+    Pattern(&'static str, &'static str),
     /// A map with the keys of another table.
     Section(&'static [Key]),
     /// A map from freely chosen names.
@@ -51,8 +51,10 @@ pub(crate) enum Form {
     List(&'static Form),
     /// Any of several forms.
     Either(&'static [Form]),
-    /// Whatever a function says.
-    Other(fn() -> Json),
+    /// The same, with a schema that says more than the table.
+    Limited(&'static [Key], fn() -> Json),
+    /// Whatever a function says; in words, and as a schema.
+    Other(&'static str, fn() -> Json),
 }
 
 /// A key that may be left out.
@@ -82,7 +84,7 @@ impl Form {
             Self::Name => json!({ "type": "string", "pattern": NAME_PATTERN }),
             Self::Names => json!({ "anyOf": [Self::Name.schema(), Self::List(&Self::Name).schema()] }),
             Self::Words(words) => json!({ "enum": words }),
-            Self::Pattern(pattern) => json!({ "type": "string", "pattern": pattern }),
+            Self::Pattern(_, pattern) => json!({ "type": "string", "pattern": pattern }),
             Self::Section(keys) => section_schema(keys),
             Self::Table(form) => json!({
                 "type": "object",
@@ -91,7 +93,7 @@ impl Form {
             }),
             Self::List(form) => json!({ "type": "array", "minItems": 1, "items": form.schema() }),
             Self::Either(forms) => json!({ "anyOf": forms.iter().map(Self::schema).collect::<Vec<_>>() }),
-            Self::Other(schema) => schema(),
+            Self::Limited(_, schema) | Self::Other(_, schema) => schema(),
         }
     }
 }

@@ -9,17 +9,18 @@ use super::{
     keys::{Form, Key, optional, required},
     presets::{PRESETS, Preset},
     reader::{Reader, Section, Written},
+    traces,
     tree::{Node, Value},
 };
 use crate::{
     diagnose::Problem,
-    plan::{Loss, Queue},
+    plan::{Discipline, Jitter, Loss, Queue, Trace},
     units::{Rate, Share, Span},
 };
 
 mod values;
 
-use values::{read_loss, read_queue, read_rate};
+pub(super) use values::{is_possible, read_jitter, read_loss, read_overhead, read_queue, read_rate};
 
 /// A class of access links as written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,36 +38,54 @@ pub struct Link {
 }
 
 /// Settings of one direction, as far as they are written. Every figure is one way.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fields {
     /// IP-level rate; `Some(None)` is an explicit `unshaped`.
     pub rate: Option<Written<Option<Rate>>>,
+    /// Bytes of framing per packet.
+    pub overhead: Option<Written<u32>>,
     /// Time added to every packet; half of `rtt` where that was written.
     pub delay: Option<Written<Span>>,
     /// Variation of the delay.
-    pub jitter: Option<Written<Span>>,
+    pub jitter: Option<Written<Jitter>>,
     /// Share of packets lost.
     pub loss: Option<Written<Loss>>,
     /// Share of packets that overtake their predecessors.
     pub reorder: Option<Written<Share>>,
     /// Share of packets delivered twice.
     pub duplicate: Option<Written<Share>>,
-    /// How much may wait before packets are dropped.
-    pub queue: Option<Written<Queue>>,
+    /// Share of packets in which one bit is flipped.
+    pub corrupt: Option<Written<Share>>,
+    /// How much may wait, and what is dropped then.
+    pub queue: Option<Written<QueueFields>>,
+    /// Figures over time.
+    pub trace: Option<Written<Trace>>,
+}
+
+/// A queue as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFields {
+    /// How much may wait before packets are dropped; none for the default.
+    pub length: Option<Queue>,
+    /// Which packets are dropped.
+    pub discipline: Discipline,
 }
 
 impl Fields {
     /// These fields, and those of `base` where these leave something open.
     #[must_use]
-    pub fn or(self, base: Self) -> Self {
+    pub fn or(self, base: &Self) -> Self {
         Self {
             rate: self.rate.or(base.rate),
+            overhead: self.overhead.or(base.overhead),
             delay: self.delay.or(base.delay),
             jitter: self.jitter.or(base.jitter),
             loss: self.loss.or(base.loss),
             reorder: self.reorder.or(base.reorder),
             duplicate: self.duplicate.or(base.duplicate),
+            corrupt: self.corrupt.or(base.corrupt),
             queue: self.queue.or(base.queue),
+            trace: self.trace.or_else(|| base.trace.clone()),
         }
     }
 }
@@ -75,40 +94,51 @@ impl Link {
     /// What holds from the peer to the core, preset included.
     #[must_use]
     pub fn up(&self) -> Fields {
-        self.direction(self.up, |preset| preset.up)
+        self.direction(&self.up, |preset| preset.up)
     }
 
     /// What holds from the core to the peer, preset included.
     #[must_use]
     pub fn down(&self) -> Fields {
-        self.direction(self.down, |preset| preset.down)
+        self.direction(&self.down, |preset| preset.down)
     }
 
-    fn direction(&self, own: Fields, rate: fn(&Preset) -> Rate) -> Fields {
-        let fields = own.or(self.both);
+    fn direction(&self, own: &Fields, rate: fn(&Preset) -> Rate) -> Fields {
+        let fields = own.clone().or(&self.both);
         let Some(Written { value: preset, place }) = self.preset else { return fields };
         let rate = Some(Written { value: Some(rate(preset)), place });
         let delay = Some(Written { value: preset.delay, place });
-        fields.or(Fields { rate, delay, ..Fields::default() })
+        fields.or(&Fields { rate, delay, ..Fields::default() })
     }
 }
 
 const RATE: Form = Form::Either(&[Form::Rate, Form::Words(&["unshaped"])]);
-const LOSS: Form = Form::Either(&[Form::Share, Form::Section(LOSS_KEYS)]);
-const QUEUE: Form = Form::Either(&[Form::Span, Form::Size, Form::Pattern("^[0-9]+ ?packets?$")]);
+pub(super) const LOSS: Form = Form::Either(&[Form::Share, Form::Section(LOSS_KEYS)]);
+pub(super) const JITTER: Form = Form::Either(&[Form::Span, Form::Section(JITTER_KEYS)]);
+const PACKETS: Form = Form::Pattern("number of packets", "^[0-9]+ ?packets?$");
+const LENGTH: Form = Form::Either(&[Form::Span, Form::Size, PACKETS]);
+pub(super) const QUEUE: Form = Form::Either(&[Form::Span, Form::Size, PACKETS, Form::Section(QUEUE_KEYS)]);
+pub(super) const OVERHEAD: Form = Form::Integer { min: 0, max: OVERHEAD_MAX };
 
+const OVERHEAD_ABOUT: &str = "bytes that every packet takes at the rate beside its own, such as 38 for Ethernet's framing \
+                              with preamble and gap (default 0: rates count IP packets)";
 const DELAY_ABOUT: &str = "time added to every packet, one way: 10ms (default 0ms)";
-const JITTER_ABOUT: &str = "variation of the delay, at most as large as the delay: 1ms (default 0ms)";
+const JITTER_ABOUT: &str = "variation of the delay, at most as large as the delay: 1ms, or { amount: 1ms, distribution: \
+                            normal, keep-order: true } (default 0ms)";
 const LOSS_ABOUT: &str = "share of packets lost: 0.1%, or { average: 1%, burst: 8 } for losses in a row (default 0%)";
 const REORDER_ABOUT: &str = "share of packets that overtake their predecessors; needs a delay (default 0%)";
 const DUPLICATE_ABOUT: &str = "share of packets delivered twice (default 0%)";
-const QUEUE_ABOUT: &str = "how much may wait before packets are dropped: 50ms at link rate, 64KiB, or 30 packets (default 100ms, at least 30 packets)";
+const CORRUPT_ABOUT: &str = "share of packets in which one bit is flipped (default 0%)";
+const QUEUE_ABOUT: &str = "how much may wait before packets are dropped: 50ms at link rate, 64KiB, or 30 packets; or a \
+                           map with `discipline` (default 100ms, what home routers hold, but at least 30 packets)";
+const TRACE_ABOUT: &str = "file with rate, and perhaps delay and loss, over the time since the scenario's start: lte.csv, \
+                           or { file: lte.csv, repeat: 60s } (default none)";
 
 const KEYS: &[Key] = &[
     optional(
         "preset",
-        Form::Other(preset_schema),
-        "a ready link, whose settings can be overridden: dsl, cable, fibre, …",
+        Form::Other("name of a ready link, see below", preset_schema),
+        "a ready link, whose settings can be overridden: dsl, cable, fibre, … (default none)",
     ),
     optional(
         "up",
@@ -120,25 +150,61 @@ const KEYS: &[Key] = &[
         DIRECTION,
         "from the core to the peer: a rate, or a map of settings for this direction (default unshaped)",
     ),
+    optional("overhead", OVERHEAD, OVERHEAD_ABOUT),
     optional("delay", Form::Span, DELAY_ABOUT),
     optional("rtt", Form::Span, "in place of delay: twice the delay, so half of it each way"),
-    optional("jitter", Form::Span, JITTER_ABOUT),
+    optional("jitter", JITTER, JITTER_ABOUT),
     optional("loss", LOSS, LOSS_ABOUT),
     optional("reorder", Form::Share, REORDER_ABOUT),
     optional("duplicate", Form::Share, DUPLICATE_ABOUT),
+    optional("corrupt", Form::Share, CORRUPT_ABOUT),
     optional("queue", QUEUE, QUEUE_ABOUT),
+    optional("trace", traces::FORM, TRACE_ABOUT),
 ];
 
 const DIRECTION: Form = Form::Either(&[Form::Rate, Form::Words(&["unshaped"]), Form::Section(DIRECTION_KEYS)]);
 
 const DIRECTION_KEYS: &[Key] = &[
     optional("rate", RATE, "bits per second over whole IP packets: 20mbit; or unshaped (the default)"),
+    optional("overhead", OVERHEAD, OVERHEAD_ABOUT),
     optional("delay", Form::Span, DELAY_ABOUT),
-    optional("jitter", Form::Span, JITTER_ABOUT),
+    optional("jitter", JITTER, JITTER_ABOUT),
     optional("loss", LOSS, LOSS_ABOUT),
     optional("reorder", Form::Share, REORDER_ABOUT),
     optional("duplicate", Form::Share, DUPLICATE_ABOUT),
+    optional("corrupt", Form::Share, CORRUPT_ABOUT),
     optional("queue", QUEUE, QUEUE_ABOUT),
+    optional("trace", traces::FORM, TRACE_ABOUT),
+];
+
+const JITTER_KEYS: &[Key] = &[
+    required("amount", Form::Span, "half the width of `uniform`, one standard deviation of the others: 1ms"),
+    optional(
+        "distribution",
+        Form::Words(&["uniform", "normal", "pareto"]),
+        "how delays vary; pareto has shape 3 and is rarely very late (default uniform, as netem without a table)",
+    ),
+    optional(
+        "keep-order",
+        Form::Boolean,
+        "true: a packet never arrives before its predecessor (default false, as netem: jitter reorders)",
+    ),
+];
+
+const QUEUE_KEYS: &[Key] = &[
+    optional("length", LENGTH, "50ms at link rate, 64KiB, or 30 packets (default 100ms, but at least 30 packets)"),
+    optional(
+        "discipline",
+        Form::Words(&["drop-tail", "codel"]),
+        "which packets are dropped: those that find the queue full, or the first ones of a standing queue as well (RFC \
+         8289) (default drop-tail)",
+    ),
+    optional("target", Form::Span, "codel: waiting time that is acceptable (default 5ms, RFC 8289 §4.3)"),
+    optional(
+        "interval",
+        Form::Span,
+        "codel: how long the waiting time may stay above the target, a worst round trip (default 100ms, RFC 8289 §4.3)",
+    ),
 ];
 
 const LOSS_KEYS: &[Key] = &[
@@ -152,6 +218,9 @@ const LOSS_KEYS: &[Key] = &[
 
 /// Most packets lost in a row, on average. Longer silences are outages, not loss.
 const BURST_MAX: u64 = 10_000;
+
+/// Most bytes of framing: as tc's cake.
+const OVERHEAD_MAX: u64 = 256;
 
 /// The form of one link.
 pub(super) const FORM: Form = Form::Section(KEYS);
@@ -212,12 +281,15 @@ fn read_direction(reader: &mut Reader, node: &Node, what: &str) -> Fields {
 fn read_fields(reader: &mut Reader, section: &Section<'_>) -> Fields {
     Fields {
         rate: None,
+        overhead: section.value("overhead").and_then(|node| read_overhead(reader, node)),
         delay: section.value("delay").and_then(|node| reader.quantity(node)),
-        jitter: section.value("jitter").and_then(|node| reader.quantity(node)),
+        jitter: section.value("jitter").and_then(|node| read_jitter(reader, node)),
         loss: section.value("loss").and_then(|node| read_loss(reader, node)),
         reorder: section.value("reorder").and_then(|node| reader.quantity(node)),
         duplicate: section.value("duplicate").and_then(|node| reader.quantity(node)),
+        corrupt: section.value("corrupt").and_then(|node| reader.quantity(node)),
         queue: section.value("queue").and_then(|node| read_queue(reader, node)),
+        trace: section.value("trace").and_then(|node| traces::read(reader, node)),
     }
 }
 
@@ -225,15 +297,33 @@ fn read_fields(reader: &mut Reader, section: &Section<'_>) -> Fields {
 pub(super) fn check(reader: &mut Reader, link: &Link) {
     for fields in [link.up(), link.down()] {
         let delay = fields.delay.map_or(Duration::ZERO, |delay| delay.value.0);
-        if let Some(jitter) = fields.jitter.filter(|jitter| jitter.value.0 > delay) {
-            let message = format!("jitter of {} exceeds the delay of {}", jitter.value, Span(delay));
+        if let Some(jitter) = fields.jitter.filter(|jitter| jitter.value.amount.0 > delay) {
+            let message = format!("jitter of {} exceeds the delay of {}", jitter.value.amount, Span(delay));
             reader.problem(Problem::new(jitter.place, message).hint("packets cannot arrive before they were sent"));
         }
         if let Some(reorder) = fields.reorder.filter(|reorder| reorder.value > Share(0) && delay.is_zero()) {
             let problem = Problem::new(reorder.place, "reordering needs a delay that some packets can skip");
             reader.problem(problem.hint("add a `delay`"));
         }
+        if let Some(trace) = &fields.trace {
+            check_trace(reader, &fields, trace);
+        }
         check_queue(reader, &fields);
+    }
+}
+
+/// A trace's delays and losses meet the direction's jitter and bursts.
+fn check_trace(reader: &mut Reader, fields: &Fields, trace: &Written<Trace>) {
+    let jitter = fields.jitter.map_or(Duration::ZERO, |jitter| jitter.value.amount.0);
+    let burst = fields.loss.map_or(1, |loss| loss.value.burst);
+    let points = &trace.value.points;
+    if let Some(delay) = points.iter().filter_map(|point| point.delay).find(|delay| delay.0 < jitter) {
+        let message = format!("the trace has a delay of {delay}, which the jitter of {} exceeds", Span(jitter));
+        reader.problem(Problem::new(trace.place, message).hint("packets cannot arrive before they were sent"));
+    }
+    if let Some(loss) = points.iter().filter_map(|point| point.loss).find(|loss| !is_possible(*loss, burst)) {
+        let message = format!("the trace loses {loss} of the packets, which takes more than {burst} in a row");
+        reader.problem(Problem::new(trace.place, message).hint("give `loss` a larger `burst`, of average 0% or more"));
     }
 }
 
@@ -241,7 +331,7 @@ pub(super) fn check(reader: &mut Reader, link: &Link) {
 pub(crate) const PACKET: u64 = 1500;
 
 fn check_queue(reader: &mut Reader, fields: &Fields) {
-    let Some(Written { value: queue, place }) = fields.queue else { return };
+    let Some(Written { value: QueueFields { length: Some(queue), .. }, place }) = fields.queue else { return };
     let rate = fields.rate.and_then(|rate| rate.value);
     let holds_packet = match (queue, rate) {
         (Queue::Packets(count), _) => count >= 1,

@@ -92,6 +92,26 @@ pub(super) fn schema() -> Json {
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
 
+/// The options as rows of a Markdown table.
+pub(super) fn reference() -> String {
+    let row = |name: &str, default: &Json| {
+        let (form, default) = match Kind::of(default) {
+            Kind::Span => {
+                let seconds = default.as_f64().unwrap_or_default();
+                ("time", Span(std::time::Duration::from_secs_f64(seconds)).to_string())
+            }
+            Kind::Integer => ("whole number", default.to_string()),
+            Kind::Word => ("word", default.as_str().unwrap_or("").to_owned()),
+        };
+        format!("| `{name}` | {form} | {default} |\n")
+    };
+    let rows: String = defaults().iter().map(|(name, default)| row(name, default)).collect();
+    format!(
+        "\n## `scenario[].distribute.options`\n\nThe swarm's own options; what each does, and why it has this default, is \
+         said in `proto/src/swarm/options.rs`.\n\n| key | value | default |\n|---|---|---|\n{rows}"
+    )
+}
+
 /// The options of a section that may have some.
 pub(super) fn of(reader: &mut Reader, section: &Section<'_>) -> swarm::Options {
     section.value("options").map_or_else(swarm::Options::default, |node| read(reader, node))

@@ -3,10 +3,11 @@
 //! Each function returns what it could read, or nothing after having noted why. The forms of particular sections live
 //! in the files of their names.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr};
+use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr, sync::Arc};
 
 use super::{
     keys::{Key, Need},
+    traces::Attached,
     tree::{Entry, Kind, Node, Scalar, Value},
 };
 use crate::{
@@ -27,6 +28,8 @@ pub struct Written<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
+    /// Texts of other files that the one being read names.
+    pub(crate) attached: Arc<Attached>,
 }
 
 /// A map whose keys were compared with their table.

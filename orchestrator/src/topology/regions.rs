@@ -3,6 +3,7 @@
 use super::{
     keys::Form,
     names,
+    places::{PLACES, Places},
     reader::{Reader, Written},
     tree::Node,
 };
@@ -32,11 +33,30 @@ impl Regions {
 const REGIONS_MAX: usize = 64;
 
 /// The form of one region.
-pub(super) const FORM: Form = Form::Table(&Form::Span);
+pub(super) const REGION: Form = Form::Table(&Form::Span);
+
+/// The form of the section.
+pub(super) fn schema() -> serde_json::Value {
+    let mut schema = Form::Table(&REGION).schema();
+    let choices: Vec<_> =
+        PLACES.iter().map(|it| serde_json::json!({ "const": it.name, "description": it.source })).collect();
+    schema["properties"] = serde_json::json!({ PRESET: { "oneOf": choices,
+        "description": "a ready set of regions, to which regions and latencies can be added (default none)" } });
+    schema
+}
+
+/// The key that cannot be a region's name.
+const PRESET: &str = "preset";
 
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Regions {
     let mut regions = Regions::default();
+    let mut preset = None;
     for entry in reader.entries(node, "`regions`").unwrap_or_default() {
+        if entry.key == PRESET {
+            let sets: Vec<_> = PLACES.iter().map(|places| (places.name, places)).collect();
+            preset = reader.word(&entry.value, "set of regions", &sets);
+            continue;
+        }
         let from = names::check(reader, entry, "region");
         mention(&mut regions, &from.value);
         let what = format!("region `{}`", entry.key);
@@ -48,11 +68,25 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Regions {
             }
         }
     }
+    if let Some(preset) = preset {
+        add(&mut regions, preset);
+    }
     if regions.names.len() > REGIONS_MAX {
         let message = format!("{} regions are more than the {REGIONS_MAX} that are possible", regions.names.len());
         reader.problem(Problem::new(node.place, message));
     }
     regions
+}
+
+/// Adds a ready set; latencies that are written stay, and hold for both ways of their pair.
+fn add(regions: &mut Regions, preset: Written<&'static Places>) {
+    preset.value.names().for_each(|name| mention(regions, name));
+    for (from, to, latency) in preset.value.latencies() {
+        if regions.latency(from, to).is_none() {
+            let latency = Written { value: latency, place: preset.place };
+            regions.latencies.push((from.to_owned(), to.to_owned(), latency));
+        }
+    }
 }
 
 fn mention(regions: &mut Regions, name: &str) {

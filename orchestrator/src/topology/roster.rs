@@ -69,6 +69,12 @@ impl<'a> Roster<'a> {
         self.groups.iter().find(|(_, peers)| peers.contains(&peer)).map(|(group, _)| *group)
     }
 
+    /// The peers in a region.
+    pub(crate) fn region(&self, name: &str) -> impl Iterator<Item = Range<u32>> {
+        let within = move |group: &Group| group.region.as_ref().is_some_and(|region| region.value == name);
+        self.groups.iter().filter(move |(group, _)| within(group)).map(|(_, peers)| peers.clone())
+    }
+
     /// The name of a peer.
     pub(crate) fn name(&self, peer: u32) -> String {
         match self.groups.iter().find(|(_, peers)| peers.contains(&peer)) {

@@ -7,6 +7,7 @@ use peerbed_proto::swarm;
 
 use super::{
     conditions,
+    faults::{self, FLAP_KEYS, Flap, HEAL_KEYS, Heal, LINK_KEYS, LinkChange, PARTITION_KEYS, Partition},
     keys::{Form, Key, NAME_PATTERN, optional, required},
     names, options,
     reader::{Reader, Section, Written},
@@ -59,6 +60,20 @@ pub enum Action {
     Join(Selection),
     /// Let time pass.
     Wait(Written<Span>),
+    /// Wait for programs to complete.
+    Await(Vec<Written<String>>),
+    /// Give links other figures.
+    Link(LinkChange),
+    /// Let links go down and come back.
+    Flap(Flap),
+    /// Cut sets of peers off from each other.
+    Partition(Partition),
+    /// End partitions.
+    Heal(Heal),
+    /// Stop processes where they are.
+    Pause(Selection),
+    /// Let stopped processes go on.
+    Resume(Selection),
 }
 
 /// A distribution as written.
@@ -116,7 +131,7 @@ const KEYS: &[Key] = &[
     optional("at", Form::Span, "happens this long after the scenario's start: 20s"),
     optional(
         "after",
-        Form::Pattern(AFTER_PATTERN),
+        Form::Pattern("`previous`, or the name of a distribution", AFTER_PATTERN),
         "happens when this has ended: previous, or the name of a distribution",
     ),
     optional("when", Form::Text, "happens when this condition holds: distribution.release.progress >= 50%"),
@@ -133,10 +148,17 @@ const KEYS: &[Key] = &[
         Form::Section(SELECTION_KEYS),
         "bring up peers and let them enter every running distribution addressed to them",
     ),
-    optional("wait", Form::Section(WAIT_KEYS), "let time pass"),
+    optional("wait", Form::Section(WAIT_KEYS), "let time pass, or wait for programs to complete"),
+    optional("link", Form::Section(LINK_KEYS), "give the links of peers other figures, from now on"),
+    optional("flap", Form::Section(FLAP_KEYS), "let the links of peers go down and come back"),
+    optional("partition", Form::Section(PARTITION_KEYS), "cut sets of peers off from each other, until `heal`"),
+    optional("heal", Form::Section(HEAL_KEYS), "end partitions; {} ends all"),
+    optional("pause", Form::Section(SELECTION_KEYS), "stop the processes of peers where they are (SIGSTOP)"),
+    optional("resume", Form::Section(SELECTION_KEYS), "let the processes of paused peers go on (SIGCONT)"),
 ];
 
-const ACTIONS: &[&str] = &["distribute", "start", "crash", "leave", "join", "wait"];
+const ACTIONS: &[&str] =
+    &["distribute", "start", "crash", "leave", "join", "wait", "link", "flap", "partition", "heal", "pause", "resume"];
 const TIMINGS: &[&str] = &["at", "after", "when"];
 
 /// A distribution's name, or its name and its way of spreading.
@@ -147,26 +169,36 @@ const DISTRIBUTE_KEYS: &[Key] = &[
     required("from", Form::Names, "groups or peers that have the file: seeds, or the one server"),
     required("to", Form::Names, "groups or peers that shall have the file"),
     required("via", Form::Words(&["swarm", "client-server"]), "how it is spread: swarm or client-server"),
-    optional("name", Form::Pattern(NAME_PATTERN), "what conditions call this distribution (default the file's name)"),
-    optional("tracker", Form::Name, "the peer that tracks the swarm, where there are several trackers"),
-    optional("options", Form::Other(options::schema), "behaviour of every participant of a swarm"),
-];
-
-const SELECTION_KEYS: &[Key] = &[
-    required("peers", Form::Names, "groups or peers"),
     optional(
-        "count",
-        Form::Integer { min: 1, max: super::groups::PEERS_MAX },
-        "so many of them, chosen by the seed (default all)",
+        "name",
+        Form::Pattern("name", NAME_PATTERN),
+        "what conditions call this distribution (default the file's name)",
     ),
+    optional("tracker", Form::Name, "the peer that tracks the swarm, where there are several trackers"),
+    optional("options", Form::Other("map, see below", options::schema), "behaviour of every participant of a swarm"),
 ];
 
-const WAIT_KEYS: &[Key] = &[required("for", Form::Span, "how long: 5s")];
+const SELECTION_KEYS: &[Key] = &[SELECTION_PEERS, SELECTION_COUNT];
+
+pub(super) const SELECTION_PEERS: Key = required("peers", Form::Names, "groups or peers");
+pub(super) const SELECTION_COUNT: Key = optional(
+    "count",
+    Form::Integer { min: 1, max: super::groups::PEERS_MAX },
+    "so many of them, chosen by the seed (default all)",
+);
+
+const WAIT_KEYS: &[Key] = &[
+    optional("for", Form::Span, "how long: 5s"),
+    optional("programs", Form::Names, "in place of for: groups or peers whose programs (`exec`) have to complete"),
+];
 
 /// Most steps of a scenario.
 const STEPS_MAX: usize = 1_000;
 
-pub(super) fn schema() -> serde_json::Value {
+/// The form of a step.
+pub(super) const FORM: Form = Form::Limited(KEYS, schema);
+
+fn schema() -> serde_json::Value {
     let mut schema = super::keys::section_schema(KEYS);
     let one_of =
         |names: &[&str]| names.iter().map(|name| serde_json::json!({ "required": [name] })).collect::<Vec<_>>();
@@ -236,7 +268,13 @@ fn read_action(reader: &mut Reader, section: &Section<'_>, name: &str) -> Option
         "crash" => read_selection(reader, node, name, owner).map(Action::Crash),
         "leave" => read_selection(reader, node, name, owner).map(Action::Leave),
         "join" => read_selection(reader, node, name, owner).map(Action::Join),
-        _ => read_wait(reader, node, owner).map(Action::Wait),
+        "link" => faults::read_link(reader, node, owner).map(Action::Link),
+        "flap" => faults::read_flap(reader, node, owner).map(Action::Flap),
+        "partition" => faults::read_partition(reader, node, owner).map(Action::Partition),
+        "heal" => faults::read_heal(reader, node, owner).map(Action::Heal),
+        "pause" => read_selection(reader, node, name, owner).map(Action::Pause),
+        "resume" => read_selection(reader, node, name, owner).map(Action::Resume),
+        _ => read_wait(reader, node, owner),
     }
 }
 
@@ -266,12 +304,30 @@ pub(super) const PREVIOUS: &str = "previous";
 
 fn read_selection(reader: &mut Reader, node: &Node, action: &str, owner: Place) -> Option<Selection> {
     let section = reader.section(node, &format!("`{action}`"), owner, SELECTION_KEYS)?;
-    let peers = section.value("peers").and_then(|node| reader.names(node, "`peers`"));
-    let count = section.value("count").and_then(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
-    Some(Selection { peers: peers.unwrap_or_default(), count })
+    Some(read_selected(reader, &section))
 }
 
-fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Written<Span>> {
+/// Reads the keys that say whom an action is for.
+pub(super) fn read_selected(reader: &mut Reader, section: &Section<'_>) -> Selection {
+    let peers = section.value("peers").and_then(|node| reader.names(node, "`peers`"));
+    let count = section.value("count").and_then(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
+    Selection { peers: peers.unwrap_or_default(), count }
+}
+
+fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Action> {
     let section = reader.section(node, "`wait`", owner, WAIT_KEYS)?;
-    section.value("for").and_then(|node| reader.quantity(node))
+    match (section.value("for"), section.value("programs")) {
+        (Some(span), None) => reader.quantity(span).map(Action::Wait),
+        (None, Some(programs)) => reader.names(programs, "`programs`").map(Action::Await),
+        (Some(_), Some(_)) => {
+            let problem = Problem::new(section.key_place("programs"), "both `for` and `programs` are given");
+            reader.problem(problem.hint("make two steps of it"));
+            None
+        }
+        (None, None) => {
+            let problem = Problem::new(owner, "`wait` lacks `for`");
+            reader.problem(problem.hint("how long: 5s; or `programs`, which have to complete"));
+            None
+        }
+    }
 }

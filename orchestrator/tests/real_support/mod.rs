@@ -1,6 +1,8 @@
 //! Plans and commands for the tests on real namespaces.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod probe;
+
 use std::{
     net::{Ipv4Addr, UdpSocket},
     os::fd::AsRawFd,
@@ -10,7 +12,8 @@ use std::{
 };
 
 use peerbed_orchestrator::{
-    plan::{Direction, EngineChoice, Link, Loss, Peer, Plan, Queue},
+    links::Engine,
+    plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
     real::{
         Supervisor,
         features::{self, Feature},
@@ -36,6 +39,23 @@ pub(crate) fn can_make_namespaces() -> bool {
     }
 }
 
+/// Whether this kernel also has all of these; says so when it does not.
+pub(crate) fn has(needed: &[Feature]) -> bool {
+    if !can_make_namespaces() {
+        return false;
+    }
+    let found = features::probe(needed).unwrap();
+    for (feature, words) in found.iter().filter_map(|(feature, missing)| Some((feature, missing.as_ref()?))) {
+        println!("skipped: this kernel lacks {feature} ({words})");
+    }
+    found.iter().all(|(_, missing)| missing.is_none())
+}
+
+/// Whether this is a guest of `tests/guest/boot`: one processor, on which every call of the kernel is slow.
+pub(crate) fn is_guest() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("User Mode Linux"))
+}
+
 /// Whether a program is installed; says so when it is not.
 pub(crate) fn is_installed(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -50,11 +70,15 @@ pub(crate) fn direction(rate: Option<u64>) -> Direction {
     Direction {
         rate: rate.map(Rate),
         delay: Span::default(),
-        jitter: Span::default(),
+        overhead: 0,
+        jitter: Jitter::default(),
         loss: Loss { average: Share(0), burst: 1 },
         reorder: Share(0),
         duplicate: Share(0),
+        corrupt: Share(0),
         queue: Queue::Time(Span(Duration::from_millis(50))),
+        discipline: Discipline::DropTail,
+        trace: None,
     }
 }
 
@@ -77,6 +101,7 @@ pub(crate) fn plan(links: Vec<Link>, peers: u32) -> Plan {
         present: true,
         swarm: None,
         tracker: None,
+        exec: None,
     };
     Plan {
         schema: 1,
@@ -101,7 +126,7 @@ pub(crate) fn address(id: u32) -> Ipv4Addr {
 /// Builds the network of a plan.
 pub(crate) async fn build(plan: &Plan) -> Supervisor {
     let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan).await.unwrap();
+    supervisor.build(plan, Engine::Kernel).await.unwrap();
     supervisor
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use peerbed_proto::fetch::{FetchServer, FetchServerOptions, Get};
 use peerbed_proto::{Manifest, PeerId};
 use quinn::{SendStream, VarInt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock;
 use crate::commands::Prepare;
@@ -33,6 +33,8 @@ pub(crate) struct FetchService {
     /// Payload bytes written to clients, those still under way included.
     written: AtomicU64,
     connections: Mutex<Connections>,
+    /// Told when a client's stream has ended.
+    ended: Notify,
     stage: watch::Sender<Stage>,
 }
 
@@ -79,6 +81,7 @@ impl ServerDriver {
             manifest: manifest.clone(),
             written: AtomicU64::new(0),
             connections: Mutex::default(),
+            ended: Notify::new(),
             stage: watch::Sender::new(Stage::Prepared),
         });
         if !surroundings.routes.add_server(manifest.id(), service.clone()) {
@@ -149,6 +152,7 @@ impl FetchService {
             if !self.wait_for_begin().await {
                 return Close::Done.close(&client.connection);
             }
+            self.end_earlier(&client).await;
             let answer = self.core().handle_get(PeerId(client.peer), get);
             let range = match answer {
                 Ok(answer) => answer.range,
@@ -165,7 +169,30 @@ impl FetchService {
             }
             self.core().handle_ended(PeerId(client.peer), written);
             self.connections().on_ended(&client);
+            self.ended.notify_waiters();
         });
+    }
+
+    /// Closes other connections of the same client and waits until their streams have ended: a client that connects
+    /// again has lost them (it was started again, perhaps), long before we would notice.
+    async fn end_earlier(&self, client: &PeerConnection) {
+        let id = client.connection.stable_id();
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            let mut earlier = false;
+            for open in &self.connections().open {
+                if open.peer == client.peer && open.connection.stable_id() != id {
+                    Close::Duplicate.close(&open.connection);
+                    earlier = true;
+                }
+            }
+            if !earlier {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Writes a range of the file, and waits until the client has all of it.

@@ -13,6 +13,7 @@ use peerbed_proto::wire::FrameReader;
 use peerbed_proto::{Hash, LeafHashes, Manifest, PeerId};
 use quinn::{RecvStream, VarInt};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::distribution::{Paths, QuicCounts};
 use crate::storage::Storage;
@@ -71,12 +72,20 @@ pub(super) struct Neighbourhood {
 #[derive(Debug)]
 struct Neighbour {
     serial: u64,
+    since: Instant,
     connection: PeerConnection,
     control: mpsc::Sender<Outgoing>,
     runs: mpsc::Sender<Serving>,
     /// Dropping an entry stops serving that run.
     serving: BTreeMap<Run, oneshot::Sender<()>>,
     receiving: Arc<Receiving>,
+}
+
+/// A connection that stands while another one comes up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    pub(super) dialled_by: u32,
+    pub(super) age: Duration,
 }
 
 /// Whether something found room in a queue.
@@ -112,7 +121,8 @@ impl Neighbourhood {
             report.clone(),
         ));
         tokio::spawn(reading::read(raw, opened, self.manifest.clone(), receiving.clone(), report));
-        let neighbour = Neighbour { serial, connection, control, runs, serving: BTreeMap::new(), receiving };
+        let neighbour =
+            Neighbour { serial, since: Instant::now(), connection, control, runs, serving: BTreeMap::new(), receiving };
         self.neighbours.insert(peer, neighbour);
     }
 
@@ -185,9 +195,10 @@ impl Neighbourhood {
         self.neighbours.get(&peer).is_some_and(|neighbour| neighbour.serial == serial)
     }
 
-    /// Who dialled the connection to `peer`; None when there is none.
-    pub(super) fn dialled_by(&self, peer: PeerId) -> Option<u32> {
-        self.neighbours.get(&peer).map(|neighbour| neighbour.connection.dialled_by)
+    /// The connection to `peer`, if there is one.
+    pub(super) fn earlier(&self, peer: PeerId) -> Option<Earlier> {
+        let neighbour = self.neighbours.get(&peer)?;
+        Some(Earlier { dialled_by: neighbour.connection.dialled_by, age: neighbour.since.elapsed() })
     }
 
     pub(super) fn len(&self) -> u32 {

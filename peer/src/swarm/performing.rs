@@ -1,6 +1,7 @@
 //! Performs what the cores ask for, and decides which of two connections to one peer stays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use peerbed_proto::LeafHashes;
 use peerbed_proto::PeerId;
@@ -163,12 +164,13 @@ impl Run {
     fn connect(&mut self, connection: PeerConnection, opening: Option<Opening>) {
         let now = clock::now();
         let peer = PeerId(connection.peer);
-        if let Some(dialled_by) = self.neighbourhood.dialled_by(peer) {
-            // The same dialler twice: it has lost the first connection and we have not noticed yet.
-            let both = dialled_by != connection.dialled_by;
-            if both && dialler_to_keep(PeerId(dialled_by), PeerId(connection.dialled_by)) == PeerId(dialled_by) {
+        if let Some(earlier) = self.neighbourhood.earlier(peer) {
+            let crossed = earlier.dialled_by != connection.dialled_by && earlier.age < CROSSING_MAX;
+            let keep = dialler_to_keep(PeerId(earlier.dialled_by), PeerId(connection.dialled_by));
+            if crossed && keep == PeerId(earlier.dialled_by) {
                 return Close::Duplicate.close(&connection.connection);
             }
+            // Otherwise the peer has lost the earlier one (it was started again, perhaps), and we have not noticed yet.
             self.neighbourhood.close(peer, Close::Duplicate);
             self.core.handle_disconnected(now, peer);
         }
@@ -190,3 +192,7 @@ impl Run {
         }
     }
 }
+
+/// Age up to which an earlier connection and a new one are taken for two dials that crossed. A peer that is connected
+/// does not dial, so that crossing dials are about a round trip apart.
+const CROSSING_MAX: Duration = Duration::from_secs(2);

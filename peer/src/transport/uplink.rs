@@ -5,13 +5,11 @@
 //! turns, one datagram each, in the order in which they began to wait. Left to themselves, the connection that wakes
 //! first would win every time, and the acknowledgements of all others would starve behind its bulk.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
@@ -20,6 +18,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use tokio::io::Interest;
 
 use crate::config::QuicOptions;
+use crate::transport::turns::Turns;
 
 /// The socket of one endpoint.
 #[derive(Debug)]
@@ -28,17 +27,6 @@ pub(crate) struct Uplink {
     state: UdpSocketState,
     segments: usize,
     turns: Mutex<Turns>,
-    held_back: AtomicU64,
-}
-
-/// Who waits for room in the socket. The queue is empty unless the kernel said that it is full.
-///
-/// Invariant: `granted` is a connection that was told to send and has not done so yet; it is never in `waiting`.
-#[derive(Debug, Default)]
-struct Turns {
-    waiting: VecDeque<(u64, Waker)>,
-    granted: Option<u64>,
-    next_turn_id: u64,
 }
 
 impl Uplink {
@@ -63,92 +51,29 @@ impl Uplink {
         let state = UdpSocketState::new((&socket).into()).context("cannot prepare the UDP socket for QUIC")?;
         let segments = if options.segmentation_offload { state.max_gso_segments() } else { 1 };
         let io = tokio::net::UdpSocket::from_std(socket).context("cannot watch the UDP socket")?;
-        Ok(Self { io, state, segments, turns: Mutex::default(), held_back: AtomicU64::new(0) })
+        Ok(Self { io, state, segments, turns: Mutex::default() })
     }
 
     /// How often the socket was full and a connection had to wait.
     pub(crate) fn held_back(&self) -> u64 {
-        self.held_back.load(Ordering::Relaxed)
+        self.turns().held_back()
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn poll_turn(&self, id: u64, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut turns = self.turns();
-        if turns.granted == Some(id) {
-            // Told to send, and found the socket full after all: the turn is not lost.
-            turns.granted = None;
-            turns.waiting.push_front((id, cx.waker().clone()));
-            self.held_back.fetch_add(1, Ordering::Relaxed);
-        }
-        match turns.waiting.iter().position(|(waiting, _)| *waiting == id) {
-            Some(0) => {}
-            Some(place) => {
-                turns.waiting[place].1.clone_from(cx.waker());
-                return Poll::Pending;
-            }
-            None if turns.waiting.is_empty() => {}
-            None => {
-                turns.waiting.push_back((id, cx.waker().clone()));
-                return Poll::Pending;
-            }
-        }
-        let ready = self.io.poll_send_ready(cx);
-        match (&ready, turns.waiting.front_mut()) {
-            (Poll::Ready(_), Some(_)) => {
-                turns.waiting.pop_front();
-            }
-            (Poll::Ready(_), None) => {}
-            (Poll::Pending, Some(front)) => front.1.clone_from(cx.waker()),
-            (Poll::Pending, None) => {
-                turns.waiting.push_back((id, cx.waker().clone()));
-                self.held_back.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        turns.granted = ready.is_ready().then_some(id);
-        ready
-    }
-
-    fn on_sent(&self) {
-        let mut turns = self.turns();
-        turns.granted = None;
-        turns.wake_front();
-    }
-
-    fn on_gone(&self, id: u64) {
-        let mut turns = self.turns();
-        turns.waiting.retain(|(waiting, _)| *waiting != id);
-        if turns.granted == Some(id) {
-            turns.granted = None;
-        }
-        turns.wake_front();
-    }
-}
-
-impl Turns {
-    fn wake_front(&self) {
-        if let Some((_, waker)) = self.waiting.front() {
-            waker.wake_by_ref();
-        }
-    }
 }
 
 impl AsyncUdpSocket for Uplink {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        let id = {
-            let mut turns = self.turns();
-            turns.next_turn_id += 1;
-            turns.next_turn_id
-        };
+        let id = self.turns().add();
         Box::pin(Turn { id, uplink: self })
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let sent = self.io.try_io(Interest::WRITABLE, || self.state.send((&self.io).into(), transmit));
         if sent.is_ok() {
-            self.on_sent();
+            self.turns().on_sent();
         }
         sent
     }
@@ -194,13 +119,13 @@ struct Turn {
 
 impl UdpPoller for Turn {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.uplink.poll_turn(self.id, cx)
+        self.uplink.turns().poll(self.id, cx, |cx| self.uplink.io.poll_send_ready(cx))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.uplink.on_gone(self.id);
+        self.uplink.turns().remove(self.id);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Whole swarms in virtual time: the swarm, tracker and announcer cores on a simulated network.
 //!
 //! The harness does what a driver does: it carries out outputs and reports what came of them, and while doing so checks what
-//! must hold of every core at every step. Bad peers are correct cores whose outputs are tampered with (`sim/swarm/conduct.rs`).
+//! must hold of every core at every step. Bad peers are correct cores whose outputs are tampered with (`sim/swarm/carry.rs`).
 
+mod carry;
 mod conduct;
+mod figures;
 mod invariants;
 mod world;
 
@@ -11,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::conduct::Conduct;
-pub use self::world::{Costs, Figures, SwarmSim};
+pub use self::figures::{Costs, Figures};
+pub use self::invariants::Watch;
+pub use self::world::SwarmSim;
 use super::Link;
 use crate::bits::PieceSet;
 use crate::content::{Manifest, ManifestBuilder};

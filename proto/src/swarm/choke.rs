@@ -107,19 +107,29 @@ impl Swarm {
         }
     }
 
-    /// Ends a neighbour's turn when it has had enough and somebody who waits has got no more, if we take turns.
+    /// Ends a neighbour's turn when it has had enough of something it has not earned and somebody waits who has got no
+    /// more, or has earned more.
     ///
-    /// A turn is as much as the neighbour got in all turns before, from a leaf up to a piece: in the beginning many get
-    /// their first leaf soon and pass it on, later turns are long enough that changing costs little.
+    /// While fetching, a regular slot is earned by sending us something; slots filled otherwise are lent. With everything
+    /// there nothing can be earned. A turn is as much as the neighbour got in all turns before, within limits: in the
+    /// beginning many get their first leaf soon and pass it on, later turns are long enough that changing costs little.
     pub(super) fn end_turn(&mut self, now: Time, peer: PeerId) {
-        let Some(neighbour) = self.neighbours.get(&peer).filter(|neighbour| neighbour.is_unchoked()) else { return };
-        let (had, this_turn) = (neighbour.uploads.begun, neighbour.uploads.this_turn);
-        let turn = (had - this_turn).clamp(u64::from(LEAF), u64::from(self.manifest.piece_size()));
-        if !self.takes_turns() || this_turn < turn {
+        let Some(neighbour) = self.neighbours.get(&peer) else { return };
+        let (slot, had, this_turn) = (neighbour.slot, neighbour.uploads.begun, neighbour.uploads.this_turn);
+        let longest = match slot {
+            Slot::None => return,
+            _ if self.takes_turns() => u64::from(self.manifest.piece_size()),
+            Slot::Regular if !self.is_complete() && neighbour.downloads.merit(now) == 0.0 => LOAN_MAX,
+            Slot::Regular | Slot::Optimistic => return,
+        };
+        if this_turn < (had - this_turn).clamp(u64::from(LEAF), longest) || self.options.refill == Refill::AtRound {
             return;
         }
-        let slot = neighbour.slot;
-        let Some(next) = self.least_served().filter(|next| self.neighbours[next].uploads.begun <= had) else { return };
+        let next = match self.best_waiting(now) {
+            Some(next) if self.neighbours[&next].uploads.begun <= had => next,
+            Some(next) if !self.is_complete() && self.neighbours[&next].downloads.merit(now) > 0.0 => next,
+            _ => return,
+        };
         self.choke(peer);
         self.unchoke(now, next, slot);
     }
@@ -183,17 +193,15 @@ impl Swarm {
         ranked.into_iter().map(|rank| rank.peer).collect()
     }
 
-    /// The choked neighbour that has earned a regular slot most; by chance among those that have earned nothing.
+    /// The choked neighbour that has earned a slot most; of those that have earned nothing, the one that has got least.
     fn best_waiting(&mut self, now: Time) -> Option<PeerId> {
-        if self.takes_turns() {
-            return self.least_served();
-        }
-        let complete = self.is_complete();
-        let best = self.waiting().map(|peer| (merit(&self.neighbours[&peer], complete, now), peer));
+        let ranked = self.is_complete() && !self.takes_turns();
+        let best = self.waiting().map(|peer| (merit(&self.neighbours[&peer], self.is_complete(), now), peer));
         let best = best.max_by(|one, other| one.0.total_cmp(&other.0));
         match best {
-            Some((rate, peer)) if rate > 0.0 && !complete => Some(peer),
-            _ => self.lucky(now, |_| true),
+            Some((rate, peer)) if rate > 0.0 && !self.is_complete() => Some(peer),
+            _ if ranked => self.lucky(now, |_| true),
+            _ => self.least_served(),
         }
     }
 
@@ -262,6 +270,9 @@ fn draw(tickets: &[(PeerId, usize)], random: &mut Random) -> Option<PeerId> {
     }
     None
 }
+
+/// Longest turn in a regular slot that was not earned, in bytes. Wild guess: four leaves show what there is to gain.
+const LOAN_MAX: u64 = 4 * LEAF as u64;
 
 /// A slot whose holder asks for nothing this long goes to somebody else, if the uplink has room. Wild guess: longer than
 /// it takes to hear of a new leaf and ask for it.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::neighbour::PARTIALS_MAX;
 use crate::time::seconds;
 
-/// A peer's behaviour in a swarm. In JSON, durations are numbers of seconds and every field may be left out.
+/// A peer's behaviour in a swarm. Intervals are at least 10 ms. In JSON, durations are numbers of seconds and every field may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
@@ -60,7 +61,7 @@ pub struct Options {
     /// elsewhere. Default 20 s.
     #[serde(with = "seconds")]
     pub snub_after: Duration,
-    /// Pieces fetched at a time. Default 64; bounds memory and the size of announcements.
+    /// Pieces fetched at a time, 1 to 256. Default 64; bounds memory and the size of announcements.
     pub pieces_in_progress: u16,
 }
 
@@ -89,6 +90,18 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Takes values that could not work for the nearest that can: at least a neighbour, a piece, and time between two
+    /// rounds; at most as many pieces in progress as neighbours remember.
+    #[must_use]
+    pub fn within_limits(mut self) -> Self {
+        self.choke_interval = self.choke_interval.max(ROUND_MIN);
+        self.optimistic_interval = self.optimistic_interval.max(ROUND_MIN);
+        self.snub_after = self.snub_after.max(ROUND_MIN);
+        self.degree = self.degree.max(1);
+        self.pieces_in_progress = self.pieces_in_progress.clamp(1, PARTIALS_MAX as u16);
+        self
+    }
+
     /// Most neighbours unchoked at a time.
     #[must_use]
     pub fn slots(&self) -> usize {
@@ -115,4 +128,36 @@ pub enum Seeding {
     LeastServed,
     /// Those who take it fastest, and one by chance, ranked every round as while fetching (BEP 3).
     FastestUpload,
+}
+
+/// Shortest time between two rounds.
+const ROUND_MIN: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_written_and_read_with_seconds_and_dashes() {
+        let json = serde_json::to_string(&Options::default()).unwrap();
+        assert!(json.contains("\"choke-interval\":10.0") && json.contains("\"refill\":\"at-once\""), "{json}");
+        assert_eq!(serde_json::from_str::<Options>(&json).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default_and_unknown_names_are_refused() {
+        let options: Options = serde_json::from_str("{\"regular-slots\": 2}").unwrap();
+        assert_eq!(options, Options { regular_slots: 2, ..Options::default() });
+        assert!(serde_json::from_str::<Options>("{\"slots\": 2}").is_err());
+        assert!(serde_json::from_str::<Options>("{\"snub-after\": -1}").is_err());
+    }
+
+    #[test]
+    fn values_that_could_not_work_are_moved_to_the_nearest_that_can() {
+        let zero = Duration::ZERO;
+        let options = Options { choke_interval: zero, degree: 0, pieces_in_progress: 5_000, ..Options::default() };
+        let options = options.within_limits();
+        assert_eq!((options.choke_interval, options.degree, options.pieces_in_progress), (ROUND_MIN, 1, 256));
+        assert_eq!(Options::default().within_limits(), Options::default());
+    }
 }

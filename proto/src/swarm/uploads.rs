@@ -46,31 +46,48 @@ struct Serving {
 }
 
 /// How much may be under way on a path, from what was seen of it: its best recent rate, times the larger of a time we
-/// choose and twice the shortest time a run took (so that a long path is filled too).
+/// choose and a little more than the shortest time a run took (so that a long path is filled too, and its rate can grow).
+///
+/// The shortest time is seen only where little else is under way. When none has been seen for long, as little as possible
+/// is put under way until one run begun since has come through; else our own queue would be taken for the path's length.
 #[derive(Debug)]
 pub(super) struct Path {
     meter: RateMeter,
     /// The shortest time from begin to confirmation, and when it was seen.
     shortest: Option<(Duration, Time)>,
+    /// Since when we have been looking for the shortest time again.
+    probing: Option<Time>,
 }
 
 impl Path {
     pub(super) fn new() -> Self {
-        Self { meter: RateMeter::new(PATH_WINDOW), shortest: None }
+        Self { meter: RateMeter::new(PATH_WINDOW), shortest: None, probing: None }
     }
 
-    fn on_sent(&mut self, now: Time, bytes: u64, took: Duration) {
+    fn on_sent(&mut self, now: Time, bytes: u64, begun: Time) {
         self.meter.add(now, bytes);
+        let took = now - begun;
+        let probed = self.probing.is_some_and(|since| begun >= since);
         match self.shortest {
-            Some((shortest, seen)) if shortest <= took && now - seen < PATH_WINDOW => {}
-            _ => self.shortest = Some((took, now)),
+            Some((shortest, seen)) if took > shortest && !probed => {
+                if self.probing.is_none() && now - seen >= PATH_WINDOW {
+                    self.probing = Some(now);
+                }
+            }
+            _ => {
+                self.shortest = Some((took, now));
+                self.probing = None;
+            }
         }
     }
 
-    /// In bytes; `None` while nothing is known.
+    /// In bytes; `None` while nothing is known, 0 for as little as possible.
     fn window(&self, now: Time, least: Duration) -> Option<u64> {
         let (shortest, _) = self.shortest?;
-        let span = least.max(2 * shortest);
+        if self.probing.is_some() {
+            return Some(0);
+        }
+        let span = least.max(shortest.mul_f64(PATH_GAIN));
         Some((self.meter.peak(now) * span.as_secs_f64()) as u64)
     }
 }
@@ -111,7 +128,7 @@ impl Uploads {
         }
         let bytes: u64 = self.serving.iter().map(|serving| serving.bytes).sum();
         let window = self.path.window(now, options.upload_window).unwrap_or(0);
-        self.serving.len() < RUNS_QUEUED_MAX && bytes < window.min(UNDER_WAY_MAX)
+        self.serving.len() < RUNS_UNDER_WAY_MAX && bytes < window.min(UNDER_WAY_MAX)
     }
 
     /// Bytes under way, without runs that seem stuck: those must not keep the others waiting.
@@ -169,10 +186,9 @@ impl Swarm {
         let serving = uploads.serving.remove(at);
         match sent {
             Some(bytes) => {
-                let took = now - serving.begun;
                 uploads.ranking.add(now, bytes);
-                uploads.path.on_sent(now, bytes, took);
-                self.uplink.on_sent(now, bytes, took);
+                uploads.path.on_sent(now, bytes, serving.begun);
+                self.uplink.on_sent(now, bytes, serving.begun);
                 self.stats.uploaded_bytes += bytes;
             }
             None => self.stats.runs_stopped += 1,
@@ -245,11 +261,17 @@ impl Swarm {
 /// Runs under way to one neighbour whatever its rate: the next one starts without waiting for the confirmation of the last.
 const RUNS_UNDER_WAY: usize = 2;
 
+/// Most runs under way to one neighbour, which is how many run streams of one sender a receiver sees open at a time.
+pub const RUNS_UNDER_WAY_MAX: usize = 16;
+
 /// Most payload under way to one neighbour, in bytes.
 const UNDER_WAY_MAX: u64 = 4 * 1024 * 1024;
 
 /// The uplink's window never falls below three leaves: one being sent, one on its way, one next.
 const WINDOW_MIN: u64 = 3 * LEAF as u64;
+
+/// How much more than the path holds is put under way, so that its rate can grow; BBR probes with the same factor.
+const PATH_GAIN: f64 = 1.25;
 
 /// How long a path's best rate and shortest time are remembered.
 const PATH_WINDOW: Duration = Duration::from_secs(10);

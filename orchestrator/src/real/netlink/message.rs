@@ -65,10 +65,14 @@ pub(in crate::real) enum Kind {
     NewAddress,
     /// Makes a route.
     NewRoute,
+    /// Makes a rule that chooses a table of routes.
+    NewRule,
     /// Makes a neighbour entry.
     NewNeighbour,
     /// Makes a queueing discipline; fails when there is one.
     NewQdisc,
+    /// Lists queueing disciplines; for [`Socket::list`](super::Socket::list) only.
+    GetQdiscs,
 }
 
 impl Kind {
@@ -80,7 +84,9 @@ impl Kind {
             Self::NewAddress => (20, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewRoute => (24, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewNeighbour => (28, NLM_F_CREATE | NLM_F_EXCL),
+            Self::NewRule => (32, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewQdisc => (36, NLM_F_CREATE | NLM_F_EXCL),
+            Self::GetQdiscs => (38, NLM_F_DUMP),
         }
     }
 }
@@ -125,24 +131,38 @@ pub(super) struct Answer {
 
 /// The answers in one packet; stops at the first that is cut short.
 pub(super) fn answers(packet: &[u8]) -> impl Iterator<Item = Answer> {
+    messages(packet).filter(|message| message.kind == NLMSG_ERROR).map_while(|message| {
+        let errno = -i32::from_ne_bytes(message.body.get(..4)?.try_into().ok()?);
+        // Behind the error number comes the header of our request, and its body only without NETLINK_CAP_ACK.
+        let words = if message.flags & NLM_F_ACK_TLVS == 0 { None } else { words(message.body.get(4 + HEADER..)?) };
+        Some(Answer { sequence: message.sequence, errno, words })
+    })
+}
+
+/// One message from the kernel.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) sequence: u32,
+    /// Everything behind the header.
+    pub(super) body: &'a [u8],
+}
+
+/// The messages in one packet; stops at the first that is cut short.
+pub(super) fn messages(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = packet;
-    let messages = std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let length = u32_at(rest, 0)? as usize;
         let message = rest.get(..length).filter(|m| m.len() >= HEADER)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(message)
-    });
-    messages.filter(|message| u16_at(message, 4) == Some(NLMSG_ERROR)).map_while(|message| {
-        let (flags, sequence, body) = (u16_at(message, 6)?, u32_at(message, 8)?, &message[HEADER..]);
-        let errno = -i32::from_ne_bytes(body.get(..4)?.try_into().ok()?);
-        // Behind the error number comes the header of our request, and its body only without NETLINK_CAP_ACK.
-        let words = if flags & NLM_F_ACK_TLVS == 0 { None } else { words(body.get(4 + HEADER..)?) };
-        Some(Answer { sequence, errno, words })
+        let (kind, flags, sequence) = (u16_at(message, 4)?, u16_at(message, 6)?, u32_at(message, 8)?);
+        Some(Message { kind, flags, sequence, body: &message[HEADER..] })
     })
 }
 
 /// The attributes in `bytes`, as kind and value; stops at the first that is cut short.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(in crate::real) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (length, kind) = (usize::from(u16_at(rest, 0)?), u16_at(rest, 2)?);
@@ -167,7 +187,8 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Length of a message header: length, type, flags, sequence number, port.
 const HEADER: usize = 16;
-const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_DONE: u16 = 3;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 const NLA_TYPE_MASK: u16 = 0x3fff;
 const NLM_F_REQUEST: u16 = 0x1;
@@ -175,6 +196,8 @@ pub(super) const NLM_F_ACK: u16 = 0x4;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
+const NLM_F_DUMP: u16 = 0x300;
+pub(super) const NLM_F_DUMP_INTR: u16 = 0x10;
 
 #[cfg(test)]
 mod tests {

@@ -59,6 +59,11 @@ pub(super) fn link_up(index: i32, place: &str) -> Request {
     Request::new(Kind::SetLink, &link_body(index, IFF_UP), format!("bring up {place}"))
 }
 
+/// Brings a link up and lets so many packets wait in it.
+pub(super) fn link_up_with_queue(index: i32, packets: u32, place: &str) -> Request {
+    link_up(index, place).with(IFLA_TXQLEN, &packets.to_ne_bytes())
+}
+
 /// Gives a link an address of its own, without a network around it.
 pub(super) fn address(index: i32, address: Ipv4Addr, place: &str) -> Request {
     // struct ifaddrmsg: family, prefix length, flags, scope, index.
@@ -70,15 +75,47 @@ pub(super) fn address(index: i32, address: Ipv4Addr, place: &str) -> Request {
 }
 
 /// A route to one host that is directly behind a link.
-pub(super) fn host_route(host: Ipv4Addr, link: i32, place: &str) -> Request {
-    route(host, 32, RT_SCOPE_LINK, 0, place).with(RTA_OIF, &link.to_ne_bytes())
+pub(super) fn host_route(table: Table, host: Ipv4Addr, link: i32, place: &str) -> Request {
+    route(table, (host, 32), RT_SCOPE_LINK, 0, place).with(RTA_OIF, &link.to_ne_bytes())
+}
+
+/// The way to everybody, through a link that has nobody else at its end.
+pub(super) fn default_route(link: i32, place: &str) -> Request {
+    route(Table::Main, (Ipv4Addr::UNSPECIFIED, 0), RT_SCOPE_LINK, 0, place).with(RTA_OIF, &link.to_ne_bytes())
 }
 
 /// A route by a gateway that is directly behind a link, whatever its address.
-pub(super) fn gateway_route(to: Ipv4Addr, prefix: u8, gateway: Ipv4Addr, link: i32, place: &str) -> Request {
-    route(to, prefix, RT_SCOPE_UNIVERSE, RTNH_F_ONLINK, place)
+pub(super) fn gateway_route(to: (Ipv4Addr, u8), gateway: Ipv4Addr, link: i32, place: &str) -> Request {
+    route(Table::Main, to, RT_SCOPE_UNIVERSE, RTNH_F_ONLINK, place)
         .with(RTA_OIF, &link.to_ne_bytes())
         .with(RTA_GATEWAY, &gateway.octets())
+}
+
+/// Has packets that come in by the link of this name looked up in the table of last hops.
+pub(super) fn last_hop_rule(link: &str, place: &str) -> Request {
+    // struct fib_rule_hdr: family, dst_len, src_len, tos, table, two reserved, action, flags.
+    let body = [AF_INET, 0, 0, 0, Table::LastHop.number(), 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0];
+    Request::new(Kind::NewRule, &body, format!("add a rule for {link} at {place}"))
+        .with(FRA_IIFNAME, &[link.as_bytes(), b"\0"].concat())
+        .with(FRA_PRIORITY, &LAST_HOP_PRIORITY.to_ne_bytes())
+}
+
+/// Which table of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The one that is asked for everything.
+    Main,
+    /// Routes of packets that have come all the way to their core.
+    LastHop,
+}
+
+impl Table {
+    fn number(self) -> u8 {
+        match self {
+            Self::Main => RT_TABLE_MAIN,
+            Self::LastHop => RT_TABLE_LAST_HOP,
+        }
+    }
 }
 
 /// A neighbour that need never be asked for.
@@ -93,9 +130,9 @@ pub(super) fn neighbour(link: i32, address: Ipv4Addr, mac: [u8; 6], place: &str)
         .with(NDA_LLADDR, &mac)
 }
 
-fn route(to: Ipv4Addr, prefix: u8, scope: u8, flags: u32, place: &str) -> Request {
+fn route(table: Table, (to, prefix): (Ipv4Addr, u8), scope: u8, flags: u32, place: &str) -> Request {
     // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
-    let mut body = vec![AF_INET, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST];
+    let mut body = vec![AF_INET, prefix, 0, 0, table.number(), RTPROT_STATIC, scope, RTN_UNICAST];
     body.extend(flags.to_ne_bytes());
     let request = Request::new(Kind::NewRoute, &body, format!("add the route to {to}/{prefix} at {place}"));
     // The default route has no destination.
@@ -126,6 +163,7 @@ const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
@@ -137,6 +175,13 @@ const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RT_TABLE_MAIN: u8 = 254;
+/// A number that no distribution names.
+const RT_TABLE_LAST_HOP: u8 = 100;
+/// Before the rule that asks the main table, at 32 766.
+const LAST_HOP_PRIORITY: u32 = 100;
+const FR_ACT_TO_TBL: u8 = 1;
+const FRA_IIFNAME: u16 = 3;
+const FRA_PRIORITY: u16 = 6;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;

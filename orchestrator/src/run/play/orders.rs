@@ -97,9 +97,9 @@ impl<'a> Play<'a> {
     /// The distribution with this index, as the plan has it.
     pub(super) fn spec(&self, distribution: usize) -> &'a Distribute {
         let step = self.scenario.distributions()[distribution].step();
-        match &self.job.plan.steps[step].action {
-            Action::Distribute(spec) => spec,
-            _ => unreachable!("the scenario made its distributions from these very steps"),
-        }
+        let Action::Distribute(spec) = &self.job.plan.steps[step].action else {
+            unreachable!("the scenario made its distributions from these very steps")
+        };
+        spec
     }
 }

@@ -1,6 +1,9 @@
 //! Taking in what came of orders, what peers report, and how processes end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use peerbed_peer::{
@@ -11,6 +14,7 @@ use peerbed_proto::PeerId;
 
 use super::{Closed, DEATH_MAX, Done, Play, instant, now};
 use crate::{
+    links::user::Health,
     measure::Note,
     testbed::{self, Event},
 };
@@ -35,8 +39,21 @@ impl Play<'_> {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
             }
+            Done::Examined(health) => {
+                if let Some(health) = health? {
+                    self.handle_health(health);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn handle_health(&mut self, health: Health) {
+        let window = health.since(&self.engine);
+        self.engine = health;
+        self.trouble.engine_dropped += window.dropped;
+        let late = Duration::from_micros(window.lateness.value_at_quantile(0.99)).as_secs_f64();
+        self.trouble.engine_lateness = Some(self.trouble.engine_lateness.map_or(late, |before| before.max(late)));
     }
 
     fn handle_closed(&mut self, distribution: usize, closed: Closed) -> anyhow::Result<()> {
@@ -92,11 +109,9 @@ impl Play<'_> {
                 }
             }
             EventKind::Error { distribution, error, fatal } if distribution.is_some() || *fatal => {
-                let name = self.name(peer);
-                return Err(match distribution {
-                    Some(id) => anyhow!("{name} could not go on with {id}: {error}"),
-                    None => anyhow!("{name} could not go on: {error}"),
-                });
+                // The number that Linux has for a full disk; the peer's own words say where.
+                let full = if error.contains("os error 28") { "the disk is full: " } else { "" };
+                return Err(anyhow!("{full}{} could not go on: {error}", self.name(peer)));
             }
             EventKind::Ready { .. }
             | EventKind::Ended { .. }
@@ -113,6 +128,7 @@ impl Play<'_> {
     fn handle_statuses(&mut self, statuses: &BTreeMap<PeerId, Status>) -> anyhow::Result<()> {
         for (peer, status) in statuses {
             self.recorder.status(status)?;
+            self.note_dropped(*peer, status.receive_dropped);
             for (id, state) in &status.distributions {
                 if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
                     self.scenario.handle_completed(instant(at), index, *peer);
@@ -120,6 +136,12 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.
+    fn note_dropped(&mut self, peer: PeerId, dropped: u64) {
+        let before = self.receive_dropped.insert(peer, dropped).filter(|before| *before <= dropped).unwrap_or(0);
+        self.trouble.receive_dropped += dropped - before;
     }
 
     /// A peer that does not obey has often just died; its end says more than a broken connection.

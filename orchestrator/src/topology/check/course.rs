@@ -161,6 +161,7 @@ fn size(roster: &Roster<'_>, names: &[Written<String>]) -> Option<usize> {
 struct Named {
     brought_up: Vec<Range<u32>>,
     taken_down: Vec<Range<u32>>,
+    paused: Vec<Range<u32>>,
 }
 
 /// Reports steps for peers that are never in the state that the step needs, whatever the order of the steps.
@@ -176,7 +177,20 @@ fn check_presence(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>)
             Some(Action::Crash(selection) | Action::Leave(selection)) => {
                 named.taken_down.extend(known(&selection.peers).into_iter().flatten());
             }
-            Some(Action::Distribute(_) | Action::Wait(_)) | None => {}
+            Some(Action::Pause(selection)) => {
+                named.paused.extend(known(&selection.peers).into_iter().flatten());
+            }
+            Some(
+                Action::Distribute(_)
+                | Action::Wait(_)
+                | Action::Await(_)
+                | Action::Link(_)
+                | Action::Flap(_)
+                | Action::Partition(_)
+                | Action::Heal(_)
+                | Action::Resume(_),
+            )
+            | None => {}
         }
     }
     if !super::knows_distributions(topology) {
@@ -185,14 +199,24 @@ fn check_presence(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>)
     for step in &topology.scenario {
         match &step.action {
             Some(Action::Start(selection)) => check_down(reader, roster, &named, selection),
-            Some(Action::Crash(selection) | Action::Leave(selection)) => {
+            Some(Action::Crash(selection) | Action::Leave(selection) | Action::Pause(selection)) => {
                 check_up(reader, roster, &named, &selection.peers);
             }
+            Some(Action::Resume(selection)) => check_paused(reader, roster, &named, selection),
+            Some(Action::Await(names)) => check_up(reader, roster, &named, names),
             Some(Action::Distribute(distribute)) => {
                 check_up(reader, roster, &named, &distribute.from);
                 check_addressees(reader, roster, &named, distribute);
             }
-            Some(Action::Join(_) | Action::Wait(_)) | None => {}
+            Some(
+                Action::Join(_)
+                | Action::Wait(_)
+                | Action::Link(_)
+                | Action::Flap(_)
+                | Action::Partition(_)
+                | Action::Heal(_),
+            )
+            | None => {}
         }
     }
 }
@@ -202,6 +226,15 @@ fn check_down(reader: &mut Reader, roster: &Roster<'_>, named: &Named, selection
         if is_present && !meets(&named.taken_down, &range) {
             let problem = Problem::new(name.place, format!("`{}` is up from the beginning", name.value));
             reader.problem(problem.hint("give the group `present: false`, or let it crash or leave first"));
+        }
+    }
+}
+
+fn check_paused(reader: &mut Reader, roster: &Roster<'_>, named: &Named, selection: &Selection) {
+    for (name, _, range) in states(roster, &selection.peers) {
+        if !meets(&named.paused, &range) {
+            let problem = Problem::new(name.place, format!("`{}` is never paused", name.value));
+            reader.problem(problem.hint("add a `pause` step, or leave this one out"));
         }
     }
 }

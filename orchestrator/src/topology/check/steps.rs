@@ -17,7 +17,18 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
             Some(Action::Crash(selection)) => check_selection(reader, topology, roster, selection, "crash"),
             Some(Action::Leave(selection)) => check_selection(reader, topology, roster, selection, "leave"),
             Some(Action::Join(selection)) => check_selection(reader, topology, roster, selection, "join"),
-            Some(Action::Wait(_)) | None => {}
+            Some(Action::Pause(selection)) => check_selection(reader, topology, roster, selection, "pause"),
+            Some(Action::Resume(selection)) => check_selection(reader, topology, roster, selection, "resume"),
+            // Links, partitions and programs have their own checks.
+            Some(
+                Action::Wait(_)
+                | Action::Await(_)
+                | Action::Link(_)
+                | Action::Flap(_)
+                | Action::Partition(_)
+                | Action::Heal(_),
+            )
+            | None => {}
         }
     }
 }
@@ -33,6 +44,9 @@ fn check_distribute(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
     let to = peers(reader, topology, roster, &distribute.to);
     if let (Some(from), Some(to)) = (&from, &to) {
         check_overlap(reader, roster, distribute, from, to);
+    }
+    if distribute.via.is_some_and(|via| via.value == Via::ClientServer) {
+        check_no_programs(reader, roster, distribute);
     }
     match distribute.via {
         Some(Written { value: Via::Swarm, place }) => {
@@ -60,6 +74,17 @@ fn check_overlap(
 
 fn first_place(names: &[Written<String>]) -> Option<Place> {
     names.first().map(|name| name.place)
+}
+
+/// Programs of somebody else's do not speak the client-server protocol; in swarms they have no role anyway.
+fn check_no_programs(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute) {
+    for name in distribute.from.iter().chain(&distribute.to) {
+        let Found::Peers(range) = roster.find(&name.value) else { continue };
+        if roster.group_of(range.start).is_some_and(|group| group.exec.is_some()) {
+            let message = format!("`{}` runs a program of its own and takes part in no distribution", name.value);
+            reader.problem(Problem::new(name.place, message).hint("give files to it with {file.NAME} in `exec`"));
+        }
+    }
 }
 
 /// In a swarm, files come from seeds and go to leechers.
@@ -132,7 +157,13 @@ fn check_server(reader: &mut Reader, distribute: &Distribute, from: Option<&[Ran
     }
 }
 
-fn check_selection(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, selection: &Selection, verb: &str) {
+pub(super) fn check_selection(
+    reader: &mut Reader,
+    topology: &Topology,
+    roster: &Roster<'_>,
+    selection: &Selection,
+    verb: &str,
+) {
     let Some(peers) = peers(reader, topology, roster, &selection.peers) else { return };
     let there: usize = peers.iter().map(ExactSizeIterator::len).sum();
     if let Some(count) = selection.count.filter(|count| count.value > there as u64) {

@@ -1,9 +1,11 @@
-//! Values of links that are more than a quantity: rates that may be absent, loss in bursts, queues.
+//! Values of links that are more than a quantity: rates that may be absent, loss in bursts, jitter, queues.
 
-use super::{BURST_MAX, LOSS_KEYS};
+use std::time::Duration;
+
+use super::{BURST_MAX, JITTER_KEYS, LOSS_KEYS, OVERHEAD_MAX, QUEUE_KEYS, QueueFields};
 use crate::{
     diagnose::Problem,
-    plan::{Loss, Queue},
+    plan::{Discipline, Jitter, Loss, Order, Queue, Shape},
     topology::{
         reader::{Reader, Written},
         tree::{Node, Value},
@@ -11,7 +13,7 @@ use crate::{
     units::{QuantityError, Rate, Share, Size, Span},
 };
 
-pub(super) fn read_rate(reader: &mut Reader, node: &Node) -> Option<Written<Option<Rate>>> {
+pub(in crate::topology) fn read_rate(reader: &mut Reader, node: &Node) -> Option<Written<Option<Rate>>> {
     let text = reader.text(node, "a rate")?;
     if text.value == "unshaped" {
         return Some(Written { value: None, place: text.place });
@@ -25,7 +27,7 @@ pub(super) fn read_rate(reader: &mut Reader, node: &Node) -> Option<Written<Opti
     Some(Written { value: Some(rate.value), place: rate.place })
 }
 
-pub(super) fn read_loss(reader: &mut Reader, node: &Node) -> Option<Written<Loss>> {
+pub(in crate::topology) fn read_loss(reader: &mut Reader, node: &Node) -> Option<Written<Loss>> {
     let (average, burst) = if let Value::Map(_) = node.value {
         let section = reader.section(node, "`loss`", node.place, LOSS_KEYS)?;
         let average = section.value("average").and_then(|node| reader.quantity::<Share>(node));
@@ -47,8 +49,7 @@ fn check_loss(reader: &mut Reader, average: Written<Share>, burst: u32) -> Optio
         reader.problem(problem.hint("give less than 100%"));
         return None;
     }
-    let lost = average.value.fraction();
-    if lost / (f64::from(burst) * (1.0 - lost)) > 1.0 {
+    if !is_possible(average.value, burst) {
         let message = format!("losing {} of the packets takes more than {burst} in a row on average", average.value);
         reader.problem(Problem::new(average.place, message).hint("give a smaller share, or a larger `burst`"));
         return None;
@@ -56,8 +57,81 @@ fn check_loss(reader: &mut Reader, average: Written<Share>, burst: u32) -> Optio
     Some(())
 }
 
+/// Whether losses of this average share can have this mean length.
+pub(in crate::topology) fn is_possible(average: Share, burst: u32) -> bool {
+    let lost = average.fraction();
+    lost / (f64::from(burst) * (1.0 - lost)) <= 1.0
+}
+
+pub(in crate::topology) fn read_overhead(reader: &mut Reader, node: &Node) -> Option<Written<u32>> {
+    let bytes = reader.integer(node, "number of bytes", 0..=OVERHEAD_MAX)?;
+    Some(Written { value: u32::try_from(bytes.value).expect("at most OVERHEAD_MAX"), place: bytes.place })
+}
+
+/// Reads a jitter: its amount, or a map with distribution and order.
+pub(in crate::topology) fn read_jitter(reader: &mut Reader, node: &Node) -> Option<Written<Jitter>> {
+    if !matches!(node.value, Value::Map(_)) {
+        let amount = reader.quantity::<Span>(node)?;
+        return Some(Written { value: Jitter { amount: amount.value, ..Jitter::default() }, place: amount.place });
+    }
+    let section = reader.section(node, "`jitter`", node.place, JITTER_KEYS)?;
+    let amount = section.value("amount").and_then(|node| reader.quantity::<Span>(node));
+    let shapes = [("uniform", Shape::Uniform), ("normal", Shape::Normal), ("pareto", Shape::Pareto)];
+    let shape = section.value("distribution").and_then(|node| reader.word(node, "distribution", &shapes));
+    let keeps_order = section.value("keep-order").and_then(|node| reader.boolean(node));
+    let order = if keeps_order == Some(true) { Order::Kept } else { Order::Free };
+    let Written { value: amount, place } = amount?;
+    Some(Written { value: Jitter { amount, shape: shape.map_or(Shape::Uniform, |shape| shape.value), order }, place })
+}
+
+/// Reads a queue: its length, or a map with what is dropped.
+pub(in crate::topology) fn read_queue(reader: &mut Reader, node: &Node) -> Option<Written<QueueFields>> {
+    if !matches!(node.value, Value::Map(_)) {
+        let length = read_length(reader, node)?;
+        let fields = QueueFields { length: Some(length.value), discipline: Discipline::DropTail };
+        return Some(Written { value: fields, place: length.place });
+    }
+    let section = reader.section(node, "`queue`", node.place, QUEUE_KEYS)?;
+    let length = section.value("length").and_then(|node| read_length(reader, node));
+    let words = [("drop-tail", false), ("codel", true)];
+    let discipline = section.value("discipline").and_then(|node| reader.word(node, "queue discipline", &words));
+    let target = section.value("target").and_then(|node| reader.quantity::<Span>(node));
+    let interval = section.value("interval").and_then(|node| reader.quantity::<Span>(node));
+    let is_codel = discipline.is_some_and(|discipline| discipline.value);
+    let is_other = !is_codel && (discipline.is_some() || section.value("discipline").is_none());
+    for key in ["target", "interval"].into_iter().filter(|key| is_other && section.value(key).is_some()) {
+        let problem = Problem::new(section.key_place(key), format!("`{key}` is a figure of codel"));
+        reader.problem(problem.hint("add `discipline: codel`"));
+    }
+    let discipline = if is_codel { read_codel(reader, target, interval)? } else { Discipline::DropTail };
+    let place = length.map_or(node.place, |length| length.place);
+    Some(Written { value: QueueFields { length: length.map(|length| length.value), discipline }, place })
+}
+
+fn read_codel(
+    reader: &mut Reader,
+    target: Option<Written<Span>>,
+    interval: Option<Written<Span>>,
+) -> Option<Discipline> {
+    let (own_target, own_interval) = (target.map(|it| it.value), interval.map(|it| it.value));
+    let (target_time, interval_time) = (own_target.unwrap_or(CODEL_TARGET), own_interval.unwrap_or(CODEL_INTERVAL));
+    let written = target.or(interval);
+    if let Some(place) = written.filter(|_| target_time.0.is_zero() || target_time >= interval_time).map(|it| it.place)
+    {
+        let message = format!("codel's target of {target_time} has to be more than nothing and less than its interval");
+        reader.problem(Problem::new(place, message).hint(format!("the interval is {interval_time}")));
+        return None;
+    }
+    Some(Discipline::CoDel { target: target_time, interval: interval_time })
+}
+
+/// From RFC 8289, section 4.3.
+const CODEL_TARGET: Span = Span(Duration::from_millis(5));
+/// From RFC 8289, section 4.3.
+const CODEL_INTERVAL: Span = Span(Duration::from_millis(100));
+
 /// Reads a queue's length: time at link rate, bytes, or full packets.
-pub(super) fn read_queue(reader: &mut Reader, node: &Node) -> Option<Written<Queue>> {
+fn read_length(reader: &mut Reader, node: &Node) -> Option<Written<Queue>> {
     let text = reader.text(node, "a queue")?;
     match parse_queue(&text.value) {
         Ok(value) => Some(Written { value, place: text.place }),

@@ -22,3 +22,10 @@ pub enum Conduct {
     /// Its control stream cannot be decoded.
     Garbage,
 }
+
+impl Conduct {
+    /// Whether it says it has everything, whatever it has.
+    pub(super) fn claims_everything(self) -> bool {
+        matches!(self, Self::EmptyPromises | Self::Silent)
+    }
+}

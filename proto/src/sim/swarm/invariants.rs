@@ -6,9 +6,9 @@ use crate::id::PeerId;
 use crate::swarm::{Message, Output, Run, Swarm};
 use crate::time::Time;
 
-/// Watches one core.
+/// Watches one core: shown every output in order, it panics when an invariant is broken.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub struct Watch {
     unchoked: BTreeSet<PeerId>,
     serving: BTreeSet<(PeerId, Run)>,
     asked: BTreeSet<(PeerId, Run)>,
@@ -16,11 +16,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Looks at an output before it is carried out.
+    /// Looks at an output before it is carried out. `slots` is how many neighbours may be unchoked.
     ///
     /// # Panics
     /// When the core breaks an invariant.
-    pub(super) fn look(&mut self, core: &Swarm, slots: usize, output: &Output) {
+    pub fn look(&mut self, core: &Swarm, slots: usize, output: &Output) {
         match output {
             Output::Message { peer, message: Message::Unchoke } => {
                 assert!(self.unchoked.insert(*peer), "{peer} is unchoked twice");
@@ -60,7 +60,7 @@ impl Watch {
     ///
     /// # Panics
     /// When the core breaks an invariant.
-    pub(super) fn look_at(&self, core: &Swarm, now: Time) {
+    pub fn look_at(&self, core: &Swarm, now: Time) {
         for view in core.neighbours(now) {
             assert_eq!(view.unchoked, self.unchoked.contains(&view.peer), "{view:?} differs from what was said");
             assert!(view.queued <= QUEUE_MAX && view.requested <= QUEUE_MAX, "queues are limited: {view:?}");
@@ -75,11 +75,12 @@ impl Watch {
     }
 
     /// A request is answered, in whatever way.
-    pub(super) fn answered(&mut self, peer: PeerId, run: Run) {
+    pub fn answered(&mut self, peer: PeerId, run: Run) {
         self.asked.remove(&(peer, run));
     }
 
-    pub(super) fn forget(&mut self, peer: PeerId) {
+    /// A neighbour is gone.
+    pub fn forget(&mut self, peer: PeerId) {
         self.unchoked.remove(&peer);
         self.serving.retain(|(other, _)| *other != peer);
         self.asked.retain(|(other, _)| *other != peer);

@@ -9,98 +9,55 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::conduct::Conduct;
+use super::figures::{Costs, Figures};
 use super::invariants::Watch;
 use super::{Content, PeerSpec, Start};
 use crate::bits::PieceSet;
-use crate::content::LeafHashes;
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::{Happening, Network, NodeId, Priority};
-use crate::swarm::{Event, LayerWish, Message, Output, Run, ServeLayer, Swarm};
+use crate::swarm::{LayerWish, Message, Output, Run, ServeLayer, Swarm};
 use crate::time::Time;
-use crate::tracker::{Announce, AnnounceReply, Announcer, AnnouncerOptions, AnnouncerOutput, Tracker, TrackerOptions};
-use crate::wire::Encode;
+use crate::tracker::{Announce, AnnounceReply, Announcer, AnnouncerOptions, Tracker, TrackerOptions};
 
 /// A swarm in virtual time. Peer n is the n-th specification, from 1.
 #[derive(Debug)]
 pub struct SwarmSim {
-    content: Content,
-    costs: Costs,
+    pub(super) content: Content,
+    pub(super) costs: Costs,
     seed: u64,
-    network: Network<Packet>,
+    pub(super) network: Network<Packet>,
     tracker: Tracker,
-    peers: Vec<Peer>,
+    pub(super) peers: Vec<Peer>,
     connections: u64,
     log: Log,
 }
 
-/// What the wire costs beyond payload.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Costs {
-    /// Bytes on the wire per byte of leaf data, at least 1.
-    pub bulk: f64,
-    /// Bytes on the wire beyond its own for every batch of control messages to one neighbour.
-    pub control: u64,
-    /// Bytes the receiver sends back for every byte of leaf data, as acknowledgements.
-    pub acknowledgement: f64,
-}
-
-impl Costs {
-    /// Payload and control messages only, as in the fluid models.
-    pub const NONE: Costs = Costs { bulk: 1.0, control: 0, acknowledgement: 0.0 };
-    /// About what QUIC over IPv4 with 1 452-byte datagrams costs: 4.5 % on bulk data, 60 bytes for a packet of control
-    /// messages, an acknowledgement of 70 bytes per ten packets.
-    pub const QUIC: Costs = Costs { bulk: 1.045, control: 60, acknowledgement: 0.005 };
-}
-
-/// What came of a simulated swarm.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// When each peer became complete, in seconds since the start; `None` for those that did not, or were from the start.
-    pub completed: Vec<Option<f64>>,
-    /// Share of the time up to the last completion that each uplink was in use.
-    pub uplink_use: Vec<f64>,
-    /// Payload received in vain, by all peers, in bytes.
-    pub wasted: u64,
-    /// Payload received, by all peers, in bytes.
-    pub downloaded: u64,
-    /// SHA-256 over everything the cores put out, and when.
-    pub log: Hash,
-}
-
-impl Figures {
-    /// When the last peer became complete, in seconds since the start.
-    #[must_use]
-    pub fn last(&self) -> Option<f64> {
-        self.completed.iter().flatten().copied().max_by(f64::total_cmp)
-    }
-}
-
 #[derive(Debug)]
-struct Peer {
-    spec: PeerSpec,
+pub(super) struct Peer {
+    pub(super) spec: PeerSpec,
     node: NodeId,
-    state: Option<Running>,
+    pub(super) state: Option<Running>,
     /// Whole pieces on disk when it is not running.
-    disk: PieceSet,
-    completed: Option<Time>,
+    pub(super) disk: PieceSet,
+    pub(super) completed: Option<Time>,
     /// Why it dropped others, and whom.
-    dropped: Vec<(PeerId, crate::swarm::Reason)>,
+    pub(super) dropped: Vec<(PeerId, crate::swarm::Reason)>,
 }
 
 #[derive(Debug)]
-struct Running {
-    core: Swarm,
-    announcer: Announcer,
+pub(super) struct Running {
+    pub(super) core: Swarm,
+    pub(super) announcer: Announcer,
     watch: Watch,
     /// By neighbour: which connection it is, so that what belongs to an earlier one is ignored.
-    connections: BTreeMap<PeerId, u64>,
+    pub(super) connections: BTreeMap<PeerId, u64>,
     /// Runs whose stream we no longer read.
     stopped: BTreeSet<(PeerId, Run)>,
 }
 
 #[derive(Clone, Debug)]
-enum Packet {
+pub(super) enum Packet {
     Join(PeerId),
     Crash(PeerId),
     Leave(PeerId),
@@ -306,7 +263,7 @@ impl SwarmSim {
             Packet::Stop { connection, run } => {
                 self.take_back(to, connection, run);
                 self.on_connection(to, from, connection, |running, now| {
-                    running.core.handle_run_stopped(now, from, run)
+                    running.core.handle_run_stopped(now, from, run);
                 });
             }
             Packet::Close { connection } => self.disconnect(to, from, connection),
@@ -367,10 +324,7 @@ impl SwarmSim {
         }
         let manifest = Arc::clone(&self.content.manifest);
         let (have, options) = (peer.disk.clone(), peer.spec.options.clone());
-        let claimed = match peer.spec.conduct {
-            Conduct::EmptyPromises | Conduct::Silent | Conduct::LeafFlood => PieceSet::full(have.len()),
-            _ => have,
-        };
+        let claimed = if peer.spec.conduct.claims_everything() { PieceSet::full(have.len()) } else { have };
         let complete = claimed.is_full();
         let content = manifest.id();
         let seed = self.seed ^ u64::from(id.0) << 32;
@@ -468,179 +422,34 @@ impl SwarmSim {
         }
     }
 
-    fn perform_announcer(&mut self, id: PeerId, output: AnnouncerOutput) {
-        match output {
-            AnnouncerOutput::Announce(announce) => {
-                self.network.note(TRACKER_DELAY, Packet::Announced { peer: id, announce });
-            }
-            AnnouncerOutput::Peers(peers) => {
-                let peers: Vec<PeerId> = peers.into_iter().map(|entry| entry.peer).collect();
-                let now = self.network.now();
-                if let Some(running) = &mut self.peers[index(id)].state {
-                    running.core.handle_neighbours(now, &peers);
-                }
-            }
-            AnnouncerOutput::Left => {}
-        }
-    }
-
-    /// Carries an output out. `batch` holds the neighbours that a packet of messages goes to already.
-    fn perform(&mut self, id: PeerId, output: Output, batch: &mut BTreeMap<PeerId, ()>) {
-        match output {
-            Output::Dial { peer } => {
-                // A handshake takes one and a half round trips.
-                let delay = 3 * self.network.delay(self.node(id), self.node(peer));
-                self.network.note(delay, Packet::Handshake { dialler: id, to: peer });
-            }
-            Output::Hangup { peer, .. } => {
-                let connection = self.running(id).and_then(|running| running.connections.remove(&peer));
-                if let Some(connection) = connection {
-                    self.send(id, peer, CLOSE_BYTES, Packet::Close { connection });
-                }
-            }
-            Output::Message { peer, message } => {
-                let batched = batch.insert(peer, ()).is_some();
-                self.send_message(id, peer, message, if batched { 0 } else { self.costs.control });
-            }
-            Output::Serve { peer, run, layer } => self.serve(id, peer, run, layer),
-            Output::StopServing { peer, run } => {
-                if let Some(connection) = self.connection(id, peer) {
-                    self.take_back(id, connection, run);
-                    self.send(id, peer, CLOSE_BYTES, Packet::Reset { connection, run });
-                }
-            }
-            Output::StopReceiving { peer, run } => {
-                if let Some(connection) = self.connection(id, peer) {
-                    self.send(id, peer, CLOSE_BYTES, Packet::Stop { connection, run });
-                }
-            }
-            Output::Store { piece, leaf, data } => {
-                let range = self.content.manifest.leaf_range(piece, leaf);
-                let expected = &self.content.bytes[range.start as usize..range.end as usize];
-                assert_eq!(data, expected, "{id} stores a leaf that is not the content's");
-            }
-            Output::Event(event) => self.on_event(id, event),
-        }
-    }
-
-    fn on_event(&mut self, id: PeerId, event: Event) {
-        let now = self.network.now();
-        let peer = &mut self.peers[index(id)];
-        match event {
-            Event::Completed => {
-                peer.completed = Some(now);
-                if let Some(running) = &mut peer.state {
-                    running.announcer.handle_completed(now);
-                }
-            }
-            Event::PeerDropped { peer: other, reason } => peer.dropped.push((other, reason)),
-            Event::Left => {
-                if let Some(running) = peer.state.take() {
-                    peer.disk = running.core.have().clone();
-                }
-            }
-            Event::PieceCompleted { .. } => {}
-        }
-    }
-
-    fn send_message(&mut self, id: PeerId, to: PeerId, message: Message, extra: u64) {
-        let Some(connection) = self.connection(id, to) else { return };
-        let conduct = self.peers[index(id)].spec.conduct;
-        let bytes = message.to_frame().len() as u64 + extra;
-        let copies = match (conduct, &message) {
-            (Conduct::FreeRider | Conduct::EmptyPromises, Message::Unchoke) if conduct == Conduct::FreeRider => 0,
-            (Conduct::RequestFlood, Message::Request { .. }) => 200,
-            (Conduct::Garbage, Message::Interested | Message::Unchoke) => {
-                return self.send(id, to, bytes, Packet::Undecodable { connection });
-            }
-            _ => 1,
-        };
-        for _ in 0..copies {
-            self.send(id, to, bytes, Packet::Message { connection, message: message.clone() });
-        }
-    }
-
-    fn serve(&mut self, id: PeerId, to: PeerId, run: Run, layer: ServeLayer) {
-        let Some(connection) = self.connection(id, to) else { return };
-        let conduct = self.peers[index(id)].spec.conduct;
-        match conduct {
-            Conduct::EmptyPromises => return self.send(id, to, CLOSE_BYTES, Packet::Reset { connection, run }),
-            Conduct::Silent => return,
-            _ => {}
-        }
-        let mut layer = self.layer(id, run, layer);
-        if let Some(layer) = layer.as_mut().filter(|_| conduct == Conduct::CorruptLayers) {
-            layer[0].0[0] ^= 1;
-        }
-        let copies = if conduct == Conduct::LeafFlood { 20 } else { 1 };
-        for at in (0..run.count).flat_map(|at| std::iter::repeat_n(at, copies)) {
-            let range = self.content.manifest.leaf_range(run.piece, run.first + at);
-            let mut data = self.content.bytes[range.start as usize..range.end as usize].to_vec();
-            if conduct == Conduct::CorruptLeaves {
-                data[0] ^= 1;
-            }
-            let layer = layer.take();
-            let hashes = layer.as_ref().map_or(0, |layer| layer.len() * Hash::LEN);
-            let bytes = ((data.len() + hashes) as f64 * self.costs.bulk) as u64;
-            let (from, to) = (self.node(id), self.node(to));
-            let packet = Packet::Leaf { connection, run, at, layer, data: data.into() };
-            self.network.send(from, to, bytes, Priority::Bulk, packet);
-        }
-    }
-
-    fn layer(&mut self, id: PeerId, run: Run, layer: ServeLayer) -> Option<Vec<Hash>> {
-        match layer {
-            ServeLayer::Omit => None,
-            ServeLayer::Attach(layer) => Some(layer.hashes().to_vec()),
-            ServeLayer::Compute => {
-                let range = self.content.manifest.piece_range(run.piece);
-                let bytes = &self.content.bytes[range.start as usize..range.end as usize];
-                let layer = Arc::new(LeafHashes::of_piece(bytes));
-                if let Some(running) = self.running(id) {
-                    running.core.handle_layer_computed(run.piece, Arc::clone(&layer));
-                }
-                Some(layer.hashes().to_vec())
-            }
-        }
-    }
-
-    /// Drops what is left of a run in the sender's queue.
-    fn take_back(&mut self, id: PeerId, connection: u64, run: Run) {
-        let matches = |packet: &Packet| match packet {
-            Packet::Leaf { connection: other, run: other_run, .. } => *other == connection && *other_run == run,
-            _ => false,
-        };
-        let node = self.node(id);
-        self.network.take_back(node, matches);
-    }
-
-    fn send(&mut self, from: PeerId, to: PeerId, bytes: u64, packet: Packet) {
+    pub(super) fn send(&mut self, from: PeerId, to: PeerId, bytes: u64, packet: Packet) {
         let (from, to) = (self.node(from), self.node(to));
         self.network.send(from, to, bytes, Priority::Control, packet);
     }
 
-    fn connection(&self, id: PeerId, to: PeerId) -> Option<u64> {
+    pub(super) fn connection(&self, id: PeerId, to: PeerId) -> Option<u64> {
         self.peers[index(id)].state.as_ref()?.connections.get(&to).copied()
     }
 
-    fn running(&mut self, id: PeerId) -> Option<&mut Running> {
+    pub(super) fn running(&mut self, id: PeerId) -> Option<&mut Running> {
         self.peers[index(id)].state.as_mut()
     }
 
-    fn node(&self, id: PeerId) -> NodeId {
+    pub(super) fn node(&self, id: PeerId) -> NodeId {
         self.peers[index(id)].node
     }
 }
 
 impl Log {
     fn note(&mut self, now: Time, id: PeerId, output: &Output) {
-        let line = match output {
-            Output::Store { piece, leaf, .. } => format!("{now} {id} stores {piece}/{leaf}"),
-            Output::Serve { peer, run, layer } => {
-                let wish = if *layer == ServeLayer::Omit { LayerWish::Omit } else { LayerWish::Send };
-                format!("{now} {id} serves {peer} {run:?} {wish:?}")
-            }
-            other => format!("{now} {id} {other:?}"),
+        // Leaves and layers are long, and follow from their numbers.
+        let line = if let Output::Store { piece, leaf, .. } = output {
+            format!("{now} {id} stores {piece}/{leaf}")
+        } else if let Output::Serve { peer, run, layer } = output {
+            let wish = if *layer == ServeLayer::Omit { LayerWish::Omit } else { LayerWish::Send };
+            format!("{now} {id} serves {peer} {run:?} {wish:?}")
+        } else {
+            format!("{now} {id} {output:?}")
         };
         self.hasher.update(line.as_bytes());
         if let Some(lines) = &mut self.lines {
@@ -649,7 +458,7 @@ impl Log {
     }
 }
 
-fn index(peer: PeerId) -> usize {
+pub(super) fn index(peer: PeerId) -> usize {
     peer.0 as usize - 1
 }
 
@@ -658,7 +467,7 @@ fn peer_of(node: NodeId) -> PeerId {
 }
 
 /// Bytes on the wire of a stream reset or a close frame.
-const CLOSE_BYTES: u64 = 60;
+pub(super) const CLOSE_BYTES: u64 = 60;
 
 /// How long it takes until neighbours notice a crash: QUIC's idle timeout.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -667,4 +476,4 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One way to the tracker, handshake included.
-const TRACKER_DELAY: Duration = Duration::from_millis(20);
+pub(super) const TRACKER_DELAY: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! Tests of who hears what, and when.
 
 use super::*;
+use crate::swarm::Options;
 use crate::swarm::tests::fixture::{Fixture, leaves, run, to};
 
 #[test]
@@ -18,19 +19,14 @@ fn an_unchoked_neighbour_hears_of_a_leaf_at_once_and_then_every_tenth_of_a_secon
 
 #[test]
 fn a_choked_neighbour_that_is_interested_hears_of_the_piece_only_and_later() {
-    let mut fixture = fetching();
-    (2..=6).for_each(|peer| drop(fixture.meet_interested(peer)));
-    fixture.meet_interested(7);
-    fixture.say(1, Message::Have { pieces: vec![1] });
-    let first = receive(&mut fixture, 0);
-    assert_eq!(to(&first, 7), [Message::Started { pieces: vec![0] }], "it was told nothing before");
-    // All who are unchoked ask for something, so that nobody's slot goes to the one who waits.
-    (2..=6).for_each(|peer| drop(fixture.request(peer, run(0, 0, 1))));
-    (1..4).for_each(|leaf| drop(receive(&mut fixture, leaf)));
-    let mut later = fixture.pass(Duration::from_millis(900));
-    assert_eq!(to(&later, 7), []);
-    later = fixture.pass(Duration::from_millis(200));
-    assert_eq!(to(&later, 7), [Message::Have { pieces: vec![0] }]);
+    let options = Options { background_coalesce: Duration::from_millis(300), ..Options::default() };
+    let mut fixture = Fixture::with(&[], options);
+    fixture.meet_generous(1, &[0]);
+    (2..=7).for_each(|peer| drop(fixture.meet_interested(peer)));
+    assert_eq!(to(&receive(&mut fixture, 0), 7), [Message::Started { pieces: vec![0] }], "it was told nothing before");
+    (1..4).for_each(|leaf| assert_eq!(to(&receive(&mut fixture, leaf), 7), []));
+    assert_eq!(to(&fixture.pass(Duration::from_millis(290)), 7), []);
+    assert_eq!(to(&fixture.pass(Duration::from_millis(20)), 7), [Message::Have { pieces: vec![0] }]);
 }
 
 #[test]

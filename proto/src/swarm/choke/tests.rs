@@ -61,19 +61,42 @@ fn the_round_unchokes_the_four_that_send_fastest_and_keeps_one_by_chance() {
 }
 
 #[test]
-fn equal_neighbours_do_not_take_turns_while_fetching() {
-    let mut fixture = Fixture::having(&[0]);
-    (1..=9).for_each(|peer| drop(fixture.meet_interested(peer)));
-    for peer in 1..=9 {
-        // Everybody keeps asking, so that no slot is idle.
-        fixture.request(peer, run(0, 0, 1));
+fn neighbours_that_give_equally_do_not_take_turns() {
+    let mut fixture = Fixture::having(&[]);
+    (1..=6).for_each(|peer| drop(fixture.meet_interested(peer)));
+    for peer in 1..=6 {
+        fixture.say(peer, Message::Have { pieces: (0..6).collect() });
+        let asked = requests(&fixture.say(peer, Message::Unchoke));
+        fixture.deliver(peer, asked[0].1);
+        // Whoever is unchoked asks for something, so that its slot is not idle.
+        fixture.request(peer, asked[0].1);
     }
-    let before = fixture.core.stats().chokes;
     let regular = |fixture: &Fixture| -> Vec<PeerId> { fixture.core.holders(Slot::Regular).collect() };
     let first = regular(&fixture);
     fixture.pass(Duration::from_secs(12));
+    assert_eq!(fixture.core.stats().choke_rounds, 1);
     assert_eq!(regular(&fixture), first);
-    assert_eq!(fixture.core.stats().chokes, before);
+}
+
+#[test]
+fn a_slot_that_is_not_earned_is_lent_for_a_turn() {
+    let options = Options { regular_slots: 1, optimistic_slots: 0, ..Options::default() };
+    let mut fixture = Fixture::with(&[0], options);
+    fixture.meet_interested(1);
+    fixture.meet_interested(2);
+    let outputs = fixture.request(1, run(0, 0, 1));
+    assert_eq!(to(&outputs, 1), [Message::Choke]);
+    assert_eq!(to(&outputs, 2), [Message::Unchoke]);
+
+    // The second one gives us something, so it keeps the slot.
+    fixture.say(2, Message::Have { pieces: vec![1] });
+    let asked = requests(&fixture.say(2, Message::Unchoke));
+    fixture.deliver(2, asked[0].1);
+    for leaf in 0..4 {
+        fixture.request(2, run(0, leaf, 1));
+        fixture.sent(2, run(0, leaf, 1));
+    }
+    assert_eq!(fixture.unchoked(), [2]);
 }
 
 #[test]

@@ -157,36 +157,36 @@ pub(in crate::swarm) fn run(piece: u32, first: u16, count: u16) -> Run {
 
 /// The messages among outputs that go to one neighbour.
 pub(in crate::swarm) fn to(outputs: &[Output], neighbour: u32) -> Vec<Message> {
-    let messages = outputs.iter().filter_map(|output| match output {
-        Output::Message { peer, message } if peer.0 == neighbour => Some(message.clone()),
-        _ => None,
+    let messages = outputs.iter().filter_map(|output| {
+        let Output::Message { peer, message } = output else { return None };
+        (peer.0 == neighbour).then(|| message.clone())
     });
     messages.collect()
 }
 
 /// The runs requested among outputs, and of whom.
 pub(in crate::swarm) fn requests(outputs: &[Output]) -> Vec<(u32, Run)> {
-    let requests = outputs.iter().filter_map(|output| match output {
-        Output::Message { peer, message: Message::Request { run, .. } } => Some((peer.0, *run)),
-        _ => None,
+    let requests = outputs.iter().filter_map(|output| {
+        let Output::Message { peer, message: Message::Request { run, .. } } = output else { return None };
+        Some((peer.0, *run))
     });
     requests.collect()
 }
 
 /// The runs whose serving begins among outputs, and for whom.
 pub(in crate::swarm) fn served(outputs: &[Output]) -> Vec<(u32, Run)> {
-    let served = outputs.iter().filter_map(|output| match output {
-        Output::Serve { peer, run, .. } => Some((peer.0, *run)),
-        _ => None,
+    let served = outputs.iter().filter_map(|output| {
+        let Output::Serve { peer, run, .. } = output else { return None };
+        Some((peer.0, *run))
     });
     served.collect()
 }
 
 /// Neighbours hung up on among outputs, and why.
 pub(in crate::swarm) fn hangups(outputs: &[Output]) -> Vec<(u32, crate::swarm::Reason)> {
-    let hangups = outputs.iter().filter_map(|output| match output {
-        Output::Hangup { peer, reason } => Some((peer.0, *reason)),
-        _ => None,
+    let hangups = outputs.iter().filter_map(|output| {
+        let Output::Hangup { peer, reason } = output else { return None };
+        Some((peer.0, *reason))
     });
     hangups.collect()
 }

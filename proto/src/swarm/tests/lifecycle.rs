@@ -15,14 +15,13 @@ fn a_core_with_nothing_fetches_everything_and_reports_each_step() {
         let outputs = fixture.deliver(peer, run);
         wanted.extend(requests(&outputs));
         for output in outputs {
-            match output {
-                Output::Store { piece, leaf, data } => {
-                    assert_eq!(data, fixture.leaf(piece, leaf));
-                    stored += 1;
-                }
-                Output::Event(Event::PieceCompleted { piece }) => completed.push(piece),
-                Output::Event(event) => assert_eq!((event, stored), (Event::Completed, 22)),
-                _ => {}
+            if let Output::Store { piece, leaf, data } = output {
+                assert_eq!(data, fixture.leaf(piece, leaf));
+                stored += 1;
+            } else if let Output::Event(Event::PieceCompleted { piece }) = output {
+                completed.push(piece);
+            } else if let Output::Event(event) = output {
+                assert_eq!((event, stored), (Event::Completed, 22));
             }
         }
     }
@@ -190,9 +189,9 @@ fn inputs_about_strangers_are_ignored() {
 }
 
 fn dials(outputs: &[Output]) -> Vec<u32> {
-    let dials = outputs.iter().filter_map(|output| match output {
-        Output::Dial { peer } => Some(peer.0),
-        _ => None,
+    let dials = outputs.iter().filter_map(|output| {
+        let Output::Dial { peer } = output else { return None };
+        Some(peer.0)
     });
     dials.collect()
 }

@@ -148,12 +148,28 @@ fn leaf_hashes_of_a_resumed_piece_are_computed_once() {
 #[test]
 fn a_path_is_filled_even_if_it_is_longer_than_the_window() {
     let mut path = Path::new();
-    let mut now = Time::ZERO;
     let took = Duration::from_millis(400);
-    for _ in 0..40 {
-        now = now + Duration::from_millis(100);
-        path.on_sent(now, 100_000, took);
+    for tenth in 10..50 {
+        path.on_sent(at(tenth), 100_000, at(tenth - 4));
     }
-    let window = path.window(now, Duration::from_millis(200)).unwrap();
-    assert!((700_000..1_000_000).contains(&window), "{window} where 1 MB/s for 0.8 s is 800 000");
+    let window = path.window(at(50), Duration::from_millis(200)).unwrap();
+    assert!((450_000..650_000).contains(&window), "{window} where 1 MB/s for 1.25 times {took:?} is 500 000");
+}
+
+#[test]
+fn our_own_queue_is_not_taken_for_the_length_of_the_path() {
+    let mut path = Path::new();
+    path.on_sent(at(1), 10_000, at(0));
+    // From now on every run waits behind others for half a second.
+    for tenth in 6..105 {
+        path.on_sent(at(tenth), 10_000, at(tenth - 5));
+    }
+    assert_eq!(path.window(at(104), Duration::ZERO), Some(0), "after ten seconds it looks again");
+    path.on_sent(at(106), 10_000, at(105));
+    let window = path.window(at(106), Duration::ZERO).unwrap();
+    assert!((10_000..30_000).contains(&window), "{window} where 100 kB/s for 0.125 s is 12 500");
+}
+
+fn at(tenth: u64) -> Time {
+    Time::ZERO + Duration::from_millis(100) * tenth as u32
 }

@@ -1,6 +1,11 @@
 //! Tests of fetching: how much is asked ahead, bad answers, silence, and the last leaves.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use super::*;
+use crate::content::LEAF;
+use crate::swarm::arrivals::UNSOLICITED_MAX;
 use crate::swarm::tests::fixture::{Fixture, hangups, leaves, requests, run, to};
 
 #[test]

@@ -1,0 +1,109 @@
+//! The reference of the topology file: every key with its form, its meaning, its default and its limits, as Markdown.
+//!
+//! It is made from the tables of keys that the readers use, like the schema, and kept in `docs/topology.md`.
+
+use crate::topology::{self, PLACES, PRESETS};
+
+/// The reference as printed by `peerbed schema --markdown`, with a newline at its end.
+#[must_use]
+pub fn text() -> String {
+    let mut text = BEGINNING.to_owned();
+    text.push_str(&topology::reference());
+    text.push_str(LINK_PRESETS);
+    for preset in PRESETS {
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} |\n",
+            preset.name, preset.up, preset.down, preset.delay, preset.source
+        ));
+    }
+    text.push_str("\n## Ready regions\n");
+    for places in PLACES {
+        let names: Vec<String> = places.names().map(|name| format!("`{name}`")).collect();
+        text.push_str(&format!("\n`preset: {}`: {}.\n\nSource: {}.\n", places.name, names.join(", "), places.source));
+        text.push_str(&distances(places));
+    }
+    text.push_str(TRACES);
+    text.push_str(PLACEHOLDERS);
+    text
+}
+
+/// One-way latencies in milliseconds, each region with those before it.
+fn distances(places: &topology::Places) -> String {
+    let names: Vec<&str> = places.names().collect();
+    let mut text = String::from("\nOne way, in milliseconds:\n\n| |");
+    text.push_str(&names[..names.len() - 1].iter().map(|name| format!(" {name} |")).collect::<String>());
+    text.push_str(&format!("\n|---|{}\n", "--:|".repeat(names.len() - 1)));
+    for from in &names[1..] {
+        text.push_str(&format!("| {from} |"));
+        for to in &names[..names.len() - 1] {
+            let found = places.latencies().find(|(a, b, _)| a == from && b == to);
+            let cell = found.map_or(String::new(), |(.., span)| (span.seconds() * 1000.0).to_string());
+            text.push_str(&format!(" {cell} |"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+const BEGINNING: &str = "# The topology file
+
+A topology is one YAML file: links, groups of peers behind them, files, and a scenario. `peerbed validate FILE` reports
+everything that is wrong with it at once; `peerbed plan FILE` prints what it comes to, with every default filled in.
+This page is made from the program's own tables by `peerbed schema --markdown > docs/topology.md`; a test holds it current.
+
+- Quantities have units: rates `kbit` `mbit` `gbit`, times `ns` `us` `ms` `s` `m` `h`, sizes `B` `kB` `MB` `GB` `KiB` `MiB`
+  `GiB`, shares `%`. Bare numbers are refused where a unit belongs.
+- Rates are bits per second over whole IP packets. Every figure of a link is for one direction, one way: the round trip
+  between two peers is twice (delay of the one + delay of the other + latency between their regions).
+- Names have lower-case letters, digits and `-` between them, at most 40 characters.
+- Keys that begin with `x-` at the top are free: a place for YAML anchors.
+- A packet meets, in this order: loss, duplication and corruption; the queue and the rate; delay with jitter or reordering.
+- Bounds in the results are those of the nominal rates; overhead, traces and steps that change links are not in them.
+";
+
+const LINK_PRESETS: &str = "
+## Ready links
+
+A preset fills in what a link leaves open. None of them loses packets, because their sources give no loss.
+
+| preset | up | down | delay | source |
+|---|---|---|---|---|
+";
+
+const TRACES: &str = "
+## Trace files
+
+Comma-separated values. The first line names the columns: `time` and `rate`, and `delay` and `loss` where they change too;
+every value has its unit. Empty lines and lines that begin with `#` are skipped.
+
+```
+time,rate,delay,loss
+0s,12mbit,20ms,0%
+4.5s,3mbit,45ms,1%
+6s,0kbit,45ms,0%
+9s,8mbit,25ms,0%
+```
+
+Times count from the start of the scenario and increase; at most 10000 lines and 1 MiB. A line holds until the next one,
+the last one to the end, or until `repeat` begins the trace anew. Before the first line, and for columns that are not
+there, the link's own figures hold. A rate of `0kbit` is an outage: nothing leaves, the queue fills. The path is relative to
+the topology file, which is also where `plan` and `run` look; the plan holds every line, so a run needs the file no more.
+";
+
+const PLACEHOLDERS: &str = "
+## Placeholders of `exec`
+
+In command, arguments, values of the environment and paths:
+
+| placeholder | stands for |
+|---|---|
+| `{name}` `{group}` `{id}` | the peer's name, its group's, its number in the plan |
+| `{address}` | its address |
+| `{address.PEER}` | the address of another peer |
+| `{peers}` | the addresses of all other peers of its group, with commas between |
+| `{peers.GROUP}` | the addresses of a group |
+| `{directory}` | the peer's own directory, in which it is started |
+| `{file.NAME}` | the path of the original of an entry under `files:` |
+
+Other small letters in braces are refused; braces around anything else are left alone.
+";

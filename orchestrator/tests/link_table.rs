@@ -1,0 +1,134 @@
+//! The table of measured links: each of `link_settings` as asked and as found, by echoes, floods, datagrams and iperf3.
+//!
+//! Run by `make links`, which names a directory in PEERBED_TABLE; every row is written there when it has been measured.
+//! Without it, three of the rows are measured and nothing is written.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
+
+mod link_settings;
+mod real_support;
+
+use std::{fs::OpenOptions, io::Write, path::Path, time::Duration};
+
+use link_settings::{HEADER, Measured, Setting, Tolerance, settings};
+use peerbed_orchestrator::{
+    plan::{Latency, Plan},
+    real::{Supervisor, features::Feature},
+    units::Span,
+};
+use real_support::{
+    build, direction, has, is_guest, is_installed, link, plan,
+    probe::{datagrams, flood, iperf3_tcp, round_trips},
+};
+
+#[tokio::test]
+async fn links_are_what_was_asked_for() {
+    if !has(&[Feature::Netem]) || !is_installed("iperf3") {
+        return;
+    }
+    let place = std::env::var_os("PEERBED_TABLE");
+    // Slow and lossy, far, bursty: enough for every run of the tests.
+    let few = ["slow and far", "home up", "bursty losses"];
+    let mut faults = Vec::new();
+    print!("{HEADER}");
+    for setting in settings().iter().filter(|setting| place.is_some() || few.contains(&setting.name)) {
+        let measured = measure_patiently(setting).await;
+        let row = setting.row(engine(), &measured, tolerance());
+        println!("{row}");
+        faults.extend(
+            setting.faults(&measured, tolerance()).into_iter().map(|fault| format!("{}: {fault}", setting.name)),
+        );
+        if let Some(place) = &place {
+            let path = Path::new(place).join("kernel.md");
+            writeln!(OpenOptions::new().append(true).create(true).open(path).unwrap(), "{row}").unwrap();
+        }
+    }
+    assert!(faults.is_empty(), "out of tolerance:\n{}", faults.join("\n"));
+}
+
+/// Not a test: what this program does when the test above has started it again with a role.
+#[test]
+fn role_of_a_child_process() {
+    real_support::probe::play_role();
+}
+
+/// A host that does other things for milliseconds spoils a measurement, but not three in a row.
+async fn measure_patiently(setting: &Setting) -> Measured {
+    let mut measured = measure(setting).await;
+    for _ in 0..2 {
+        let faults = setting.faults(&measured, tolerance());
+        if faults.is_empty() {
+            break;
+        }
+        println!("again: {}: {}", setting.name, faults.join("; "));
+        measured = measure(setting).await;
+    }
+    measured
+}
+
+async fn measure(setting: &Setting) -> Measured {
+    let plan = plan_of(setting);
+    let supervisor = build(&plan).await;
+    let rate = setting.direction.rate.unwrap().0;
+    let is_far = setting.trip() > 400.0;
+
+    let trips = round_trips(&supervisor, 1, 2, if is_far { 6 } else { 15 }).await;
+    // Datagrams for a useful interval, within the time that a row may take: at half the rate, so that no queue grows,
+    // and at most a thousand a second.
+    let sent = if rate < 1_000_000 { 600 } else { 4_000 };
+    let spacing = Duration::from_secs_f64((128.0 * 8.0 * 2.0 / rate as f64).max(0.001));
+    let arrived = datagrams(&supervisor, 1, 2, sent, spacing).await.len();
+
+    let dropped_before = dropped_by_the_queue(&supervisor, &plan).await;
+    let flow = flood(&supervisor, 1, 2, rate, 3.0).await;
+    let dropped = dropped_by_the_queue(&supervisor, &plan).await - dropped_before;
+    // TCP's windows reach a megabyte or two here, and slow starts take many round trips.
+    let tcp = if is_far { None } else { Some(iperf3_tcp(&supervisor, 1, 2, 2, 3).await) };
+    Measured {
+        trip: trips.into_iter().fold(f64::INFINITY, f64::min),
+        udp: flow,
+        saturated: dropped > 0,
+        tcp,
+        sent,
+        lost: sent - u32::try_from(arrived).unwrap(),
+    }
+}
+
+/// Packets that the last discipline of the upward direction has dropped: the rate's queue.
+async fn dropped_by_the_queue(supervisor: &Supervisor, plan: &Plan) -> u64 {
+    let up = supervisor.read_back(plan).await.unwrap().swap_remove(0);
+    assert!(up.differences.is_empty(), "{}", up.differences[0]);
+    let last = u32::try_from(up.asked.chain.len()).unwrap() << 16;
+    up.found.iter().find(|found| found.handle == last).unwrap().counts.drops
+}
+
+fn engine() -> &'static str {
+    if is_guest() { "kernel (guest)" } else { "kernel" }
+}
+
+/// The table is measured on a host that does nothing else. Tests run where others work too: a bucket makes up for timers
+/// that are up to 4 ms late, and those of a guest are later when its host is busy, which costs rate and nothing else.
+fn tolerance() -> Tolerance {
+    let slow = if is_guest() && std::env::var_os("PEERBED_TABLE").is_none() { 0.25 } else { 0.03 };
+    // In a guest every call of the kernel takes some tenths of a millisecond.
+    Tolerance { late: if is_guest() { 1.5 } else { 0.3 }, slow }
+}
+
+fn plan_of(setting: &Setting) -> Plan {
+    let links = vec![
+        link("asked", setting.direction.clone(), setting.direction.clone()),
+        link("open", direction(None), direction(None)),
+    ];
+    let mut plan = plan(links, 2);
+    if !setting.region.is_zero() {
+        let way = |from: &str, to: &str| Latency { from: from.into(), to: to.into(), delay: Span(setting.region) };
+        plan.latencies = vec![way("here", "there"), way("there", "here")];
+        for (peer, region) in plan.peers.iter_mut().zip(["here", "there"]) {
+            peer.region = Some(region.to_owned());
+        }
+    }
+    plan
+}

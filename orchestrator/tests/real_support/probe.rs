@@ -1,0 +1,246 @@
+//! Probes between two peers of a plan: echoes, numbered datagrams with the time they were sent, floods, iperf3.
+//!
+//! Each probe is this test program started again inside a peer's namespace with a role in its environment; the test
+//! program has a test `role_of_a_child_process` that calls [`play_role`].
+
+use std::{
+    net::UdpSocket,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use peerbed_orchestrator::real::Supervisor;
+use peerbed_proto::id::PeerId;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+
+use super::{ROLE, address, output, segment, start};
+
+/// A datagram that arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// Its number, from 0 in the order of sending.
+    pub(crate) number: u32,
+    /// Milliseconds on its way.
+    pub(crate) delay: f64,
+}
+
+/// Round trip times of so many echoes, one after the other, in milliseconds. Lost ones are asked again.
+pub(crate) async fn round_trips(supervisor: &Supervisor, from: u32, to: u32, count: u32) -> Vec<f64> {
+    let mut echo = role(supervisor, to, "echo").await;
+    await_bound(supervisor, to).await;
+    let pinger = role(supervisor, from, &format!("ping {to} {count}")).await;
+    let trips = figures(pinger).await.into_iter().map(|line| line[0]).collect::<Vec<_>>();
+    echo.kill().unwrap();
+    echo.wait().unwrap();
+    assert_eq!(trips.len(), count as usize);
+    trips
+}
+
+/// Sends so many numbered datagrams of 128 bytes with so much time between two, and returns those that arrive.
+pub(crate) async fn datagrams(
+    supervisor: &Supervisor,
+    from: u32,
+    to: u32,
+    count: u32,
+    spacing: Duration,
+) -> Vec<Arrival> {
+    let receiver = role(supervisor, to, &format!("receive {count}")).await;
+    await_bound(supervisor, to).await;
+    let mut sender = role(supervisor, from, &format!("send {to} {count} {}", spacing.as_nanos())).await;
+    assert!(tokio::task::spawn_blocking(move || sender.wait().unwrap()).await.unwrap().success());
+    figures(receiver).await.into_iter().map(|line| Arrival { number: line[0] as u32, delay: line[1] }).collect()
+}
+
+/// Floods the way between two peers with full packets, sent as trains so that a slow sender suffices, and measures for so
+/// many seconds how many bits per second of whole IP packets come out at the other end, by the kernel's counters.
+pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> f64 {
+    let mut sender = role(supervisor, from, &format!("flood {to} {rate}")).await;
+    let arrived = figures(role(supervisor, to, &format!("meter {seconds}")).await).await[0][0];
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    arrived
+}
+
+/// Bits per second of whole IP packets that iperf3 gets by TCP after its first seconds.
+pub(crate) async fn iperf3_tcp(supervisor: &Supervisor, from: u32, to: u32, omit: u32, seconds: u32) -> f64 {
+    let mut server = start(supervisor, to, &["iperf3", "--server", "--one-off", "--json"]).await;
+    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
+    output(supervisor, to, &["timeout", "10", "sh", "-c", script]).await;
+    let (host, omit, seconds) = (address(to).to_string(), omit.to_string(), seconds.to_string());
+    let command = ["iperf3", "--client", &host, "--time", &seconds, "--omit", &omit, "--json", "--get-server-output"];
+    let report: Value = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
+    let _ = server.kill();
+    server.wait().unwrap();
+    let intervals = report["server_output_json"]["intervals"].as_array().unwrap();
+    let counted = intervals.iter().map(|interval| &interval["sum"]).filter(|sum| sum["omitted"] == false);
+    let (bytes, seconds) = counted.fold((0.0, 0.0), |(bytes, seconds), sum| {
+        (bytes + sum["bytes"].as_f64().unwrap(), seconds + sum["seconds"].as_f64().unwrap())
+    });
+    // 1448 of 1500 bytes are payload, with TCP's timestamps.
+    bytes / 1448.0 * 1500.0 * 8.0 / seconds
+}
+
+/// The middle one.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What this program does when a test has started it again.
+pub(crate) fn play_role() {
+    let role = std::env::var(ROLE).unwrap_or_default();
+    match role.split(' ').collect::<Vec<_>>()[..] {
+        ["echo"] => play_echo(),
+        ["ping", to, count] => play_ping(to.parse().unwrap(), count.parse().unwrap()),
+        ["receive", count] => play_receive(count.parse().unwrap()),
+        ["send", to, count, nanos] => {
+            play_send(to.parse().unwrap(), count.parse().unwrap(), Duration::from_nanos(nanos.parse().unwrap()));
+        }
+        ["flood", to, rate] => play_flood(to.parse().unwrap(), rate.parse().unwrap()),
+        ["meter", seconds] => play_meter(seconds.parse().unwrap()),
+        _ => {}
+    }
+}
+
+fn play_echo() {
+    let socket = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
+    let mut buffer = [0; 64];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        socket.send_to(&buffer[..length], from).unwrap();
+    }
+}
+
+fn play_ping(to: u32, count: u32) {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    socket.connect((address(to), PORT)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    for number in 0..count {
+        let trip = (0..20).find_map(|_| {
+            let began = Instant::now();
+            socket.send(&number.to_be_bytes()).unwrap();
+            let mut answer = [0; 64];
+            // Late copies of earlier answers do not count.
+            while let Ok(length) = socket.recv(&mut answer) {
+                if answer[..length] == number.to_be_bytes() {
+                    return Some(began.elapsed());
+                }
+            }
+            None
+        });
+        println!("figure {}", trip.unwrap().as_secs_f64() * 1e3);
+    }
+}
+
+/// Takes datagrams until none has come for two seconds.
+fn play_receive(about: u32) {
+    let socket = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
+    // Room for all of them: what is lost must be lost on the way.
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut arrivals = Vec::new();
+    let mut buffer = [0; 2048];
+    while arrivals.len() < 3 * about as usize && socket.recv(&mut buffer).is_ok() {
+        let now = monotonic();
+        let number = u32::from_be_bytes(buffer[..4].try_into().unwrap());
+        arrivals.push((number, now - u64::from_be_bytes(buffer[4..12].try_into().unwrap())));
+        if arrivals.len() == 1 {
+            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        }
+    }
+    for (number, nanos) in arrivals {
+        println!("figure {number} {}", nanos as f64 / 1e6);
+    }
+}
+
+/// Sends numbered datagrams, each at its time or, where that has passed, at once.
+fn play_send(to: u32, count: u32, spacing: Duration) {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    let began = Instant::now();
+    for number in 0..count {
+        while let Some(early) = (spacing * number).checked_sub(began.elapsed()).filter(|early| !early.is_zero()) {
+            std::thread::park_timeout(early);
+        }
+        let mut bytes = [0; 100];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        bytes[4..12].copy_from_slice(&monotonic().to_be_bytes());
+        socket.send_to(&bytes, (address(to), PORT)).unwrap();
+    }
+}
+
+/// Sends trains of full packets without end, a quarter faster than the rate.
+fn play_flood(to: u32, rate: u64) {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    segment(&socket, 1472);
+    socket.connect((address(to), PORT)).unwrap();
+    // Trains as long as the rate allows within 10 ms; the bucket cuts them.
+    let packets = (rate / 8 / 100 / 1500).clamp(1, 40);
+    let train = vec![0; packets as usize * 1472];
+    let spacing = Duration::from_secs_f64(packets as f64 * 12_000.0 / (rate as f64 * 1.25));
+    let began = Instant::now();
+    let mut sent: u32 = 0;
+    loop {
+        if let Some(early) = (spacing * sent).checked_sub(began.elapsed()) {
+            std::thread::park_timeout(early);
+        }
+        // Nobody listens, and the kernel says so; a full queue says so as well. Both are as they should be.
+        let _ = socket.send(&train);
+        sent += 1;
+    }
+}
+
+/// Bits per second received by the kernel's count, from when the flood has been running for half a second.
+fn play_meter(seconds: f64) {
+    let bytes = || {
+        let table = std::fs::read_to_string("/proc/net/dev").unwrap();
+        let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+        let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        // Bytes and packets received; every frame has 14 bytes of header.
+        figures[0] - 14 * figures[1]
+    };
+    let wait = |until: Instant| {
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
+        }
+    };
+    wait(Instant::now() + Duration::from_millis(500));
+    let (began, before) = (Instant::now(), bytes());
+    wait(began + Duration::from_secs_f64(seconds));
+    let (after, lasted) = (bytes(), began.elapsed());
+    println!("figure {}", (after - before) as f64 * 8.0 / lasted.as_secs_f64());
+}
+
+/// Starts this test program again with a role.
+async fn role(supervisor: &Supervisor, peer: u32, role: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
+    command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::piped());
+    supervisor.spawn(PeerId(peer), command).await.unwrap()
+}
+
+/// Waits until something listens on the port in a peer's namespace.
+async fn await_bound(supervisor: &Supervisor, peer: u32) {
+    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do :; done");
+    output(supervisor, peer, &["timeout", "10", "sh", "-c", &script]).await;
+}
+
+/// The lines of figures that a child prints until it ends.
+async fn figures(mut child: Child) -> Vec<Vec<f64>> {
+    let read = move || {
+        let text = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+        assert!(child.wait().unwrap().success(), "{text}");
+        text
+    };
+    let text = tokio::task::spawn_blocking(read).await.unwrap();
+    let figures = |line: &str| line.split(' ').map(|figure| figure.parse().unwrap()).collect();
+    text.lines().filter_map(|line| Some(figures(line.split_once("figure ")?.1))).collect()
+}
+
+/// The clock that all processes of a machine share.
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+const PORT: u16 = 7007;

@@ -1,0 +1,147 @@
+//! Runs that end early, by signals, deaths and kill -9: what is said, what is kept, and that nothing is left.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
+
+mod run_support;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use peerbed_proto::Random;
+use run_support::{Place, SLOW, can_run, code, signal, stderr, stdout, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn signals_stop_the_run_and_keep_its_files() {
+    if !can_run() {
+        return;
+    }
+    for stop in [Signal::INT, Signal::TERM] {
+        let place = Place::with(SLOW);
+        let run = place.start();
+        wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+        let namespaces = namespaces(&place);
+        assert!(namespaces.len() >= 4, "{namespaces:?}");
+        let asked = Instant::now();
+        signal(&run, stop);
+        let run = run.wait_with_output().unwrap();
+        println!("ended {:?} after {stop:?}", asked.elapsed());
+        assert_eq!(code(&run), 3, "{}", stderr(&run));
+        assert!(stderr(&run).contains("stopping the run; its files stay"), "{}", stderr(&run));
+        assert!(stdout(&run).contains("outcome: interrupted: the run was stopped before its end"), "{}", stdout(&run));
+        let results = place.results();
+        assert_eq!(results["outcome"], "interrupted");
+        assert!(results["distributions"][0]["seconds"].is_null(), "{results}");
+        assert!(place.run().join("peers/home-1/log").exists() && place.run().join("content/blob").exists());
+        assert_nothing_left(&place, &namespaces);
+    }
+}
+
+#[test]
+fn a_signal_while_peers_are_set_up_stops_the_run_too() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(&SLOW.replace("count: 3", "count: 60"));
+    let mut run = place.start();
+    let mut said = BufReader::new(run.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "setting up 61 peers\n");
+    signal(&run, Signal::TERM);
+    let ended = run.wait_with_output().unwrap();
+    assert_eq!((code(&ended), &place.results()["outcome"]), (3, &"interrupted".into()));
+    assert_nothing_left(&place, &BTreeSet::new());
+}
+
+#[test]
+fn a_peer_killed_from_outside_fails_the_run_with_its_last_words() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(SLOW);
+    let run = place.command().args(["--log", "info"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+    let namespaces = namespaces(&place);
+    let victim = place.peer("home-2").expect("home-2 runs");
+    kill_process(Pid::from_raw(victim as i32).unwrap(), Signal::KILL).unwrap();
+    let run = run.wait_with_output().unwrap();
+    let text = stderr(&run);
+    assert_eq!(code(&run), 3, "{text}");
+    assert!(text.contains("home-2 ended unexpectedly (signal 9 (killed)); "), "{text}");
+    assert!(text.contains("its log"), "{text}");
+    assert_eq!(place.results()["outcome"], "failed");
+    assert_nothing_left(&place, &namespaces);
+}
+
+#[test]
+fn kill_9_at_any_moment_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    println!("SEED={seed}");
+    let mut random = Random::new(seed, "moments to die");
+    let before = host_state();
+    for round in 0..20 {
+        let place = Place::with(SLOW);
+        let mut run = place.start();
+        // The first second has set-up, handshakes and transfer in it.
+        let moment = Duration::from_millis(random.below(1_000) as u64);
+        std::thread::park_timeout(moment);
+        let namespaces = namespaces(&place);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        println!("round {round}: killed after {moment:?} with {} namespaces", namespaces.len());
+        assert_nothing_left(&place, &namespaces);
+    }
+    assert_eq!(host_state(), before);
+}
+
+/// On a host where everybody else is compiling.
+const BEGUN_WITHIN: Duration = Duration::from_secs(60);
+/// The kernel kills children at once; what they held goes when the last of them has been scheduled to die.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+fn has_pieces(place: &Place) -> bool {
+    place.events().iter().any(|event| event["event"] == "piece")
+}
+
+/// The network namespaces of the processes of this place, beside our own.
+fn namespaces(place: &Place) -> BTreeSet<String> {
+    let own = namespace("self").unwrap();
+    let all = place.processes().into_iter().filter_map(|process| namespace(&process.to_string()));
+    all.filter(|namespace| *namespace != own).collect()
+}
+
+fn namespace(process: &str) -> Option<String> {
+    Some(fs::read_link(format!("/proc/{process}/ns/net")).ok()?.to_string_lossy().into_owned())
+}
+
+/// No process, nobody in one of its namespaces, no temporary file.
+fn assert_nothing_left(place: &Place, namespaces: &BTreeSet<String>) {
+    wait_until("its processes are gone", GONE_WITHIN, || place.processes().is_empty());
+    let is_held = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
+        let mut held = processes.filter_map(|process| namespace(&process));
+        held.any(|namespace| namespaces.contains(&namespace))
+    };
+    wait_until("its namespaces are empty", GONE_WITHIN, || !is_held());
+    let left: Vec<_> = fs::read_dir(place.temporary()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "temporary files are left: {left:?}");
+}
+
+/// Links, addresses, routes, rules, named namespaces and mounts of the host.
+fn host_state() -> String {
+    let mut state = fs::read_to_string("/proc/self/mounts").unwrap();
+    for command in ["ip -o link", "ip -o addr", "ip route", "ip rule", "ip netns list"] {
+        let mut words = command.split(' ');
+        let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+        state += &String::from_utf8_lossy(&output.stdout);
+    }
+    state
+}

@@ -1,0 +1,125 @@
+//! What comes on run streams: leaf hashes and leaves are verified here, and only here, before anything uses them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::announce::Novelty;
+use super::downloads::Owed;
+use super::pieces::Stored;
+use super::{Event, Output, Reason, Swarm};
+use crate::content::LeafHashes;
+use crate::hash::Hash;
+use crate::id::PeerId;
+use crate::time::Time;
+
+impl Swarm {
+    pub(super) fn on_layer(&mut self, now: Time, peer: PeerId, piece: u32, layer: &[Hash]) {
+        let Some(progress) = self.pieces.progress.get_mut(&piece) else { return };
+        if progress.layer.is_some() {
+            return;
+        }
+        match LeafHashes::verify(&self.manifest, piece, layer) {
+            Ok(layer) => progress.layer = Some(Arc::new(layer)),
+            Err(_) => {
+                self.stats.bad_layers += 1;
+                self.drop_peer(now, peer, Reason::BadLayer);
+            }
+        }
+    }
+
+    pub(super) fn on_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, data: Bytes) {
+        let bytes = data.len() as u64;
+        let solicited = self.cross_off(now, peer, piece, leaf) == Owed::Yes;
+        let (known, verified) = match self.pieces.progress.get(&piece) {
+            Some(progress) if progress.have.contains(u32::from(leaf)) => (true, false),
+            Some(progress) => match &progress.layer {
+                Some(layer) => (false, layer.verify_leaf(leaf, &data)),
+                None if solicited => {
+                    // It was asked for the layer and left it out.
+                    self.stats.bad_layers += 1;
+                    self.stats.wasted_bytes += bytes;
+                    return self.drop_peer(now, peer, Reason::BadLayer);
+                }
+                None => (true, false),
+            },
+            None => (true, false),
+        };
+        if !solicited && self.is_unsolicited_too_often(now, peer) {
+            self.stats.wasted_bytes += bytes;
+            return;
+        }
+        if known {
+            self.stats.wasted_bytes += bytes;
+            self.stats.duplicate_leaves += u64::from(solicited);
+        } else if verified {
+            self.store(now, peer, piece, leaf, data);
+        } else {
+            self.stats.bad_leaves += 1;
+            self.stats.wasted_bytes += bytes;
+            self.drop_peer(now, peer, Reason::BadLeaf);
+        }
+    }
+
+    /// Crosses a leaf off what the neighbour owes us.
+    fn cross_off(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16) -> Owed {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return Owed::No };
+        let bytes = u64::from(self.manifest.leaf_len(piece, leaf));
+        let owed = neighbour.downloads.cross_off(now, piece, leaf, bytes, &self.options);
+        if owed == Owed::Yes {
+            self.hungry.insert(peer);
+            if let Some(progress) = self.pieces.progress.get_mut(&piece) {
+                progress.release(leaf);
+            }
+        }
+        owed
+    }
+
+    fn is_unsolicited_too_often(&mut self, now: Time, peer: PeerId) -> bool {
+        self.stats.unsolicited_leaves += 1;
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return true };
+        let downloads = &mut neighbour.downloads;
+        if downloads.forgiven > 0 {
+            downloads.forgiven -= 1;
+            return false;
+        }
+        downloads.unsolicited += 1;
+        if downloads.unsolicited < UNSOLICITED_MAX {
+            return false;
+        }
+        self.drop_peer(now, peer, Reason::Unsolicited);
+        true
+    }
+
+    fn store(&mut self, now: Time, from: PeerId, piece: u32, leaf: u16, data: Bytes) {
+        let elsewhere = self.pieces.progress.get(&piece).is_some_and(|progress| progress.asked[usize::from(leaf)] > 0);
+        self.stats.leaves += 1;
+        self.stats.downloaded_bytes += data.len() as u64;
+        self.outputs.push_back(Output::Store { piece, leaf, data });
+        let stored = self.pieces.store(piece, leaf);
+        if elsewhere {
+            self.cancel_elsewhere(from, piece, leaf);
+        }
+        match stored {
+            Stored::Known => {}
+            Stored::Leaf => self.announce(now, piece, Novelty::Leaf),
+            Stored::FirstLeaf => self.announce(now, piece, Novelty::Piece),
+            Stored::Whole => self.on_whole(now, piece),
+        }
+        self.look_again.insert(from);
+    }
+
+    fn on_whole(&mut self, now: Time, piece: u32) {
+        for neighbour in self.neighbours.values_mut().filter(|neighbour| neighbour.have.contains(piece)) {
+            neighbour.useful -= 1;
+        }
+        self.announce(now, piece, Novelty::Piece);
+        self.outputs.push_back(Output::Event(Event::PieceCompleted { piece }));
+        if self.is_complete() {
+            self.outputs.push_back(Output::Event(Event::Completed));
+        }
+    }
+}
+
+/// Leaves nobody asked for that a neighbour may send before it is dropped: some cross a cancel on the way.
+pub(super) const UNSOLICITED_MAX: u32 = 16;
