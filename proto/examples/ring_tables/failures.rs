@@ -11,7 +11,8 @@ use peerbed_proto::sim::{Latency, Paths};
 use super::{off, row, table, two};
 
 /// Failed fraction, then path and timeouts with p1 and p99: Chord (ToN 2003), table II.
-const PAPER: [(f64, f64, (u32, u32), f64, (u32, u32)); 6] = [
+type PaperRow = (f64, f64, (u32, u32), f64, (u32, u32));
+const PAPER: [PaperRow; 6] = [
     (0.0, 3.84, (2, 5), 0.0, (0, 0)),
     (0.1, 4.03, (2, 6), 0.60, (0, 2)),
     (0.2, 4.22, (2, 6), 1.17, (0, 3)),

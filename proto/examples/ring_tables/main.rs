@@ -18,7 +18,8 @@ use std::io::Write as _;
 use std::time::Instant;
 
 /// A name on the command line, and what makes the section.
-const SECTIONS: [(&str, fn() -> String); 6] = [
+type Section = (&'static str, fn() -> String);
+const SECTIONS: [Section; 6] = [
     ("hops", hops::section),
     ("failures", failures::section),
     ("churn", churn::section),

@@ -234,9 +234,8 @@ impl Data {
         let is_ready = !self.custody.is_collecting(core.circle, write.key.point);
         let written = self.writes.begin(now, core, &mut self.store, writer, write, is_ready);
         self.schedule_expiry(core);
-        match written? {
-            Some((operation, result)) => self.operations.on_written_here(now, core, operation, result),
-            None => {}
+        if let Some((operation, result)) = written? {
+            self.operations.on_written_here(now, core, operation, result);
         }
         Ok(())
     }

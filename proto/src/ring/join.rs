@@ -104,7 +104,7 @@ impl Join {
         }
         // Somebody on its list is nearer to us, or our former self is.
         let nearer = successors.iter().filter_map(Entry::contact);
-        match nearer.filter(|contact| core.circle.is_between(member.point, contact.point, me)).last() {
+        match nearer.rev().find(|contact| core.circle.is_between(member.point, contact.point, me)) {
             Some(nearer) if !core.is_dead(now, nearer) => self.ask(now, core, nearer),
             Some(_) | None => self.put_off(now, core),
         }

@@ -1,6 +1,6 @@
 //! What is right and wrong with a ring, seen by one who knows every live member.
 
-use crate::ring::{Contact, Ring};
+use crate::ring::{Contact, Entry, Ring};
 
 /// How many members have which pointers wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Health {
         for (place, ring) in members.iter().enumerate() {
             let len = ring.successors().len().min(count - 1);
             let should = (1..=len).map(|step| members[(place + step) % count].me());
-            let has: Vec<Contact> = ring.successors().iter().filter_map(|entry| entry.contact()).collect();
+            let has: Vec<Contact> = ring.successors().iter().filter_map(Entry::contact).collect();
             let should: Vec<Contact> = should.collect();
             health.wrong_successors += usize::from(has.first() != should.first());
             health.wrong_lists += usize::from(has != should);
