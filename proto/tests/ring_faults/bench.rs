@@ -73,9 +73,18 @@ impl Bench {
     /// Lets time go on until the node holds somebody for dead who has not answered.
     pub(crate) fn wait_for_a_death(&mut self) {
         let before = self.ring.stats().deaths;
-        while self.ring.stats().deaths == before {
+        self.wait_until(|ring| ring.stats().deaths > before);
+    }
+
+    /// Lets time go on until something is so.
+    pub(crate) fn wait_until(&mut self, is_so: impl Fn(&Ring) -> bool) {
+        for _ in 0..1_000 {
+            if is_so(&self.ring) {
+                return;
+            }
             self.tick();
         }
+        panic!("not so after a thousand deadlines, at {}", self.now);
     }
 
     /// Takes what the node said since the last call without wanting an answer.

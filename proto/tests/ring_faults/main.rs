@@ -111,7 +111,7 @@ fn fault_5_a_dead_predecessor_is_replaced_by_the_nearest_who_notified() {
     node.note(at(10), Note::Notify);
     node.note(at(15), Note::Notify);
     node.note(at(5), Note::Notify);
-    node.wait_for_a_death();
+    node.wait_until(|ring| ring.predecessor() != Some(at(20)));
     assert_eq!(node.ring.predecessor(), Some(at(15)));
 }
 
