@@ -3,6 +3,7 @@
 //! The harness knows who lives, so it knows each key's true owner and every pointer that should be. `sim/ring/health.rs`
 //! compares, `sim/ring/invariant.rs` is Zave's invariant, `sim/ring/workload.rs` makes lookups and churn.
 
+pub mod figures;
 pub mod health;
 pub mod interleaving;
 pub mod invariant;

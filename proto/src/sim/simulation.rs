@@ -206,3 +206,111 @@ impl<N: Node> Simulation<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sim::Latency;
+
+    /// Says its number of ticks to the next node every second, and tells what it hears.
+    struct Ticker {
+        next: NodeId,
+        ticks: u32,
+        due: Time,
+        outputs: Vec<NodeOutput<u32, (NodeId, u32)>>,
+    }
+
+    impl Node for Ticker {
+        type Message = u32;
+        type Event = (NodeId, u32);
+
+        fn handle_message(&mut self, _now: Time, from: NodeId, message: u32) {
+            self.outputs.push(NodeOutput::Event((from, message)));
+        }
+
+        fn handle_timeout(&mut self, now: Time) {
+            self.ticks += 1;
+            self.due = now + Duration::from_secs(1);
+            self.outputs.push(NodeOutput::Send { to: self.next, bytes: 10, message: self.ticks });
+        }
+
+        fn poll_output(&mut self) -> Option<NodeOutput<u32, (NodeId, u32)>> {
+            self.outputs.pop()
+        }
+
+        fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+            Some((self.due, "tick"))
+        }
+    }
+
+    fn ticker(next: usize) -> Ticker {
+        Ticker { next: NodeId(next), ticks: 0, due: Time::ZERO + Duration::from_secs(1), outputs: Vec::new() }
+    }
+
+    fn three(loss: f64) -> Simulation<Ticker> {
+        let latency = Latency::Uniform { min: Duration::from_millis(10), max: Duration::from_millis(50) };
+        let mut simulation = Simulation::new(Paths::new(1, latency).with_loss(loss));
+        for next in [1, 2, 0] {
+            simulation.add(Link::unlimited(Duration::ZERO), ticker(next));
+        }
+        simulation
+    }
+
+    fn after(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn messages_arrive_after_the_paths_latency_and_the_same_seed_repeats_them() {
+        let log = |loss| {
+            let mut simulation = three(loss);
+            simulation.run_until(after(10));
+            (simulation.take_events(), simulation.happened())
+        };
+        let (events, happened) = log(0.0);
+        assert_eq!(events.len(), 27, "three nodes tick at 1 to 10 s; the last ticks are under way");
+        assert_eq!(happened, 27 + 30);
+        let in_time = |at: &Time| (10..=50).contains(&(at.as_nanos() / 1_000_000 % 1_000));
+        assert!(events.iter().all(|(at, _, _)| in_time(at)));
+        assert_eq!(log(0.0), (events, happened));
+        assert_eq!(log(0.5), log(0.5));
+        assert!(log(0.5).0.len() < 20);
+    }
+
+    #[test]
+    fn a_crashed_node_is_silent_until_it_is_restarted() {
+        let mut simulation = three(0.0);
+        simulation.run_until(after(2));
+        assert_eq!(simulation.crash(NodeId(1)).map(|node| node.ticks), Some(2));
+        simulation.take_events();
+        simulation.run_until(after(4));
+        let from_it = |events: Vec<(Time, NodeId, (NodeId, u32))>| {
+            events.into_iter().filter(|(_, _, (from, _))| *from == NodeId(1)).map(|(_, _, (_, tick))| tick).collect()
+        };
+        let heard: Vec<u32> = from_it(simulation.take_events());
+        assert_eq!(heard, [2], "what was under way arrives");
+        assert_eq!(simulation.live().count(), 2);
+
+        simulation.restart(NodeId(1), ticker(2));
+        simulation.run_until(after(6));
+        let heard: Vec<u32> = from_it(simulation.take_events());
+        assert_eq!(heard[0], 1, "it begins anew");
+    }
+
+    #[test]
+    fn a_check_runs_after_every_event_and_ends_the_run_when_it_fails() {
+        let mut simulation = three(0.0);
+        let mut checks = 0;
+        let result = simulation.run_checked(after(10), |simulation, _| {
+            checks += 1;
+            match simulation.node(NodeId(0)).map(|node| node.ticks) {
+                Some(3) => Err(simulation.now()),
+                _ => Ok(()),
+            }
+        });
+        assert_eq!(result, Err(after(3)));
+        assert_eq!(checks, simulation.happened());
+    }
+}
