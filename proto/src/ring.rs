@@ -217,9 +217,16 @@ impl Ring {
     }
 
     /// Takes the news that a peer cannot be reached: a connection broke or none could be made. Whatever it was asked
-    /// counts as not answered.
+    /// counts as not answered; a neighbour that was asked nothing is pinged.
     pub fn handle_unreachable(&mut self, now: Time, peer: PeerId) {
-        while let Some(call) = self.core.calls.take_any_to(peer) {
+        let calls = self.core.calls.take_all_to(peer);
+        if calls.is_empty()
+            && let Some(neighbour) = self.neighbours().into_iter().find(|neighbour| neighbour.peer == peer)
+            && self.core.standing.is_member()
+        {
+            self.core.ask(now, neighbour, Question::Ping, Purpose::Probe);
+        }
+        for call in calls {
             self.core.bury(now, call.to);
             self.on_reply(now, call.to, call.purpose, Err(Silence::Dead));
         }

@@ -100,10 +100,11 @@ impl Calls {
         Some(again)
     }
 
-    /// Takes some question asked of a peer that cannot be reached.
-    pub(super) fn take_any_to(&mut self, peer: PeerId) -> Option<Call> {
-        let number = self.calls.iter().find(|(_, call)| call.to.peer == peer).map(|(number, _)| *number)?;
-        self.remove(number)
+    /// Takes all questions asked of a peer.
+    pub(super) fn take_all_to(&mut self, peer: PeerId) -> Vec<Call> {
+        let numbers: Vec<u32> =
+            self.calls.iter().filter(|(_, call)| call.to.peer == peer).map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 
     pub(super) fn earliest(&self) -> Option<Time> {
