@@ -6,7 +6,8 @@ impl Ring {
     pub(super) fn on_question(&mut self, now: Time, from: Contact, number: u32, question: Question) {
         let core = &mut self.core;
         if !core.standing.is_member() {
-            return core.answer(from, number, Answer::NotMember);
+            let answer = if self.join.is_asking() { Answer::Busy } else { Answer::NotMember };
+            return core.answer(from, number, answer);
         }
         let answer = match question {
             Question::Ping => Answer::Alive,
@@ -210,11 +211,14 @@ impl Ring {
     }
 }
 
-/// Returns whether an answer is of the kind its question wants.
+/// Returns whether an answer is of the kind its question wants. Whoever is about to join answers anything with `Busy`.
 fn fits(purpose: &Purpose, answer: &Answer) -> bool {
+    if *answer == Answer::Busy {
+        return true;
+    }
     match purpose {
         Purpose::StabiliseSuccessor | Purpose::StabilisePredecessor | Purpose::JoinState => {
-            matches!(answer, Answer::State { .. } | Answer::Busy)
+            matches!(answer, Answer::State { .. })
         }
         Purpose::PingSuccessor
         | Purpose::PingPredecessor

@@ -39,6 +39,15 @@ impl Join {
         Self { progress: Progress::Idle, turn: core.random.below(usize::from(u16::MAX)) }
     }
 
+    /// Returns whether a member has been asked for its list.
+    ///
+    /// It may have answered already, and then we count as a member from that moment on, although we do not know it. A
+    /// node that comes back and denied that would be struck off the lists its former self is still on, possibly as the
+    /// last live one there.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.progress, Progress::Asking(_))
+    }
+
     /// Begins, or goes on after a pause.
     pub(super) fn begin(&mut self, now: Time, core: &mut Core) {
         if core.standing != Standing::Joining {

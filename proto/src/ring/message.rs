@@ -137,7 +137,7 @@ pub enum Answer {
     Alive,
     /// To anything: I am no member (not yet, or no longer).
     NotMember,
-    /// To `State`: I am in the middle of a step. Counts as alive.
+    /// To `State`: I am in the middle of a step. To anything: I am about to become a member. Counts as alive.
     Busy,
     /// To `State`.
     State {
