@@ -10,7 +10,7 @@ BINARIES = $(CARGO) build --workspace --bins --locked
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: tools ## Build, run topologies/demo.yaml and show its table (about two minutes and the build)
+demo: tools ## Build, run topologies/demo.yaml and show its table (about a minute and the build)
 	$(CARGO) build --release --workspace --bins --locked
 	target/release/peerbed run topologies/demo.yaml
 

@@ -305,9 +305,15 @@ fn provenance(topology: &str, started: SystemTime) -> Provenance {
     }
 }
 
-/// Writes data to standard output. A reader that has gone away wants no more of it.
+/// Writes data to standard output. A reader that has gone away wants no more of it; data lost for any other reason must
+/// not look like success.
 fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let mut out = io::stdout().lock();
+    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        complain(&format!("error: cannot write to standard output: {error}"));
+        std::process::exit(NOT_CARRIED_OUT.into());
+    }
 }
 
 fn complain(text: &str) {

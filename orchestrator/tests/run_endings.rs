@@ -7,7 +7,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -64,7 +64,7 @@ fn a_peer_killed_from_outside_fails_the_run_with_its_last_words() {
         return;
     }
     let place = Place::with(SLOW);
-    let run = place.command().args(["--log", "info"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let run = place.command().args(["--log", "info"]).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
     let namespaces = namespaces(&place);
     let victim = place.peer("home-2").expect("home-2 runs");
@@ -88,10 +88,13 @@ fn kill_9_at_any_moment_leaves_nothing() {
     let mut random = Random::new(seed, "moments to die");
     let before = host_state();
     for round in 0..20 {
-        let place = Place::with(SLOW);
-        let mut run = place.start();
-        // The first second has set-up, handshakes and transfer in it.
-        let moment = Duration::from_millis(random.below(1_000) as u64);
+        // Both engines, with and without the measuring of links before the scenario.
+        let engine = if round % 2 == 0 { "kernel" } else { "user" };
+        let place = Place::with(&format!("{SLOW}\nengine: {engine}\n"));
+        let mut command = if round % 4 < 2 { place.command() } else { place.verifying_command() };
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Four seconds have set-up, measuring, handshakes and transfer in them.
+        let moment = Duration::from_millis(random.below(4_000) as u64);
         std::thread::park_timeout(moment);
         let namespaces = namespaces(&place);
         run.kill().unwrap();

@@ -54,12 +54,21 @@ pub(super) fn choose_engine(plan: &Plan) -> Result<Choice, SetUpError> {
             };
             match first_missing(&needs_of_user_engine())? {
                 None => choice(Engine::User, format!("{} {}, which this kernel lacks", missing.needs, missing.feature)),
-                // The kernel's lack is the news; that the other engine could not help is another.
-                Some(_) => Err(missing.into()),
+                Some(tun) => Err(neither(&missing, &tun).into()),
             }
         }
     }
 }
+
+/// Both engines lack something: the kernel's lack first, then why the user engine could not help.
+fn neither(kernel: &MissingFeature, user: &MissingFeature) -> MissingFeature {
+    let own_cure = kernel.cure.trim_end_matches(OTHER_ENGINE);
+    let cure = format!("{own_cure}; or, for the user engine, which lacks {}: {}", user.feature, user.cure);
+    MissingFeature { feature: kernel.feature, needs: kernel.needs.clone(), cure }
+}
+
+/// What somebody who asked for the kernel engine may do without its disciplines.
+const OTHER_ENGINE: &str = "; or take `engine: user`";
 
 /// Features, each with who needs it for what.
 type Needs = Vec<(Feature, String)>;
@@ -89,8 +98,7 @@ fn first_missing(needed: &Needs) -> anyhow::Result<Option<MissingFeature>> {
         .map_err(|e| anyhow!("cannot make a network namespace: {e}; `peerbed doctor` says what to change"))?;
     let missing = needed.iter().zip(found).find(|(_, (_, words))| words.is_some());
     Ok(missing.map(|((feature, needs), _)| {
-        // Who asked for the kernel engine may do without it.
-        let other = if matches!(feature, Feature::Netem | Feature::CoDel) { "; or take `engine: user`" } else { "" };
+        let other = if matches!(feature, Feature::Netem | Feature::CoDel) { OTHER_ENGINE } else { "" };
         let cure = format!("{}{other}", feature.cure());
         MissingFeature { feature: feature.name(), needs: needs.clone(), cure }
     }))

@@ -8,6 +8,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
+    time::Instant,
 };
 
 use peerbed_orchestrator::{
@@ -47,6 +48,7 @@ pub(crate) fn is_installed(program: &str) -> bool {
 pub(crate) struct Lab {
     /// None once removed.
     namespaces: Vec<Option<Namespace>>,
+    links: Vec<Access>,
     pub(crate) engine: UserEngine,
 }
 
@@ -61,15 +63,21 @@ pub(crate) struct Access {
 impl Lab {
     /// Builds everything; peers count from 1.
     pub(crate) fn new(links: &[Access], latencies: &[Latency]) -> Self {
-        let links: Vec<Access> = links.to_vec();
+        let accesses: Vec<Access> = links.to_vec();
         let build = move || -> (Vec<Namespace>, Vec<PeerLink>) {
-            (1..).zip(links).map(|(number, access)| peer(number, &access)).unzip()
+            (1..).zip(accesses).map(|(number, access)| peer(number, &access)).unzip()
         };
-        let (namespaces, links) = thread::spawn(build).join().unwrap();
+        let (namespaces, ends) = thread::spawn(build).join().unwrap();
         Self {
             namespaces: namespaces.into_iter().map(Some).collect(),
-            engine: UserEngine::start(links, latencies).unwrap(),
+            links: links.to_vec(),
+            engine: UserEngine::start(ends, latencies).unwrap(),
         }
+    }
+
+    /// What each peer's link does.
+    pub(crate) fn links(&self) -> &[Access] {
+        &self.links
     }
 
     /// Lets a peer's namespace go, and its device with it.
@@ -90,10 +98,11 @@ impl Lab {
     /// What has gone through a peer's device, by its kernel's count.
     pub(crate) fn device_bytes(&self, peer: u32) -> DeviceBytes {
         // The file shows the devices of the reading thread's namespace.
-        let table = self.inside(peer, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+        let read = || (std::fs::read_to_string("/proc/thread-self/net/dev").unwrap(), Instant::now());
+        let (table, at) = self.inside(peer, read);
         let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
         let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        DeviceBytes { received: figures[0], sent: figures[8] }
+        DeviceBytes { at, received: figures[0], sent: figures[8] }
     }
 
     /// Starts a command in a peer's namespace, its output kept.
@@ -107,9 +116,11 @@ impl Lab {
     }
 }
 
-/// Bytes of whole IP packets.
+/// Bytes of whole IP packets, as counted at one moment.
 #[derive(Clone, Copy)]
 pub(crate) struct DeviceBytes {
+    /// When; a busy host may let much time pass before and after.
+    pub(crate) at: Instant,
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }

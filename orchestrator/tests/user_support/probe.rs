@@ -109,22 +109,33 @@ pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, payload: u32, rate: u64) -
     let mut server = server(lab, to);
     let (host, length, rate) = (address(to).to_string(), payload.to_string(), rate.to_string());
     let command = ["iperf3", "--client", &host, "--udp", "--time", "30", "--length", &length, "--bitrate", &rate];
+    let is_shaped = lab.links().iter().any(|link| link.up.rate.or(link.down.rate).is_some());
+    let dropped = |lab: &Lab| -> u64 {
+        let counters = lab.engine.counters().unwrap();
+        counters.links.iter().map(|link| link.up.dropped_queue + link.down.dropped_queue).sum()
+    };
+    let before = dropped(lab);
     let mut client = lab.start(from, &command);
     let deadline = Instant::now() + Duration::from_secs(10);
-    while lab.device_bytes(to).received < 20 * 1500 {
-        assert!(Instant::now() < deadline, "iperf3 does not send");
+    // It begins with a burst and a pause; where a link is shaped, its queue is full soon after.
+    let received = lab.device_bytes(to).received;
+    while lab.device_bytes(to).received < received + 20 * 1500 || (is_shaped && dropped(lab) == before) {
+        assert!(Instant::now() < deadline, "iperf3 does not send, or less than the link takes");
         std::thread::yield_now();
     }
-    let (began, sent, received) = (Instant::now(), lab.device_bytes(from).sent, lab.device_bytes(to).received);
+    let (here, there) = (lab.device_bytes(from), lab.device_bytes(to));
     #[expect(clippy::disallowed_methods, reason = "this time is what is measured")]
     std::thread::sleep(Duration::from_secs(2));
-    let (sent, received) = (lab.device_bytes(from).sent - sent, lab.device_bytes(to).received - received);
-    let seconds = began.elapsed().as_secs_f64();
+    let (sent, received) = (lab.device_bytes(from), lab.device_bytes(to));
     for process in [&mut client, &mut server] {
         let _ = process.kill();
         process.wait().unwrap();
     }
-    Flow { offered: sent as f64 * 8.0 / seconds, arrived: received as f64 * 8.0 / seconds }
+    let per_second = |bytes: u64, time: Duration| bytes as f64 * 8.0 / time.as_secs_f64();
+    Flow {
+        offered: per_second(sent.sent - here.sent, sent.at - here.at),
+        arrived: per_second(received.received - there.received, received.at - there.at),
+    }
 }
 
 /// Bits per second of whole IP packets that arrived within `seconds`, after a second that does not count.
