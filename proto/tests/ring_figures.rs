@@ -1,4 +1,4 @@
-//! A small part of docs/ring.md in ordinary tests: hops, failures and churn stay what the tables say.
+//! A small part of docs/ring-tables.md in ordinary tests: hops, failures and churn stay what the tables say.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
-//! Makes docs/ring.md: the ring's figures in virtual time beside those of Chord's papers and of the ideal model.
+//! Makes docs/ring-tables.md (`make ring`): the ring's figures in virtual time beside those of Chord's papers and of the ideal
+//! model.
 //!
 //! ```text
-//! cargo run --release -p peerbed-proto --features sim --example ring_tables > docs/ring.md
+//! cargo run --release -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.md
 //! ```
 //!
 //! Progress goes to standard error. With names of sections as arguments (`hops`, `failures`, `churn`, `recovery`, `modes`,
@@ -74,10 +75,10 @@ fn say(text: &str) {
 }
 
 const HEAD: &str = "\
-# The ring in figures
+# The ring's tables in virtual time
 
-Made by `cargo run --release -p peerbed-proto --features sim --example ring_tables > docs/ring.md`; the same seeds give the
-same tables, apart from times of the host. The nodes are the ones real peers run, on a simulated network without limits of
-rate. *Hops* are the nodes a lookup contacts until it reaches the key's predecessor, as Chord's papers count; the hop from
-there to the owner comes on top. *Timeouts* are dead nodes met on the way. `r` is the length of the successor list.
+Made by `make ring`; the same seeds give the same tables, apart from times of the host. What real peers do is in `ring.md`.
+The nodes are the ones real peers run, on a simulated network without limits of rate. *Hops* are the nodes a lookup contacts
+until it reaches the key's predecessor, as Chord's papers count; the hop from there to the owner comes on top. *Timeouts* are
+dead nodes met on the way. `r` is the length of the successor list.
 ";
