@@ -1,6 +1,7 @@
 //! What ring nodes say to one another. How it becomes bytes is in `message/wire.rs`; records and their messages are in
 //! `data/message.rs`.
 
+mod contacts;
 pub(super) mod wire;
 
 use std::fmt;
