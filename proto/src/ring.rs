@@ -190,7 +190,9 @@ impl Ring {
             }
             return;
         }
-        self.core.suspects.clear(from.peer);
+        if message.is_of_a_member() {
+            self.core.suspects.clear(from.peer);
+        }
         match message {
             Message::Question { number, question } => self.on_question(now, from, number, question),
             Message::Answer { number, answer } => match self.core.calls.take(now, from, number) {

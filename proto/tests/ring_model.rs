@@ -40,6 +40,14 @@ fn a_node_that_comes_back_does_not_deny_what_it_has_just_become() {
     replay(&plan, COMES_BACK).unwrap_or_else(|failure| panic!("{}\n{}", failure.broken, failure.story));
 }
 
+/// Found by seed 654 340: 1 took 29 for dead and heard of it again while it was only looking for its place. So 1 counted on
+/// it once more, and had no live successor when 2 left.
+#[test]
+fn a_node_that_looks_for_its_place_is_not_counted_on_before_it_has_found_it() {
+    let plan = Plan { list: 2, steps: 80, audits: false, rule: Rule::Kept };
+    replay(&plan, LOOKS_FOR_ITS_PLACE).unwrap_or_else(|failure| panic!("{}\n{}", failure.broken, failure.story));
+}
+
 #[test]
 fn outside_the_environment_rule_the_ring_is_right_again_within_a_minute() {
     let mut times: Vec<Duration> = Vec::new();
@@ -59,3 +67,10 @@ const COMES_BACK: &[u32] = &[42704, 44179, 0, 62561, 34081, 0, 0, 16532, 5069, 5
     0, 7610, 0, 0, 0, 34634, 0, 0, 0, 0, 25785, 21668, 5468, 14171, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 12997, 0, 0, 1961, 0, 0, 0, 0, 0, 0, 4065, 0, 0, 0, 11353,
     57294, 8264, 59670, 0, 0, 0, 56837, 0, 47579];
+
+#[rustfmt::skip]
+const LOOKS_FOR_ITS_PLACE: &[u32] = &[23732, 0, 0, 58397, 8606, 0, 0, 14953, 0, 0, 25684, 0, 0, 0, 2593, 43964, 31685, 43478, 0, 0, 37577, 38721, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 47736, 11889, 0, 0, 0, 0, 29821, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 21202, 0, 0, 12089, 58496, 57668, 6872, 56321, 0, 21009, 0, 0, 45892, 0, 0, 0, 0, 0, 46797, 53856,
+    20486, 0, 27290, 5664, 45191, 0, 0, 0, 64889, 25293, 8673, 3272, 47561, 24673, 0, 0, 0, 0, 46794, 31089,
+    65186, 62883, 56016, 0, 46432, 0, 37010, 13873, 0, 49371, 38689, 0, 0];

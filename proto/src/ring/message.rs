@@ -36,6 +36,16 @@ pub enum Message {
 impl Message {
     /// Longest frame in bytes: a page of records and some room.
     pub const FRAME_MAX: usize = 512 * 1024;
+
+    /// Returns whether only a member sends this, so that it proves its sender not only alive but back in its place. Who
+    /// looks for its place asks, too, and must not be counted on before it has found it.
+    pub(super) fn is_of_a_member(&self) -> bool {
+        match self {
+            Self::Question { question, .. } => matches!(question, Question::Ping | Question::Data(_)),
+            Self::Answer { answer, .. } => !matches!(answer, Answer::NotMember | Answer::Busy),
+            Self::Note(note) => !matches!(note, Note::Leaving | Note::Found(_)),
+        }
+    }
 }
 
 /// What one node asks another.

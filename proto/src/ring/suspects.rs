@@ -1,6 +1,6 @@
 //! Who has been found dead or silent lately, so that nobody waits for the same peer twice.
 //!
-//! A suspicion is a hint and ends as soon as the peer is heard. Routing goes round everyone suspected; pointers of the ring
+//! A suspicion is a hint and ends as soon as the peer is heard as a member. Routing goes round everyone suspected; pointers of the ring
 //! itself change only for those found dead.
 
 use std::collections::BTreeMap;
