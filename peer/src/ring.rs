@@ -10,7 +10,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use peerbed_proto::PeerId;
 use peerbed_proto::ring::{
-    Action, Command, Contact, Founders, Key, Message, Note, Options, Output, Question, Ring, Standing,
+    Action, Command, Contact, Entry, Founders, Key, Message, Options, Output, Question, Ring, Standing,
 };
 use quinn::SendStream;
 use tokio::sync::{mpsc, oneshot};
@@ -250,7 +250,7 @@ impl RingDriver {
     fn tend(&mut self) {
         // Who is before us keeps a connection with us as its successor.
         let predecessor = self.core.predecessor();
-        let successors: Vec<Contact> = self.core.successors().iter().filter_map(|entry| entry.contact()).collect();
+        let successors: Vec<Contact> = self.core.successors().iter().filter_map(Entry::contact).collect();
         let is_dialled = |contact: &Contact| Some(*contact) != predecessor || successors.contains(contact);
         let wanted: Vec<u32> = self.core.neighbours().iter().filter(|it| is_dialled(it)).map(|it| it.peer.0).collect();
         self.links.tend(&wanted);

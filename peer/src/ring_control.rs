@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 /// What a peer can be asked to do about its ring. A peer is in at most one ring at a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "commands are rare, and a box would only trouble those who make them")]
 pub enum RingCommand {
     /// Becomes a node of a ring. Answered when the node exists; whether it has joined is told by [`RingReport::Joined`].
-    Enter(Enter),
+    Enter(Box<Enter>),
     /// Finds the owner of a point. Answered at once; ends with [`RingReport::LookedUp`].
     LookUp {
         /// Comes back in the report.
@@ -259,7 +258,10 @@ mod tests {
         let report = RingReport::LookedUp { request: 7, outcome: Outcome::Found(found) };
         let event = Event { t: 1.5, kind: EventKind::Ring(report) };
         let line = serde_json::to_string(&event).unwrap();
-        assert!(line.starts_with(r#"{"t":1.5,"event":"ring","what":"looked-up","request":7,"found":{"owner":8,"#), "{line}");
+        assert!(
+            line.starts_with(r#"{"t":1.5,"event":"ring","what":"looked-up","request":7,"found":{"owner":8,"#),
+            "{line}"
+        );
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
         let failed = RingReport::Read { request: 8, outcome: Outcome::Failed("no answer".into()) };
         let line = serde_json::to_string(&failed).unwrap();
@@ -272,6 +274,6 @@ mod tests {
         let text = r#"{"enter":{"ring":"ring","roster":"/r.json","start":{"found":[1,2]}}}"#;
         let command: RingCommand = serde_json::from_str(text).unwrap();
         let RingCommand::Enter(enter) = command else { panic!("{command:?}") };
-        assert_eq!((enter.start, enter.options), (Start::Found(vec![1, 2]), RingOptions::default()));
+        assert_eq!((enter.start.clone(), enter.options.clone()), (Start::Found(vec![1, 2]), RingOptions::default()));
     }
 }

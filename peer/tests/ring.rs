@@ -158,7 +158,7 @@ fn a_roster_without_this_peer_or_with_two_on_one_point_is_refused() {
         for (members, words) in [(vec![(2, 3)], "no place for this peer"), (vec![(1, 3), (2, 3)], "same point 3")] {
             let roster = write_roster(&run, 4, members.iter().map(|(id, point)| (*id, *point, peer.endpoint.addr)));
             let enter = Enter { ring: "ring".into(), roster, start: Start::Found(vec![1]), options: options() };
-            let (status, error) = peer.refused(&Command::Ring(RingCommand::Enter(enter))).await;
+            let (status, error) = peer.refused(&Command::Ring(RingCommand::Enter(Box::new(enter)))).await;
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
             assert!(error.contains(words), "{error}");
         }
@@ -211,7 +211,8 @@ fn a_lie_about_who_sits_where_is_no_message_at_all() {
         let intruder = ring.intrude(10).await;
         // Peer 2 sits on 20; who believed otherwise would not reach it there and take it for dead.
         let elsewhere = Contact { point: Point(15), peer: PeerId(2) };
-        let found = peerbed_proto::ring::Found { lookup: 1, owner: elsewhere, predecessor: elsewhere, hops: 0, timeouts: 0 };
+        let found =
+            peerbed_proto::ring::Found { lookup: 1, owner: elsewhere, predecessor: elsewhere, hops: 0, timeouts: 0 };
         let mut stream = intruder.open_uni().await.unwrap();
         stream.write_all(&Message::Note(Note::Found(found)).to_frame()).await.unwrap();
         stream.finish().unwrap();
@@ -314,7 +315,7 @@ impl Ring {
 
     fn enter(&self, start: Start, options: &RingOptions) -> Command {
         let enter = Enter { ring: "ring".into(), roster: self.roster.clone(), start, options: options.clone() };
-        Command::Ring(RingCommand::Enter(enter))
+        Command::Ring(RingCommand::Enter(Box::new(enter)))
     }
 
     fn place(&self, point: u128) -> usize {
@@ -371,33 +372,37 @@ impl Ring {
         let peer = self.peer(asker);
         let request = next_request();
         peer.command(&Command::Ring(RingCommand::LookUp { request, key: Point(key) })).await;
-        let ended = peer.event(|kind| matches!(kind, EventKind::Ring(RingReport::LookedUp { request: it, .. }) if *it == request));
-        match ended.await.kind {
-            EventKind::Ring(RingReport::LookedUp { outcome: Outcome::Found(found), .. }) => found,
-            other => panic!("{other:?}"),
-        }
+        let ended = peer
+            .event(|kind| matches!(kind, EventKind::Ring(RingReport::LookedUp { request: it, .. }) if *it == request));
+        let kind = ended.await.kind;
+        let EventKind::Ring(RingReport::LookedUp { outcome: Outcome::Found(found), .. }) = kind else {
+            panic!("{kind:?}")
+        };
+        found
     }
 
     async fn write(&self, asker: u128, key: RecordKey, action: RecordAction) -> Written {
         let peer = self.peer(asker);
         let request = next_request();
         peer.command(&Command::Ring(RingCommand::Data { request, key, action })).await;
-        let ended = peer.event(|kind| matches!(kind, EventKind::Ring(RingReport::Written { request: it, .. }) if *it == request));
-        match ended.await.kind {
-            EventKind::Ring(RingReport::Written { outcome: Outcome::Found(written), .. }) => written,
-            other => panic!("{other:?}"),
-        }
+        let ended = peer
+            .event(|kind| matches!(kind, EventKind::Ring(RingReport::Written { request: it, .. }) if *it == request));
+        let kind = ended.await.kind;
+        let EventKind::Ring(RingReport::Written { outcome: Outcome::Found(written), .. }) = kind else {
+            panic!("{kind:?}")
+        };
+        written
     }
 
     async fn read(&self, asker: u128, key: RecordKey) -> Read {
         let peer = self.peer(asker);
         let request = next_request();
         peer.command(&Command::Ring(RingCommand::Data { request, key, action: RecordAction::Get })).await;
-        let ended = peer.event(|kind| matches!(kind, EventKind::Ring(RingReport::Read { request: it, .. }) if *it == request));
-        match ended.await.kind {
-            EventKind::Ring(RingReport::Read { outcome: Outcome::Found(read), .. }) => read,
-            other => panic!("{other:?}"),
-        }
+        let ended =
+            peer.event(|kind| matches!(kind, EventKind::Ring(RingReport::Read { request: it, .. }) if *it == request));
+        let kind = ended.await.kind;
+        let EventKind::Ring(RingReport::Read { outcome: Outcome::Found(read), .. }) = kind else { panic!("{kind:?}") };
+        read
     }
 
     /// Connects to a peer as peer 9.

@@ -49,9 +49,7 @@ const GAUGES: [Series; 7] = [
     (("peerbed_ring_neighbours", "Peers that connections are kept with."), Kind::Gauge, |ring| {
         ring.status.neighbours as u64
     }),
-    (("peerbed_ring_connections", "Open connections of the ring."), Kind::Gauge, |ring| {
-        ring.status.connections as u64
-    }),
+    (("peerbed_ring_connections", "Open connections of the ring."), Kind::Gauge, |ring| ring.status.connections as u64),
 ];
 
 const COUNTERS: [Series; 36] = counters! {

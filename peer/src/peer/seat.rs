@@ -28,8 +28,10 @@ impl Seat {
     /// Carries a command out, or hands it to the driver.
     pub(super) fn command(&mut self, surroundings: &Surroundings, command: RingCommand) -> Result<(), Refused> {
         match (command, &self.taken) {
-            (RingCommand::Enter(_), Some(_)) => Err(Refused::new(StatusCode::CONFLICT, "the peer is in a ring already")),
-            (RingCommand::Enter(enter), None) => self.enter(surroundings, enter),
+            (RingCommand::Enter(_), Some(_)) => {
+                Err(Refused::new(StatusCode::CONFLICT, "the peer is in a ring already"))
+            }
+            (RingCommand::Enter(enter), None) => self.enter(surroundings, *enter),
             (_, None) => Err(Refused::new(StatusCode::NOT_FOUND, "the peer is in no ring")),
             (command, Some(taken)) => {
                 let busy = |_| Refused::new(StatusCode::TOO_MANY_REQUESTS, "the ring has too many orders to carry out");

@@ -227,7 +227,8 @@ impl Links {
             }
         }
         self.neighbours = wanted.len();
-        self.connected = wanted.iter().filter(|peer| self.links.get(*peer).is_some_and(|it| !it.open.is_empty())).count();
+        self.connected =
+            wanted.iter().filter(|peer| self.links.get(*peer).is_some_and(|it| !it.open.is_empty())).count();
         let mut idle: Vec<(Instant, u32)> = Vec::new();
         for (peer, link) in &mut self.links {
             for open in link.open.iter().filter(|open| open.close_at.is_some_and(|at| at <= now)) {
@@ -453,4 +454,3 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Time for the last messages to leave.
 const FAREWELL_MAX: Duration = Duration::from_millis(300);
-

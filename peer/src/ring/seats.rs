@@ -35,7 +35,11 @@ impl Seats {
         let mut points = BTreeMap::new();
         for place in &roster.places {
             anyhow::ensure!(roster.circle.contains(place.point), "{} lies outside the circle", place.point);
-            anyhow::ensure!(places.insert(place.peer, (place.point, place.addr)).is_none(), "{} comes twice", place.peer);
+            anyhow::ensure!(
+                places.insert(place.peer, (place.point, place.addr)).is_none(),
+                "{} comes twice",
+                place.peer
+            );
             if let Some(other) = points.insert(place.point, place.peer) {
                 anyhow::bail!("peers {other} and {} sit on the same point {}", place.peer, place.point);
             }

@@ -28,7 +28,9 @@ impl Message {
                     in_entries(successors).chain(*predecessor).collect()
                 }
                 Answer::Fingers(fingers) => fingers.clone(),
-                Answer::Step { closer, successors, .. } => in_entries(successors).chain(closer.iter().copied()).collect(),
+                Answer::Step { closer, successors, .. } => {
+                    in_entries(successors).chain(closer.iter().copied()).collect()
+                }
                 Answer::Alive | Answer::NotMember | Answer::Busy | Answer::Accepted | Answer::Data(_) => Vec::new(),
             },
             Self::Note(note) => match note {
