@@ -304,6 +304,7 @@ async fn tell(peer: &Peer, command: Command) -> anyhow::Result<()> {
             Command::Prepare(prepare) => format!("preparing {} at", prepare.id),
             Command::Begin(begin) => format!("beginning {} at", begin.id),
             Command::End(end) => format!("ending {} at", end.id),
+            Command::Ring(_) => "telling about the ring".to_owned(),
             Command::Leave => "leaving of".to_owned(),
         };
         format!("{word} {}", peer.name)

@@ -121,6 +121,7 @@ impl Play<'_> {
             | EventKind::PeerRefused { .. }
             | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
+            | EventKind::Ring(_)
             | EventKind::Left
             | EventKind::Error { .. } => {}
         }
