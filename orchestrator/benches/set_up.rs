@@ -58,9 +58,9 @@ fn testbeds(sizes: &[u32]) -> anyhow::Result<()> {
 /// Networks without processes, by each engine and by processes of `ip` and `tc`.
 fn networks(sizes: &[u32]) -> anyhow::Result<()> {
     let runtime = runtime()?;
-    // A namespace and a device each, and some room.
-    let open_files = Rlimit { current: Some(65_536), maximum: getrlimit(Resource::Nofile).maximum };
-    setrlimit(Resource::Nofile, open_files).context("asking for more open files")?;
+    // A namespace and a device for each peer: as many as this process may ask for.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("asking for more open files")?;
     out("networks alone, seconds up and down; the same links");
     out("peers  kernel engine  user engine    ip and tc");
     for &peers in sizes {
