@@ -40,6 +40,9 @@ impl Peer {
         let process = process.with_context(|| format!("{} is not up and cannot be resumed", self.name))?;
         self.go_on(&process)?;
         self.await_state(&process, State::Running).await?;
+        if !self.control.is_there() {
+            return Ok(());
+        }
         self.control.status().await.with_context(|| format!("{} does not answer after its pause", self.name))?;
         for id in self.take_unended() {
             let end = Command::End(End { id: id.clone() });
