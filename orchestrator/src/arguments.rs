@@ -35,6 +35,14 @@ pub(crate) enum Command {
     /// Makes the summary of a run or a sweep again, from its files alone.
     #[command(after_help = EXIT_CODES)]
     Report(Report),
+    /// Runs a command in the network of a peer of a live run, where the names of all peers resolve.
+    #[command(after_help = EXIT_CODES_OF_EXEC)]
+    Exec(Exec),
+    /// Starts a shell in the network of a peer of a live run.
+    #[command(after_help = EXIT_CODES_OF_EXEC)]
+    Shell(Shell),
+    /// Lists live runs and what their peers are doing.
+    Ps(Ps),
     /// Says what this host offers and lacks for a run, with a cure for each lack.
     #[command(after_help = EXIT_CODES)]
     Doctor(Doctor),
@@ -107,6 +115,51 @@ pub(crate) struct Doctor {
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) peers: u32,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    pub(crate) which: WhichRun,
+
+    /// Name of the peer. Its namespace and link are there even while its process is down.
+    pub(crate) peer: String,
+
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shell {
+    #[command(flatten)]
+    pub(crate) which: WhichRun,
+
+    /// Name of the peer. Its namespace and link are there even while its process is down.
+    pub(crate) peer: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    #[command(flatten)]
+    pub(crate) which: WhichRun,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhichRun {
+    /// The run: its directory, the directory's name below runs/, or the topology's name. Default: what is live below
+    /// runs/ in the working directory.
+    #[arg(long, env = "PEERBED_RUN", value_name = "DIR|NAME")]
+    pub(crate) run: Option<PathBuf>,
+}
+
+/// The meaning of exit codes of a joined command.
+const EXIT_CODES_OF_EXEC: &str = "\
+Exit codes: the command's own; 128 and the signal's number where one ended it, as at the end of the run (137);
+126 and 127 where it cannot be started or found; 2 for an unknown run or peer; 3 where the peer cannot be joined";
 
 /// The meaning of exit codes, as `--help` shows it.
 const EXIT_CODES: &str = "\

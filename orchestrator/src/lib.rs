@@ -20,6 +20,7 @@ pub mod diagnose;
 pub mod doctor;
 pub mod expect;
 pub mod links;
+pub mod live;
 pub mod measure;
 pub mod plan;
 pub mod progress;

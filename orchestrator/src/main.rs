@@ -35,6 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use arguments::{Arguments, Command};
 
 mod arguments;
+mod visiting;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => show_plan(&arguments),
         Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
+        Command::Exec(arguments) => visiting::exec(&arguments),
+        Command::Shell(arguments) => visiting::shell(&arguments),
+        Command::Ps(arguments) => visiting::ps(&arguments),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
     done.unwrap_or_else(|problem| problem.tell())

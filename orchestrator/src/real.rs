@@ -5,6 +5,7 @@
 //! all this (`supervisor`), peers and their processes (`peer`, `process`, `control`). When things happen is decided by
 //! the scenario.
 
+pub mod attach;
 mod control;
 pub mod features;
 mod netlink;
@@ -47,6 +48,7 @@ pub use self::{
 use crate::{
     content::Content,
     links::{Engine, user::Health},
+    live::Published,
     plan::{Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
@@ -61,6 +63,8 @@ pub struct Real {
     peers: BTreeMap<PeerId, Peer>,
     /// None once torn down.
     supervisor: Mutex<Option<Supervisor>>,
+    /// None once nobody may join any more.
+    published: Mutex<Option<Published>>,
     peer_binary: PathBuf,
     ready_within: Duration,
     stop_within: Duration,
@@ -85,6 +89,8 @@ impl Real {
         if choice.engine == Engine::Kernel {
             setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
         }
+        let engine = choice.engine.to_string();
+        let published = Published::new(plan, run, &engine, &supervisor.namespaces().await?)?;
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
         let report = SetUpReport {
@@ -100,6 +106,7 @@ impl Real {
             contents: made.contents,
             peers,
             supervisor: Mutex::new(Some(supervisor)),
+            published: Mutex::new(Some(published)),
             peer_binary: options.peer_binary.clone(),
             ready_within: options.ready_within,
             stop_within: options.stop_within,
@@ -213,7 +220,15 @@ impl Real {
             Politeness::Ask => join_all(self.peers.values().map(|peer| peer.stop(self.stop_within))).await,
             Politeness::Kill => join_all(self.peers.values().map(Peer::crash)).await,
         };
+        // From here on nobody can join; those who did hold namespaces and would keep them.
+        drop(self.published.lock().await.take());
         if let Some(supervisor) = self.supervisor.lock().await.take() {
+            let namespaces = supervisor.namespaces().await.unwrap_or_default();
+            let visitors = tokio::task::spawn_blocking(move || attach::end_visitors(namespaces.values().copied()));
+            let ended = visitors.await.context("ending what had joined the peers' namespaces")??;
+            if ended > 0 {
+                tracing::warn!("{ended} processes that had joined the run's namespaces were ended with it");
+            }
             // Ends the thread and waits for it; takes no time worth a thread of its own, but may not block this one.
             let ended = tokio::task::spawn_blocking(|| drop(supervisor)).await;
             ended.context("ending the supervisor thread")?;

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    live::{PeerProcess, ProcessRef},
     real::{
         control::Control,
         process::{self, Intent, Process},
@@ -43,6 +44,8 @@ pub(super) struct Peer {
     directory: PathBuf,
     config: PathBuf,
     log: PathBuf,
+    /// Where its latest process stands written, for those outside.
+    published: PathBuf,
     events: mpsc::Sender<Event>,
     /// The process, ended or not; none before the first start.
     process: Mutex<Option<Arc<Process>>>,
@@ -64,6 +67,8 @@ pub(super) struct Place {
     pub(super) config: PathBuf,
     /// What its processes print.
     pub(super) log: PathBuf,
+    /// Its latest process.
+    pub(super) process: PathBuf,
 }
 
 impl Peer {
@@ -76,6 +81,7 @@ impl Peer {
             directory: place.directory,
             config: place.config,
             log: place.log,
+            published: place.process,
             events,
             process: Mutex::new(None),
         }
@@ -99,6 +105,7 @@ impl Peer {
         command.arg("--config").arg(&self.config).current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let child = supervisor.spawn(self.id, command).await.with_context(|| format!("starting {name}"))?;
+        self.publish(child.id(), false);
         let (process, ready) = Process::watch(child, log).with_context(|| format!("starting {name}"))?;
         let process = Arc::new(process);
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&process));
@@ -121,6 +128,7 @@ impl Peer {
         let reports = match result {
             Ok(mut events) => {
                 process.on_answer();
+                self.publish(process.id(), true);
                 let (id, name, outbox) = (self.id, self.name.clone(), self.events.clone());
                 Some(tokio::spawn(async move {
                     loop {
@@ -207,6 +215,17 @@ impl Peer {
             // Nobody listens any more when the run is over.
             let _ = outbox.send(Event::Exit(exit)).await;
         });
+    }
+
+    /// Writes down which process this peer has now. A disk that takes no more keeps nobody from running.
+    fn publish(&self, pid: u32, ready: bool) {
+        let written = ProcessRef::of(pid).and_then(|process| {
+            let text = serde_json::to_vec(&PeerProcess { process, ready })?;
+            std::fs::write(&self.published, text)
+        });
+        if let Err(error) = written {
+            tracing::debug!(peer = self.name, "its process was not written down: {error}");
+        }
     }
 
     fn process(&self) -> Option<Arc<Process>> {

@@ -72,6 +72,11 @@ impl Process {
         Ok((Self { pid, descriptor, reaped, end: ended, intent, answers }, is_ready))
     }
 
+    /// Its number.
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Says how the process is meant to end from now on; no effect on one that has ended.
     pub(super) fn intend(&self, intent: Intent) {
         if !self.has_ended() {

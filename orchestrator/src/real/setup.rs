@@ -21,6 +21,7 @@ use crate::{
     links::{self, Engine, MissingFeature, kernel},
     plan::{self, EngineChoice, Plan},
     real::{
+        attach,
         features::{self, Feature},
         peer::{Peer, Place},
         supervisor::Supervisor,
@@ -160,6 +161,7 @@ pub(super) async fn make_places(plan: &Plan, run: &RunDirectory, options: &Optio
     let (plan, run, files_root) = (plan.clone(), run.clone(), options.files_root.clone());
     let making = move || {
         let began = Instant::now();
+        attach::write_names(&plan, &run)?;
         configure(&plan, &run)?;
         let configurations_time = began.elapsed();
         let made = plan.files.iter().map(|file| Ok((file.name.clone(), content::make(file, &run, &files_root)?)));
@@ -173,7 +175,12 @@ pub(super) async fn make_places(plan: &Plan, run: &RunDirectory, options: &Optio
 /// The peer of a plan, not yet started.
 pub(super) fn peer(planned: &plan::Peer, run: &RunDirectory, events: &mpsc::Sender<Event>) -> Peer {
     let name = &planned.name;
-    let place = Place { directory: run.peer(name), config: run.peer_config(name), log: run.peer_log(name) };
+    let place = Place {
+        directory: run.peer(name),
+        config: run.peer_config(name),
+        log: run.peer_log(name),
+        process: run.peer_process(name),
+    };
     Peer::new(planned.id, name, listen(planned), place, events.clone())
 }
 

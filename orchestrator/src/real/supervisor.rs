@@ -5,6 +5,7 @@
 //! and the namespaces lose their last holder.
 
 use std::{
+    collections::BTreeMap,
     process::{Child, Command},
     sync::mpsc,
     thread::{Builder, JoinHandle},
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     links::{Engine, user},
+    live::NamespaceRef,
     plan::Plan,
     real::{
         network::{Network, ReadBack},
@@ -95,6 +97,20 @@ impl Supervisor {
     pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
         let plan = plan.clone();
         self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
+    }
+
+    /// Where other processes find the namespaces of the peers.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network.
+    pub async fn namespaces(&self) -> anyhow::Result<BTreeMap<PeerId, NamespaceRef>> {
+        self.perform(|network| {
+            let network = network.as_ref().context("no network has been built")?;
+            let all = network.namespaces().map(|(peer, namespace)| Ok((peer, namespace.reference()?)));
+            all.collect::<std::io::Result<_>>().context("looking at the namespaces")
+        })
+        .await?
     }
 
     /// Does `work` in the namespace of a peer; sockets opened there stay there.
