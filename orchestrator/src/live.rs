@@ -186,7 +186,8 @@ pub fn find(asked: Option<&Path>, runs: &Path) -> anyhow::Result<LiveRun> {
         return only(all_below(runs), &format!("no run is live below {below}; name another place with --run DIR"));
     };
     if asked.is_dir() {
-        let directory = RunDirectory::at(&asked.canonicalize().with_context(|| format!("finding {}", asked.display()))?);
+        let directory =
+            RunDirectory::at(&asked.canonicalize().with_context(|| format!("finding {}", asked.display()))?);
         let inner = directories(directory.root());
         let inner = inner.iter().filter_map(|inner| LiveRun::at(&RunDirectory::at(inner)));
         let place = asked.display();

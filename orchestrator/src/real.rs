@@ -6,6 +6,7 @@
 //! the scenario.
 
 pub mod attach;
+mod cell;
 mod control;
 pub mod features;
 mod netlink;

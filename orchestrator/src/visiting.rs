@@ -61,7 +61,7 @@ fn visit(which: &WhichRun, peer: &str, mut command: process::Command) -> Result<
     let place = run.peer(peer).map_err(|error| Problem::Input(format!("error: {error:#}")))?;
     // What is asked of peerbed from in there means this run.
     command.env("PEERBED_RUN", run.directory.root());
-    attach::join(&run, place)?;
-    let code = attach::visit(&run, place, command, |words| complain(&format!("peerbed: {words}")))?;
+    let door = attach::Door::open(&run, place)?;
+    let code = attach::visit(&run, place, door, command, |words| complain(&format!("peerbed: {words}")))?;
     Ok(ExitCode::from(code))
 }

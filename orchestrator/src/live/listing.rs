@@ -136,7 +136,11 @@ fn peer(run: &RunDirectory, place: &Place, now: SystemTime) -> PeerListing {
 
 /// `12 s`, `3 m 04 s`, `2 h 05 m`.
 fn age(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an age of a process is small and positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an age of a process is small and positive"
+    )]
     let seconds = seconds as u64;
     match seconds {
         0..60 => format!("{seconds} s"),

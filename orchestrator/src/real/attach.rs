@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::{CStr, CString},
+    ffi::CString,
     fmt::Write as _,
     fs, io,
     os::unix::ffi::OsStringExt,
@@ -19,7 +19,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::{
     live::{LiveRun, NamespaceRef, Place},
     plan::Plan,
-    real::netns::{self, Namespace},
+    real::{
+        cell::Replacements,
+        netns::{self, Namespace},
+    },
     run_directory::RunDirectory,
 };
 
@@ -27,56 +30,49 @@ mod visit;
 
 pub use visit::visit;
 
-/// Moves this process into the network of a peer of a live run, where the names of all peers resolve.
-///
-/// Must be called before any thread starts. Children begin there as well.
-///
-/// # Errors
-///
-/// When the run is another user's, or has ended meanwhile.
-pub fn join(run: &LiveRun, peer: &Place) -> anyhow::Result<()> {
-    let holder = &run.publication.process;
-    let explain = |error: &io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => "; the run is another user's, or root's: try sudo",
-            _ => "; the run may just have ended",
-        };
-        anyhow!("cannot join {} of run {}: {error}{hint}", peer.name, run.label())
-    };
-    // Opened first: in the user namespace of a run, processes outside of it are strangers.
-    let namespace = Namespace::held_by(holder, peer.namespace).map_err(|error| explain(&error))?;
-    netns::enter_user_namespace_of(holder).map_err(|error| explain(&error))?;
-    namespace.enter().map_err(|error| explain(&error))?;
-    let names = Names::of(&run.directory);
-    names.replace().context("giving the names of the peers to the programs in their namespace")
+/// The way into the network of a peer of a live run, where the names of all peers resolve.
+#[derive(Debug)]
+pub struct Door {
+    namespace: Namespace,
+    names: Replacements,
 }
 
-/// Files that make the names of a run's peers known to whoever sees them in the place of the host's own.
-#[derive(Clone, Debug)]
-pub(super) struct Names(Vec<(CString, CString)>);
-
-impl Names {
-    /// Those of a run; none in the place of a file that this host does not have.
-    pub(super) fn of(run: &RunDirectory) -> Self {
-        let text = |path: PathBuf| CString::new(path.into_os_string().into_vec()).ok();
-        let pairs = [(run.hosts(), HOSTS), (run.nsswitch(), NSSWITCH)];
-        let there = pairs.into_iter().filter(|(own, host)| own.is_file() && Path::new(host).is_file());
-        Self(there.filter_map(|(own, host)| text(own).zip(text(host.into()))).collect())
-    }
-
-    /// Puts them in their places in a view of the file system of the calling process's own. System calls only, but for
-    /// the first allocation: see [`Self::references`].
-    pub(super) fn replace(&self) -> io::Result<()> {
-        netns::replace_files(&self.references())
-    }
-
-    /// The same as borrowed texts, for use between fork and exec.
-    pub(super) fn references(&self) -> Vec<(&CStr, &CStr)> {
-        self.0.iter().map(|(own, host)| (own.as_c_str(), host.as_c_str())).collect()
+impl Door {
+    /// Opens the way to `peer`; this process itself stays outside of its network, so that it can tell of the end.
+    ///
+    /// Must be called before any thread starts.
+    ///
+    /// # Errors
+    ///
+    /// When the run is another user's, or has ended meanwhile.
+    pub fn open(run: &LiveRun, peer: &Place) -> anyhow::Result<Self> {
+        let holder = &run.publication.process;
+        // The namespace first: to a process in the user namespace of a run, those outside of it are strangers.
+        let opened = Namespace::held_by(holder, peer.namespace)
+            .and_then(|namespace| netns::enter_user_namespace_of(holder).map(|()| namespace));
+        let namespace = opened.map_err(|error| {
+            let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let hint = if is_denied {
+                "the run is another user's, or root's: try sudo"
+            } else {
+                "the run may just have ended"
+            };
+            anyhow!("cannot join {} of run {}: {error}; {hint}", peer.name, run.label())
+        })?;
+        Ok(Self { namespace, names: names(&run.directory) })
     }
 }
 
-/// Writes the files that [`Names`] puts in the place of the host's.
+/// The files of a run that make the names of its peers known to whoever sees them in the place of the host's own; none
+/// in the place of a file that this host does not have.
+pub(super) fn names(run: &RunDirectory) -> Replacements {
+    let text = |path: PathBuf| CString::new(path.into_os_string().into_vec()).ok();
+    let pairs = [(run.hosts(), HOSTS), (run.nsswitch(), NSSWITCH)];
+    let there = pairs.into_iter().filter(|(own, host)| own.is_file() && Path::new(host).is_file());
+    there.filter_map(|(own, host)| text(own).zip(text(host.into()))).collect()
+}
+
+/// Writes the files that [`names`] puts in the place of the host's.
 pub(super) fn write_names(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
     for peer in &plan.peers {

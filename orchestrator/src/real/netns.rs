@@ -5,7 +5,7 @@
 //! namespaces lives in `network`; what the host offers, in `doctor`.
 
 use std::{
-    ffi::CStr,
+    ffi::CString,
     fmt, fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
@@ -147,13 +147,13 @@ pub fn enter_user_namespace_of(holder: &ProcessRef) -> io::Result<()> {
 /// # Errors
 ///
 /// Without the capability, or when one of the files is not there.
-pub(super) fn replace_files(replacements: &[(&CStr, &CStr)]) -> io::Result<()> {
+pub(super) fn replace_files(replacements: &[(CString, CString)]) -> io::Result<()> {
     // SAFETY: the caller has a single thread, or is between fork and exec; no file descriptors are unshared.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS)? };
     // Without this line the host would see what is mounted below.
     mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     for (new, old) in replacements {
-        mount_bind(*new, *old)?;
+        mount_bind(new.as_c_str(), old.as_c_str())?;
     }
     Ok(())
 }

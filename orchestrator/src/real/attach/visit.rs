@@ -13,13 +13,16 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::end_visitors;
+use super::{Door, end_visitors};
 use crate::{
     live::{LiveRun, Place},
-    real::pidfd::{self, PidFd},
+    real::{
+        cell,
+        pidfd::{self, PidFd},
+    },
 };
 
-/// Runs `command` to its end, or to the end of `run`, whose namespace this process has joined; returns its exit code as
+/// Runs `command` behind `door` to its end, or to the end of `run`; returns its exit code as
 /// a shell gives it: 128 and the number of the signal that ended it, 127 and 126 where it could not be started.
 ///
 /// `say` is told why it was ended when it was.
@@ -27,7 +30,7 @@ use crate::{
 /// # Errors
 ///
 /// When the run has ended already, or this process runs out of something.
-pub fn visit(run: &LiveRun, place: &Place, mut command: Command, say: impl Fn(&str)) -> anyhow::Result<u8> {
+pub fn visit(run: &LiveRun, place: &Place, door: Door, mut command: Command, say: impl Fn(&str)) -> anyhow::Result<u8> {
     // What loses its parent becomes a child of this process, by which it is found.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("adopting what is left behind")?;
     let holder = i32::try_from(run.publication.process.pid).ok().and_then(Pid::from_raw);
@@ -35,6 +38,7 @@ pub fn visit(run: &LiveRun, place: &Place, mut command: Command, say: impl Fn(&s
     let holder = PidFd::of(holder).ok().filter(|_| run.publication.process.is_alive());
     let holder = holder.with_context(|| format!("run {} has just ended", run.label()))?;
     pidfd::die_with_parent(&mut command);
+    cell::enter(&mut command, door.namespace, door.names);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
