@@ -35,6 +35,7 @@ pub mod schema;
 pub mod testbed;
 pub mod theory;
 pub mod topology;
+pub mod torrent;
 pub mod units;
 pub mod verdict;
 pub mod verify;

@@ -14,7 +14,8 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use peerbed_orchestrator::{
     capacity::{self, Calibration},
-    diagnose::{Colour, Problems},
+    content,
+    diagnose::{Colour, Problems, suggestion},
     doctor,
     plan::{self, Plan},
     progress::Progress,
@@ -22,12 +23,13 @@ use peerbed_orchestrator::{
     reference, report,
     results::{Conclusion, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
-    run_directory::{RunDirectory, timestamp},
+    run_directory::{RunDirectory, disk_problem, timestamp},
     schema, testbed,
     topology::{
         self, Topology,
         sweep::{self, Overrides},
     },
+    torrent::Torrent,
 };
 use peerbed_proto::Hash;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => show_plan(&arguments),
         Command::Schema(arguments) => show_schema(&arguments),
         Command::Report(arguments) => report_on(&arguments.directory),
+        Command::Torrent(arguments) => write_torrent(&arguments),
         Command::Exec(arguments) => visiting::exec(&arguments),
         Command::Shell(arguments) => visiting::shell(&arguments),
         Command::Ps(arguments) => visiting::ps(&arguments),
@@ -224,6 +227,29 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
         }
         print(&plan.to_yaml()?);
         print(&comment(&plan::matrix(plan)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_torrent(arguments: &arguments::TorrentOf) -> Result<ExitCode, Problem> {
+    let (topology, _) = read(&arguments.topology)?;
+    let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    let files: Vec<&plan::File> = runs.first().map(|(_, plan)| plan.files.iter().collect()).unwrap_or_default();
+    let file = files.iter().find(|file| file.name == arguments.file).ok_or_else(|| {
+        let hint = suggestion(&arguments.file, files.iter().map(|file| file.name.as_str()));
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Problem::Input(format!("error: {} has no file `{}`{hint}", arguments.topology.display(), arguments.file))
+    })?;
+    let root = arguments.topology.parent().unwrap_or(Path::new("."));
+    let torrent = Torrent { name: &file.name, piece: file.piece.0, tracker: arguments.tracker.as_deref() };
+    let bytes = torrent.encode(content::open(file, root)?)?;
+    std::fs::write(&arguments.out, bytes).map_err(|error| disk_problem(&error, "write", &arguments.out))?;
+    if let Some(path) = &arguments.content {
+        let copied = std::fs::File::create(path).and_then(|mut copy| {
+            let mut bytes = content::open(file, root).map_err(io::Error::other)?;
+            io::copy(&mut bytes, &mut copy)
+        });
+        copied.map_err(|error| disk_problem(&error, "write", path))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,7 @@ mod network;
 mod peer;
 mod pidfd;
 mod process;
+mod program;
 mod qdisc;
 mod refusals;
 mod setup;
@@ -24,6 +25,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,7 +52,7 @@ use crate::{
     content::Content,
     links::{Engine, user::Health},
     live::Published,
-    plan::{Distribute, Plan, Via},
+    plan::{self, Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
     verify::vantage,
@@ -63,9 +65,11 @@ pub struct Real {
     contents: BTreeMap<String, Content>,
     peers: BTreeMap<PeerId, Peer>,
     /// None once torn down.
-    supervisor: Mutex<Option<Supervisor>>,
+    supervisor: Mutex<Option<Arc<Supervisor>>>,
     /// None once nobody may join any more.
     published: Mutex<Option<Published>>,
+    /// Peers whose program this host cannot run, and why.
+    unavailable: BTreeMap<PeerId, String>,
     peer_binary: PathBuf,
     ready_within: Duration,
     stop_within: Duration,
@@ -80,6 +84,7 @@ impl Real {
         refusals::refuse(plan)?;
         let choice = setup::choose_engine(plan)?;
         setup::check_host(plan, options)?;
+        let unavailable = program::unavailable(plan).await?;
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
         let (network, made) = tokio::join!(
@@ -93,7 +98,7 @@ impl Real {
         let engine = choice.engine.to_string();
         let published = Published::new(plan, run, &engine, &supervisor.namespaces().await?)?;
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
-        let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
+        let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &made.contents, &events))).collect();
         let report = SetUpReport {
             engine: choice.engine,
             engine_reason: choice.reason,
@@ -106,13 +111,15 @@ impl Real {
             report,
             contents: made.contents,
             peers,
-            supervisor: Mutex::new(Some(supervisor)),
+            supervisor: Mutex::new(Some(Arc::new(supervisor))),
             published: Mutex::new(Some(published)),
+            unavailable,
             peer_binary: options.peer_binary.clone(),
             ready_within: options.ready_within,
             stop_within: options.stop_within,
         };
-        let present: Vec<PeerId> = plan.peers.iter().filter(|peer| peer.present).map(|peer| peer.id).collect();
+        let is_present = |peer: &&plan::Peer| peer.present && !real.unavailable.contains_key(&peer.id);
+        let present: Vec<PeerId> = plan.peers.iter().filter(is_present).map(|peer| peer.id).collect();
         match real.start_timed(&present).await {
             Ok((processes, readiness)) => {
                 real.report.processes = made.configurations_time + processes;
@@ -133,6 +140,10 @@ impl Real {
 
     pub(crate) fn contents(&self) -> &BTreeMap<String, Content> {
         &self.contents
+    }
+
+    pub(crate) fn unavailable(&self) -> &BTreeMap<PeerId, String> {
+        &self.unavailable
     }
 
     pub(crate) async fn start(&self, peers: &[PeerId]) -> anyhow::Result<()> {
@@ -168,13 +179,15 @@ impl Real {
     }
 
     pub(crate) async fn begin(&self, id: &str, peers: &[PeerId], at: f64) -> anyhow::Result<()> {
+        let (programs, own): (Vec<_>, Vec<_>) = self.chosen(peers)?.into_iter().partition(|peer| peer.is_program());
+        programs.into_iter().try_for_each(|peer| peer.begin(at))?;
         let command = Command::Begin(Begin { id: id.to_owned(), at });
-        first_error(join_all(self.chosen(peers)?.into_iter().map(|peer| tell(peer, command.clone()))).await)
+        first_error(join_all(own.into_iter().map(|peer| tell(peer, command.clone()))).await)
     }
 
     pub(crate) async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
         let command = Command::End(End { id: id.to_owned() });
-        let up = self.chosen(peers)?.into_iter().filter(|peer| peer.is_up());
+        let up = self.chosen(peers)?.into_iter().filter(|peer| peer.is_up() && !peer.is_program());
         first_error(join_all(up.map(|peer| tell(peer, command.clone()))).await)
     }
 
@@ -199,7 +212,7 @@ impl Real {
     }
 
     pub(crate) async fn statuses(&self) -> BTreeMap<PeerId, Status> {
-        let up = self.peers.values().filter(|peer| peer.is_up());
+        let up = self.peers.values().filter(|peer| peer.is_up() && !peer.is_program());
         let asked = up.map(async |peer| {
             let status = timeout(STATUS_WITHIN, peer.control.status()).await.ok()?.ok()?;
             Some((peer.id, status))
@@ -241,13 +254,13 @@ impl Real {
     async fn start_timed(&self, peers: &[PeerId]) -> anyhow::Result<(Duration, Duration)> {
         let began = Instant::now();
         let peers = self.chosen(peers)?;
-        let supervisor = self.supervisor.lock().await;
-        let supervisor = supervisor.as_ref().context("the testbed has been torn down")?;
-        let spawned = join_all(peers.iter().map(|peer| peer.spawn(supervisor, &self.peer_binary))).await;
+        // Not kept locked: programs may take their time, and others are started meanwhile.
+        let supervisor = self.supervisor.lock().await.clone().context("the testbed has been torn down")?;
+        let spawned = join_all(peers.iter().map(|peer| peer.spawn(&supervisor, &self.peer_binary))).await;
         let processes = began.elapsed();
         // All that were started are waited for, even when another could not be: they are known as up or gone then.
         let ready = peers.iter().zip(spawned).map(async |(peer, starting)| match starting? {
-            Some(starting) => peer.await_ready(starting, self.ready_within).await,
+            Some(starting) => peer.await_ready(starting, self.ready_within, &supervisor).await,
             None => Ok(()),
         });
         first_error(join_all(ready).await)?;
@@ -310,7 +323,8 @@ fn first_error(results: Vec<anyhow::Result<()>>) -> anyhow::Result<()> {
     let Some(first) = errors.next() else { return Ok(()) };
     match errors.count() {
         0 => Err(first),
-        more => Err(first.context(format!("{more} more peers failed besides"))),
+        // The cause first: it may be long, and is what the reader looks for.
+        more => Err(anyhow!("{first:#}\n{more} more peers failed besides")),
     }
 }
 

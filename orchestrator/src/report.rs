@@ -34,6 +34,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    for left_out in &results.left_out {
+        line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
+    }
     links::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();

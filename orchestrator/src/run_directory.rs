@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Program};
 
 /// The directory of one run, or of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,10 +205,24 @@ impl RunDirectory {
         self.content().join(format!("{name}.manifest.json"))
     }
 
+    /// Torrent of the distributed file called `name`, for programs that want one.
+    #[must_use]
+    pub fn torrent(&self, name: &str) -> PathBuf {
+        self.content().join(format!("{name}.torrent"))
+    }
+
     /// Payload of the distribution `id` at the peer called `name`.
     #[must_use]
     pub fn payload(&self, name: &str, id: &str) -> PathBuf {
         self.peer(name).join(id)
+    }
+
+    /// A file of the program that runs as the peer called `name`, by the path that its plan has for it.
+    #[must_use]
+    pub fn output(&self, name: &str, path: &str) -> PathBuf {
+        let directory = self.peer(name);
+        let filled = path.replace(Program::DIRECTORY, &directory.to_string_lossy());
+        directory.join(filled)
     }
 
     /// Originals and manifests of the files that are distributed.

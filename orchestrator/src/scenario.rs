@@ -14,6 +14,7 @@ use std::{
 
 use peerbed_proto::{id::PeerId, time::Time};
 
+use self::programs::Programs;
 use crate::{
     expect::{Condition, DistributionFacts},
     plan::{Action, Plan, Step, When},
@@ -22,6 +23,7 @@ use crate::{
 mod distribution;
 mod explain;
 mod order;
+mod programs;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ pub struct Scenario {
     names: BTreeMap<PeerId, String>,
     steps: Vec<StepState>,
     processes: BTreeMap<PeerId, Process>,
+    programs: Programs,
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
     /// What has been ordered and not yet been taken by [`Scenario::due`].
@@ -91,6 +94,7 @@ enum Stage {
 enum Awaited {
     Ready(PeerId),
     Exited(PeerId),
+    Completed(PeerId),
     Prepared { distribution: usize, peer: PeerId },
 }
 
@@ -120,6 +124,7 @@ impl Scenario {
             names: plan.peers.iter().map(|p| (p.id, p.name.clone())).collect(),
             steps: steps.collect(),
             processes: states.collect(),
+            programs: Programs::of(plan),
             distributions: distributions.collect(),
             orders: Vec::new(),
             timeout: plan.timeout.0,
@@ -189,10 +194,13 @@ impl Scenario {
         }
     }
 
-    /// A process has ended because the scenario wanted it. (Any other end fails the run elsewhere.)
+    /// A process has ended because the scenario wanted it, or as a program may. (Any other end fails the run elsewhere.)
     pub fn handle_exited(&mut self, peer: PeerId) {
+        self.on_program_exit(peer);
         self.processes.insert(peer, Process::Down);
         self.arrived(Awaited::Exited(peer));
+        // A short program may have ended before anybody noticed that it could be used.
+        self.arrived(Awaited::Ready(peer));
     }
 
     /// The next instant at which [`Self::due`] has something to do without a report, and why.
@@ -306,7 +314,7 @@ impl StepState {
 impl Awaited {
     fn peer(&self) -> PeerId {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Prepared { peer, .. } => *peer,
+            Self::Ready(peer) | Self::Exited(peer) | Self::Completed(peer) | Self::Prepared { peer, .. } => *peer,
         }
     }
 }

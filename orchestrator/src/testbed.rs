@@ -72,6 +72,14 @@ impl Testbed {
         }
     }
 
+    /// Peers whose program this host cannot run, and why; they are never started.
+    #[must_use]
+    pub fn unavailable(&self) -> &BTreeMap<PeerId, String> {
+        match self {
+            Self::Real(real) => real.unavailable(),
+        }
+    }
+
     /// Brings up the processes of `peers` that are down, and returns when each of them answers.
     ///
     /// A peer that crashed or left before comes back with what it has on disk. It takes part in nothing yet.
@@ -255,6 +263,13 @@ pub enum Event {
         peer: PeerId,
         /// What, and when on the peer's clock, which is also ours.
         event: PeerEvent,
+    },
+    /// A program of somebody else's has done its work.
+    Completed {
+        /// Who.
+        peer: PeerId,
+        /// When, in seconds of [`now`].
+        t: f64,
     },
     /// A peer's process ended.
     Exit(Exit),

@@ -1,7 +1,25 @@
-//! What happens to a process of somebody else's between fork and exec: it enters a peer's namespace and sees the names of
-//! all peers.
+//! What happens to a process of somebody else's between fork and exec: it enters a peer's namespace, sees the names of
+//! all peers, and, where it is a peer itself, gets a process namespace of its own.
+//!
+//! A program that is a peer may start others, and forget them. They all live in one process namespace, whose first
+//! process is a warden of ours: it hands signals on to the program and ends with the program's exit code. When the
+//! warden ends, or is killed with the orchestrator, the kernel kills whoever else is in there.
 
-use std::{ffi::CString, os::unix::process::CommandExt, process::Command};
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::{Child, Command},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
+};
 
 use crate::real::netns::{self, Namespace};
 
@@ -18,3 +36,104 @@ pub(super) fn enter(command: &mut Command, namespace: Namespace, files: Replacem
         });
     }
 }
+
+/// Starts `command` as a program with a warden, in a process namespace of its own; the child is the warden.
+///
+/// The calling thread must be the one whose end shall end the program. It is left in its own process namespace.
+///
+/// # Errors
+///
+/// When the kernel refuses the namespace, or the program cannot be started.
+pub(super) fn spawn(command: &mut Command, files: Replacements) -> io::Result<Child> {
+    let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let own = rustix::fs::open("/proc/thread-self/ns/pid", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    // SAFETY: between fork and exec only system calls are made, nothing is allocated and no lock is taken; `become_warden`
+    // says why its fork is sound.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            if has_ended(&parent)? {
+                // The parent died before the line above took effect. Nobody is left to be told about it.
+                libc::_exit(1);
+            }
+            netns::replace_files(&files)?;
+            // Programs that ask /proc about themselves by number; refused in some containers, and most do not ask.
+            let _ = rustix::mount::mount(c"proc", c"/proc", c"proc", rustix::mount::MountFlags::empty(), None);
+            become_warden()
+        });
+    }
+    // SAFETY: only where this thread's children begin changes; it starts no thread before it is back.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID)? };
+    let started = command.spawn();
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+    started
+}
+
+/// The program that a warden watches over; none where the kernel does not tell.
+pub(super) fn program_of(warden: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{warden}/task/{warden}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+fn has_ended(process: &OwnedFd) -> io::Result<bool> {
+    let mut ends = [PollFd::new(process, PollFlags::IN)];
+    Ok(poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
+}
+
+/// Parts the calling process, the first of its process namespace, in two: the child returns, to become the program; the
+/// parent stays as its warden and never returns.
+fn become_warden() -> io::Result<()> {
+    // SAFETY: a set of signals is plain data, and every call here is a system call on data of this function. The calling
+    // process was forked and has one thread, so that its copy owns whatever it copies; the copy goes straight to exec.
+    unsafe {
+        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
+        libc::sigfillset(&raw mut all);
+        // Signals wait from here on, so that none is lost between fork and loop.
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                libc::sigprocmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+                Ok(())
+            }
+            program => {
+                // The orchestrator's files are not ours to keep, nor the pipe by which it hears of the exec.
+                libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
+                watch_over(program, &all)
+            }
+        }
+    }
+}
+
+/// The warden's life: hands signals on and buries the dead until the program has ended.
+///
+/// # Safety
+///
+/// Makes system calls only; the caller owns the process, in which all signals are blocked.
+unsafe fn watch_over(program: libc::pid_t, all: &libc::sigset_t) -> ! {
+    loop {
+        // SAFETY: no information is asked for, and the set is the caller's.
+        let signal = unsafe { libc::sigwaitinfo(all, std::ptr::null_mut()) };
+        if signal > 0 && signal != libc::SIGCHLD {
+            // SAFETY: a system call. The number is the program's until it is waited for, which only this loop does.
+            unsafe { libc::kill(program, signal) };
+        }
+        loop {
+            let mut status = 0;
+            // SAFETY: the status is this function's own.
+            let ended = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+            if ended <= 0 {
+                break;
+            }
+            if ended == program {
+                let by_signal = libc::WIFSIGNALED(status);
+                let code = if by_signal { SIGNALLED + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) };
+                // SAFETY: ends this process, and with it its namespace.
+                unsafe { libc::_exit(code) };
+            }
+        }
+    }
+}
+
+/// What a shell adds to the number of the signal that ended a program; a warden cannot end by a signal as it did.
+pub(super) const SIGNALLED: i32 = 128;

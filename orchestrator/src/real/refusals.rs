@@ -15,9 +15,6 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
     if let Some(link) = plan.links.iter().find(|link| link.up.trace.is_some() || link.down.trace.is_some()) {
         bail!("link `{}`: `trace` is not carried out by this version", link.name);
     }
-    if let Some(peer) = plan.peers.iter().find(|peer| peer.exec.is_some()) {
-        bail!("group `{}`: `exec` is not carried out by this version", peer.group);
-    }
     for (index, step) in plan.steps.iter().enumerate() {
         match &step.action {
             Action::Distribute(_)
@@ -25,9 +22,9 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
             | Action::Crash(_)
             | Action::Leave(_)
             | Action::Join(_)
-            | Action::Wait(_) => {}
-            action @ (Action::Await(_)
-            | Action::Link(_)
+            | Action::Wait(_)
+            | Action::Await(_) => {}
+            action @ (Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)

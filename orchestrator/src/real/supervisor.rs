@@ -20,6 +20,7 @@ use crate::{
     live::NamespaceRef,
     plan::Plan,
     real::{
+        cell::{self, Replacements},
         network::{Network, ReadBack},
         pidfd,
     },
@@ -150,6 +151,26 @@ impl Supervisor {
             command.process_group(0);
             let program = command.get_program().to_owned();
             command.spawn().map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
+        })
+        .await?
+    }
+
+    /// As [`Self::spawn`], with a process namespace of its own and `files` in the place of others; the child is the
+    /// program's warden (`cell`).
+    pub(super) async fn spawn_program(
+        &self,
+        peer: PeerId,
+        mut command: Command,
+        files: Replacements,
+    ) -> anyhow::Result<Child> {
+        use std::os::unix::process::CommandExt;
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            command.process_group(0);
+            let program = command.get_program().to_owned();
+            cell::spawn(&mut command, files).map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
         })
         .await?
     }

@@ -46,6 +46,13 @@ pub enum Order {
         /// When.
         at: Time,
     },
+    /// Note that a distribution is left out: this host lacks the programs for it.
+    LeaveOut {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// What is lacking.
+        why: String,
+    },
     /// End a distribution at its participants, read the finished files back, and report with
     /// [`super::Scenario::handle_closed`].
     Close {
