@@ -116,14 +116,20 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     warn_of_capacity(&runs);
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
+    let files_root = arguments.file.parent().unwrap_or(Path::new("."));
+    let options = testbed::Options::new(peer_binary, files_root);
+    // What is refused leaves no directory behind, so that the next attempt may have the same one. The runs of a sweep
+    // differ in figures; one that is refused alone is noted as failed among the others.
+    if let Some((_, plan)) = runs.first() {
+        testbed::Testbed::check(plan, &options).map_err(|error| Problem::Run(anyhow!("{error:#}")))?;
+    }
     let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&topology.name, started));
     let directory = RunDirectory::create(&root)?;
-    let files_root = arguments.file.parent().unwrap_or(Path::new("."));
     let order = Order {
         name: &topology.name,
         text: text.as_bytes(),
         directory: &directory,
-        testbed: testbed::Options::new(peer_binary, files_root),
+        testbed: options,
         payload: if arguments.keep_files { Payload::Keep } else { Payload::Remove },
         links: if arguments.no_verify { Links::Trust } else { Links::Verify },
         provenance: provenance(&text, started),
@@ -281,6 +287,12 @@ fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
 }
 
 fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
+    let there = RunDirectory::at(directory);
+    if !there.results().is_file() && there.plan().is_file() {
+        let text = report::unfinished(&there).map_err(|error| Problem::Input(format!("error: {error:#}")))?;
+        print(&text);
+        return Ok(ExitCode::from(NOT_CARRIED_OUT));
+    }
     let made = RunDirectory::open(directory).and_then(|directory| report::summary(&directory));
     print(&made.map_err(|error| Problem::Input(format!("error: {error:#}")))?);
     Ok(ExitCode::SUCCESS)
@@ -311,7 +323,8 @@ fn read_beside(topology: &Path, name: &str) -> io::Result<String> {
 fn peer_binary(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let path = default_peer(asked);
     if path.is_file() {
-        return Ok(path);
+        // Peers are started in directories of their own.
+        return Ok(path.canonicalize().unwrap_or(path));
     }
     Err(anyhow!(
         "cannot find the peer program {}; build it with `cargo build --bins`, or name it with --peer-binary or \

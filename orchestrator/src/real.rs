@@ -81,9 +81,7 @@ impl Real {
         run: &RunDirectory,
         options: &Options,
     ) -> Result<(Self, mpsc::Receiver<Event>), SetUpError> {
-        refusals::refuse(plan)?;
-        let choice = setup::choose_engine(plan)?;
-        setup::check_host(plan, options)?;
+        let choice = Self::check(plan, options)?;
         let unavailable = program::unavailable(plan).await?;
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
@@ -132,6 +130,14 @@ impl Real {
                 Err(error.into())
             }
         }
+    }
+
+    /// Finds the engine for a plan that can be carried out here.
+    pub(crate) fn check(plan: &Plan, options: &Options) -> Result<setup::Choice, SetUpError> {
+        refusals::refuse(plan)?;
+        let choice = setup::choose_engine(plan)?;
+        setup::check_host(plan, options)?;
+        Ok(choice)
     }
 
     pub(crate) fn set_up_report(&self) -> &SetUpReport {

@@ -16,6 +16,9 @@ use crate::{
 mod figures;
 mod links;
 mod sweep;
+mod unfinished;
+
+pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.
 ///

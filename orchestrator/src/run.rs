@@ -85,7 +85,7 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
     if let Some((outcome, why)) = early {
         results.outcome = outcome;
         results.error = Some(why);
-        results.verdict = Verdict::unmeasured();
+        results.verdict = std::mem::replace(&mut results.verdict, Verdict::unmeasured()).cut_short();
     }
     progress.finish();
     write(&job, &results)?;

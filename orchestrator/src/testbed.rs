@@ -56,6 +56,16 @@ impl Testbed {
         Ok((Self::Real(real), events))
     }
 
+    /// Refuses `plan` where this testbed or this host cannot carry it out, before anything is made. [`Self::set_up`] does
+    /// the same once more.
+    ///
+    /// # Errors
+    ///
+    /// What the plan asks for in vain, or what the host lacks, with a cure.
+    pub fn check(plan: &Plan, options: &Options) -> Result<(), SetUpError> {
+        Real::check(plan, options).map(|_| ())
+    }
+
     /// How the set-up went: the engine, why it was chosen, and how long each part took.
     #[must_use]
     pub fn set_up_report(&self) -> &SetUpReport {

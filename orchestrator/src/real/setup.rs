@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// An engine and why it was chosen.
-pub(super) struct Choice {
+pub(crate) struct Choice {
     pub(super) engine: Engine,
     pub(super) reason: String,
 }

@@ -146,3 +146,130 @@ impl Scenario {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use super::*;
+    use crate::{
+        plan::{Distribute, EngineChoice, ExpectedExit, Peer, Program, Ready, Step, Via, When},
+        scenario::Status,
+        units::Span,
+    };
+
+    #[test]
+    fn a_distribution_among_programs_starts_who_is_down_and_counts_from_its_begin() {
+        let mut scenario = begun(distribute());
+        let orders = scenario.due(at(0));
+        assert!(orders.contains(&Order::Begin { distribution: 0, peers: vec![PeerId(2)], at: at(0) }), "{orders:?}");
+        assert!(orders.contains(&Order::Start { peers: vec![PeerId(3)] }), "{orders:?}");
+        scenario.handle_ready(PeerId(3));
+        scenario.handle_program_completed(at(2_000), PeerId(2));
+        assert!(scenario.due(at(2_000)).is_empty());
+        scenario.handle_program_completed(at(3_000), PeerId(3));
+        // A client that has what it wants may go.
+        scenario.handle_exited(PeerId(3));
+        let completed = vec![PeerId(2), PeerId(3)];
+        let orders = scenario.due(at(3_000));
+        assert!(matches!(&orders[..], [Order::Close { completed: found, .. }] if *found == completed), "{orders:?}");
+        scenario.handle_closed(0, &completed.into_iter().collect());
+        scenario.due(at(3_100));
+        assert_eq!(scenario.status(), Status::Finished);
+        assert_eq!(scenario.distributions()[0].seconds(), Some(3.0));
+    }
+
+    #[test]
+    fn a_program_that_ends_with_its_work_undone_fails_the_scenario() {
+        let mut scenario = begun(Action::Await(vec![PeerId(2)]));
+        scenario.due(at(0));
+        scenario.handle_exited(PeerId(2));
+        let Status::Failed(why) = scenario.status() else { panic!("{:?}", scenario.status()) };
+        assert_eq!(why, "the program of peer-2 ended before it had completed");
+    }
+
+    #[test]
+    fn a_program_that_nobody_starts_is_not_waited_for_in_silence() {
+        let mut scenario = begun(Action::Await(vec![PeerId(3)]));
+        scenario.due(at(0));
+        let Status::Failed(why) = scenario.status() else { panic!("{:?}", scenario.status()) };
+        assert_eq!(why, "step 0 waits for the program of peer-3, which does not run");
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_left_out_and_the_rest_goes_on() {
+        let mut scenario = begun(distribute());
+        scenario.leave_out(&[(PeerId(3), "no such program".to_owned())].into());
+        let orders = scenario.due(at(0));
+        let left_out = Order::LeaveOut { distribution: 0, why: "no such program".to_owned() };
+        assert_eq!(orders, [Order::StepBegun { step: 0 }, left_out, Order::StepEnded { step: 0 }]);
+        assert_eq!((scenario.status(), scenario.left_out(0)), (Status::Finished, Some("no such program")));
+    }
+
+    /// A source that runs, a client that runs, and one that does not.
+    fn begun(action: Action) -> Scenario {
+        let peers = (1..=3).map(|n| Peer {
+            id: PeerId(n),
+            name: format!("peer-{n}"),
+            group: "peer".into(),
+            link: "home".into(),
+            region: None,
+            address: Ipv4Addr::LOCALHOST,
+            port: 4433,
+            seed: 1,
+            present: n < 3,
+            swarm: None,
+            tracker: None,
+            exec: Some(program(n > 1)),
+        });
+        let plan = Plan {
+            schema: 1,
+            name: "test".into(),
+            seed: 1,
+            engine: EngineChoice::Auto,
+            timeout: Span::from_secs(60),
+            peers: peers.collect(),
+            links: Vec::new(),
+            latencies: Vec::new(),
+            files: Vec::new(),
+            steps: vec![Step { when: When::At(Span::default()), action }],
+            expectations: Vec::new(),
+        };
+        let mut scenario = Scenario::new(&plan, &BTreeMap::new());
+        scenario.begin(at(0));
+        scenario
+    }
+
+    fn program(completes: bool) -> Program {
+        Program {
+            name: "program".into(),
+            requires: None,
+            output: None,
+            command: "program".into(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            ready: Ready::Started,
+            ready_within: Span::from_secs(30),
+            complete: completes.then_some(crate::plan::Completion::Exit),
+            exit: ExpectedExit::Code(0),
+        }
+    }
+
+    fn distribute() -> Action {
+        Action::Distribute(Distribute {
+            id: "d0".into(),
+            name: "release".into(),
+            file: "release".into(),
+            from: vec![PeerId(1)],
+            to: vec![PeerId(2), PeerId(3)],
+            via: Via::Swarm,
+            tracker: None,
+            options: None,
+            program: Some("program".into()),
+        })
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::ZERO + Duration::from_secs(100) + Duration::from_millis(ms)
+    }
+}
