@@ -5,7 +5,7 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-netem links check bench clean tools
+.PHONY: help demo test test-netem links ring ring-model check bench clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,13 @@ test-netem: ## Run the tests of delay and loss in a guest kernel that has netem 
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
+
+ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
+	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial
+	mv docs/ring-tables.partial docs/ring-tables.md
+
+ring-model: tools ## Check the ring's invariant over a million random interleavings
+	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_model
 
 check: tools ## What CI runs: format, lints, documents, licences, tests
 	$(CARGO) fmt --all --check

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => report_on(&arguments.directory),
         Command::Torrent(arguments) => write_torrent(&arguments),
         Command::Exec(arguments) => visiting::exec(&arguments),
-        Command::Shell(arguments) => visiting::shell(&arguments),
+        Command::Shell(arguments) => visiting::shell(&arguments, std::env::var_os("SHELL")),
         Command::Ps(arguments) => visiting::ps(&arguments),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };

@@ -13,6 +13,7 @@ use crate::{
     verdict,
 };
 
+mod changes;
 mod figures;
 mod links;
 mod sweep;
@@ -41,6 +42,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
     links::summary(&mut text, results);
+    changes::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));

@@ -3,7 +3,12 @@
 //! Finding runs lives in the library's `live`, joining in its `real::attach`; here arguments become calls, and errors
 //! exit codes.
 
-use std::{ffi::OsStr, path::Path, process, time::SystemTime};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    process,
+    time::SystemTime,
+};
 
 use peerbed_orchestrator::{
     live::{self, LiveRun},
@@ -24,9 +29,9 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode, Problem> {
     visit(&arguments.which, &arguments.peer, command)
 }
 
-/// Starts the user's shell in a peer's network.
-pub(crate) fn shell(arguments: &Shell) -> Result<ExitCode, Problem> {
-    let shell = std::env::var_os("SHELL").filter(|shell| Path::new(shell).is_file());
+/// Starts `shell`, or one that is everywhere, in a peer's network.
+pub(crate) fn shell(arguments: &Shell, shell: Option<OsString>) -> Result<ExitCode, Problem> {
+    let shell = shell.filter(|shell| Path::new(shell).is_file());
     let mut command = process::Command::new(shell.as_deref().unwrap_or(OsStr::new("/bin/sh")));
     // Shells that read no prompt from a file of their own show where they are.
     command.env("PS1", format!("{} \\$ ", arguments.peer));

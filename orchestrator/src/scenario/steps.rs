@@ -117,6 +117,7 @@ impl Scenario {
             Action::Distribute(_) => self.begin_distribution(step, now),
             Action::Start(peers) => self.bring_up(step, &peers),
             Action::Join(peers) => {
+                self.refuse_paused(step, &peers);
                 for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
                     self.enter(step, peer);
                 }
@@ -130,9 +131,7 @@ impl Scenario {
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => {
-                self.failure = Some(format!("step {step}: nothing here carries out `{}`", word(&action)));
-            }
+            | Action::Resume(_)) => self.begin_change(step, &action),
         }
     }
 
@@ -141,8 +140,10 @@ impl Scenario {
         if self.distributions[distribution].spec().program.is_some() {
             return self.begin_among_programs(step, distribution, now);
         }
-        let up: BTreeSet<PeerId> =
-            self.processes.iter().filter(|(_, state)| **state == Process::Up).map(|(peer, _)| *peer).collect();
+        // Who is paused hears nothing of it, like those who are down.
+        let takes_part =
+            |(peer, state): &(&PeerId, &Process)| **state == Process::Up && !self.in_force.is_paused(**peer);
+        let up: BTreeSet<PeerId> = self.processes.iter().filter(takes_part).map(|(peer, _)| *peer).collect();
         let state = &mut self.distributions[distribution];
         match state.begin(&up) {
             Ok(peers) => {
@@ -187,10 +188,11 @@ impl Scenario {
                 _ => continue,
             }
             self.processes.insert(*peer, becoming);
+            self.in_force.forget(*peer);
             taken.push(*peer);
             self.programs.on_taken(*peer);
             for state in &mut self.steps {
-                state.awaited.retain(|a| a.peer() != *peer || matches!(a, Awaited::Exited(_)));
+                state.awaited.retain(|a| a.peer() != Some(*peer) || matches!(a, Awaited::Exited(_)));
             }
             for distribution in &mut self.distributions {
                 distribution.remove(*peer);

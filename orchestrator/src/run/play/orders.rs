@@ -48,6 +48,7 @@ impl<'a> Play<'a> {
                 let note = Note::LeftOut { distribution: spec.id.clone(), why };
                 self.recorder.note(testbed::now(), &note)?;
             }
+            Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
         }
         Ok(())

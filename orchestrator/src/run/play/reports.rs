@@ -35,6 +35,9 @@ impl Play<'_> {
             }
             Done::TakenDown(result) => result?,
             Done::Closed(distribution, closed) => self.handle_closed(distribution, closed?)?,
+            Done::Changed(changed) => self.handle_changed(changed)?,
+            Done::Proved(proved) => self.handle_proved(proved)?,
+            Done::Followed(followed) => self.handle_followed(followed)?,
             Done::Sampled(statuses) => {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
@@ -123,6 +126,7 @@ impl Play<'_> {
             | EventKind::PeerRefused { .. }
             | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
+            | EventKind::Ring(_)
             | EventKind::Left
             | EventKind::Error { .. } => {}
         }
@@ -146,7 +150,9 @@ impl Play<'_> {
     /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.
     fn note_dropped(&mut self, peer: PeerId, dropped: u64) {
         let before = self.receive_dropped.insert(peer, dropped).filter(|before| *before <= dropped).unwrap_or(0);
-        self.trouble.receive_dropped += dropped - before;
+        if !self.changing.excuses(peer) {
+            self.trouble.receive_dropped += dropped - before;
+        }
     }
 
     /// A peer that does not obey has often just died; its end says more than a broken connection.
