@@ -217,6 +217,8 @@ files:
   blob: { size: 1MiB, piece: 256KiB }
 scenario:
   - distribute: { file: blob, from: server, to: home, via: client-server }
+  - pause: { peers: server }
+  - resume: { peers: server }
   - leave: { peers: server }
 expect:
   - distribution.blob.ratio <= 20

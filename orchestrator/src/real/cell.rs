@@ -2,23 +2,21 @@
 //! all peers, and, where it is a peer itself, gets a process namespace of its own.
 //!
 //! A program that is a peer may start others, and forget them. They all live in one process namespace, whose first
-//! process is a warden of ours: it hands signals on to the program and ends with the program's exit code. When the
-//! warden ends, or is killed with the orchestrator, the kernel kills whoever else is in there.
+//! process is a warden of ours: it hands signals on to the program and ends with the program's exit code. Another warden
+//! outside of it, the child of the supervisor, does the same for the first. When a warden ends, or is killed with the
+//! orchestrator, the kernel kills whoever else is in there.
 
 use std::{
     ffi::CString,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::process::CommandExt,
-    },
+    os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Child, Command},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal},
-    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
+    thread::UnshareFlags,
 };
 
 use crate::real::netns::{self, Namespace};
@@ -37,42 +35,52 @@ pub(super) fn enter(command: &mut Command, namespace: Namespace, files: Replacem
     }
 }
 
-/// Starts `command` as a program with a warden, in a process namespace of its own; the child is the warden.
+/// Starts `command` as a program in a process namespace of its own; the child is its outer warden.
 ///
-/// The calling thread must be the one whose end shall end the program. It is left in its own process namespace.
+/// The calling thread must be the one whose end shall end the program.
 ///
 /// # Errors
 ///
 /// When the kernel refuses the namespace, or the program cannot be started.
 pub(super) fn spawn(command: &mut Command, files: Replacements) -> io::Result<Child> {
     let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let own = rustix::fs::open("/proc/thread-self/ns/pid", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
-    // SAFETY: between fork and exec only system calls are made, nothing is allocated and no lock is taken; `become_warden`
-    // says why its fork is sound.
+    // SAFETY: between fork and exec only system calls are made, nothing is allocated and no lock is taken;
+    // `leave_a_warden` says why its fork is sound.
     unsafe {
         command.pre_exec(move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            if has_ended(&parent)? {
-                // The parent died before the line above took effect. Nobody is left to be told about it.
-                libc::_exit(1);
-            }
+            die_with(&parent)?;
+            // Who makes a process namespace is not in it; the next child is its first process. The supervisor itself
+            // could not come back from there without being root.
+            rustix::thread::unshare_unsafe(UnshareFlags::NEWPID)?;
+            leave_a_warden()?;
+            die_with(&parent)?;
             netns::replace_files(&files)?;
             // Programs that ask /proc about themselves by number; refused in some containers, and most do not ask.
             let _ = rustix::mount::mount(c"proc", c"/proc", c"proc", rustix::mount::MountFlags::empty(), None);
-            become_warden()
+            leave_a_warden()
         });
     }
-    // SAFETY: only where this thread's children begin changes; it starts no thread before it is back.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID)? };
-    let started = command.spawn();
-    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
-    started
+    command.spawn()
 }
 
-/// The program that a warden watches over; none where the kernel does not tell.
-pub(super) fn program_of(warden: u32) -> Option<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{warden}/task/{warden}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
+/// The program behind the two wardens of which `outer` is the first; none where the kernel does not tell.
+pub(super) fn program_of(outer: u32) -> Option<u32> {
+    let child = |parent: u32| -> Option<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    };
+    child(child(outer)?)
+}
+
+/// Has the kernel kill the calling process when its parent ends; ends it when the orchestrator has ended already, and
+/// nobody is left to be told about it.
+fn die_with(orchestrator: &OwnedFd) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if has_ended(orchestrator)? {
+        // SAFETY: ends this process without anything else.
+        unsafe { libc::_exit(1) };
+    }
+    Ok(())
 }
 
 fn has_ended(process: &OwnedFd) -> io::Result<bool> {
@@ -80,9 +88,8 @@ fn has_ended(process: &OwnedFd) -> io::Result<bool> {
     Ok(poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
 }
 
-/// Parts the calling process, the first of its process namespace, in two: the child returns, to become the program; the
-/// parent stays as its warden and never returns.
-fn become_warden() -> io::Result<()> {
+/// Parts the calling process in two: the child returns; the parent stays as its warden and never returns.
+fn leave_a_warden() -> io::Result<()> {
     // SAFETY: a set of signals is plain data, and every call here is a system call on data of this function. The calling
     // process was forked and has one thread, so that its copy owns whatever it copies; the copy goes straight to exec.
     unsafe {
