@@ -32,11 +32,6 @@ impl Control {
         Self { directory }
     }
 
-    /// Whether there is anybody to ask: a process that is not a peer of our own makes no socket.
-    pub(super) fn is_there(&self) -> bool {
-        self.directory.join(CONTROL).exists()
-    }
-
     /// A snapshot of the peer.
     pub(super) async fn status(&self) -> anyhow::Result<Status> {
         let body = self.ask(Method::GET, "/status", Bytes::new(), ANSWER_WITHIN).await?;
