@@ -15,6 +15,7 @@ mod pidfd;
 mod process;
 mod qdisc;
 mod refusals;
+mod rings;
 mod setup;
 mod supervisor;
 
@@ -64,6 +65,7 @@ pub struct Real {
     peer_binary: PathBuf,
     ready_within: Duration,
     stop_within: Duration,
+    run: RunDirectory,
 }
 
 impl Real {
@@ -103,6 +105,7 @@ impl Real {
             peer_binary: options.peer_binary.clone(),
             ready_within: options.ready_within,
             stop_within: options.stop_within,
+            run: run.clone(),
         };
         let present: Vec<PeerId> = plan.peers.iter().filter(|peer| peer.present).map(|peer| peer.id).collect();
         match real.start_timed(&present).await {

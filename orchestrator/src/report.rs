@@ -15,6 +15,7 @@ use crate::{
 
 mod figures;
 mod links;
+mod rings;
 mod sweep;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -34,6 +35,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    rings::summary(&mut text, results);
     links::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();

@@ -15,6 +15,10 @@ use crate::{
     verify::found::{LatencyFound, LinkFound, Verification},
 };
 
+mod rings;
+
+pub use rings::{AnswerFound, Lookups, MemberFound, Recovery, RingFound, Spread};
+
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
 
@@ -47,10 +51,13 @@ pub struct Results {
     pub verdict: Verdict,
     /// Distributions in the order of the scenario; only those that were begun.
     pub distributions: Vec<Distribution>,
-    /// Lookups in rings.
-    pub lookups: Vec<Value>,
-    /// Faults and the times to recover from them.
-    pub recoveries: Vec<Value>,
+    /// What was asked of rings, in the order of the scenario.
+    pub lookups: Vec<Lookups>,
+    /// What happened to rings, and the times to recover from it.
+    pub recoveries: Vec<Recovery>,
+    /// Rings at the end of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rings: Vec<RingFound>,
     /// Links as asked for and as measured: up and down of each class.
     pub links: Vec<LinkFound>,
     /// Latencies between regions as asked for and as measured.

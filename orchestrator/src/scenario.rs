@@ -22,6 +22,7 @@ use crate::{
 mod distribution;
 mod explain;
 mod order;
+pub mod rings;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod view;
 
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
+pub use rings::Rings;
 pub use steps::{describe, word};
 pub use view::View;
 pub(crate) use view::via;
@@ -41,6 +43,7 @@ pub struct Scenario {
     processes: BTreeMap<PeerId, Process>,
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
+    rings: Rings,
     /// What has been ordered and not yet been taken by [`Scenario::due`].
     orders: Vec<Order>,
     timeout: Duration,
@@ -92,6 +95,7 @@ enum Awaited {
     Ready(PeerId),
     Exited(PeerId),
     Prepared { distribution: usize, peer: PeerId },
+    Joined(PeerId),
 }
 
 impl Scenario {
@@ -109,6 +113,7 @@ impl Scenario {
             | Action::Join(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Ring(_)
             | Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
@@ -121,6 +126,7 @@ impl Scenario {
             steps: steps.collect(),
             processes: states.collect(),
             distributions: distributions.collect(),
+            rings: Rings::new(plan),
             orders: Vec::new(),
             timeout: plan.timeout.0,
             started: Time::ZERO,
@@ -131,6 +137,7 @@ impl Scenario {
     /// Starts the scenario's clock; all peers that the plan calls present are up.
     pub fn begin(&mut self, now: Time) {
         self.started = now;
+        self.rings.found(now);
     }
 
     /// What shall be done now; empty when nothing.
@@ -139,6 +146,7 @@ impl Scenario {
             self.failure = Some(self.unfinished());
         }
         while self.failure.is_none() && self.advance(now) {}
+        self.orders.extend(self.rings.due(now));
         std::mem::take(&mut self.orders)
     }
 
@@ -155,6 +163,7 @@ impl Scenario {
                 && matches!(state.stage, Stage::Running { .. })
             {
                 self.enter(step, peer);
+                self.enter_ring(step, peer);
             }
         }
     }
@@ -192,6 +201,7 @@ impl Scenario {
     /// A process has ended because the scenario wanted it. (Any other end fails the run elsewhere.)
     pub fn handle_exited(&mut self, peer: PeerId) {
         self.processes.insert(peer, Process::Down);
+        self.rings.handle_exited(peer);
         self.arrived(Awaited::Exited(peer));
     }
 
@@ -203,7 +213,8 @@ impl Scenario {
             (Stage::Running { since }, _, Action::Wait(span)) => Some((since + span.0, "a wait is over")),
             _ => None,
         });
-        steps.chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        let rings = self.rings.next_deadline();
+        steps.chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
     }
 
     /// Where the scenario stands.
@@ -236,10 +247,10 @@ impl Scenario {
         self.distributions.iter().position(|d| d.spec().id == id)
     }
 
-    /// Whether some distribution is between its begin and its last completion.
+    /// Whether some distribution is between its begin and its last completion, or a ring is asked or recovers.
     #[must_use]
     pub fn is_measuring(&self) -> bool {
-        self.distributions.iter().any(|d| d.phase() == Phase::Running)
+        self.distributions.iter().any(|d| d.phase() == Phase::Running) || self.rings.is_measuring()
     }
 
     /// Whether the scenario wants this peer's process to be there, or on its way up.
@@ -306,7 +317,7 @@ impl StepState {
 impl Awaited {
     fn peer(&self) -> PeerId {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Prepared { peer, .. } => *peer,
+            Self::Ready(peer) | Self::Exited(peer) | Self::Joined(peer) | Self::Prepared { peer, .. } => *peer,
         }
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
             | Action::Crash(_)
             | Action::Leave(_)
             | Action::Join(_)
-            | Action::Wait(_) => {}
+            | Action::Wait(_)
+            | Action::Ring(_) => {}
             action @ (Action::Await(_)
             | Action::Link(_)
             | Action::Partition(_)

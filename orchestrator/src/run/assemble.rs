@@ -18,6 +18,8 @@ use crate::{
     verify::found::{LinkFound, Verification},
 };
 
+mod rings;
+
 /// What was observed while the scenario was played.
 pub(super) struct Observed<'a> {
     pub(super) scenario: &'a Scenario,
@@ -46,6 +48,7 @@ impl Results {
             distributions: Vec::new(),
             lookups: Vec::new(),
             recoveries: Vec::new(),
+            rings: Vec::new(),
             links: LinkFound::unmeasured(plan),
             latencies: Vec::new(),
             verification: Verification::default(),
@@ -92,6 +95,7 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) 
         .filter(|(_, state)| state.begun().is_some())
         .map(|(index, state)| distribution(plan, observed, index, state))
         .collect();
+    rings::fill(results, plan, observed.scenario);
 }
 
 fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> results::Distribution {
@@ -149,6 +153,7 @@ pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> 
                 facts
             })
             .collect(),
+        rings: rings::facts(results),
         verdict: Some(results.verdict.state.as_str().to_owned()),
     };
     for text in &plan.expectations {

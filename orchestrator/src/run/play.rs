@@ -24,6 +24,7 @@ use crate::{
 
 mod orders;
 mod reports;
+mod rings;
 
 /// Plays the whole scenario and fills `results` with what came of it, also when it ends early.
 pub(super) async fn play(
@@ -94,6 +95,10 @@ enum Done {
     Prepared(usize, PeerId, anyhow::Result<()>),
     Begun(PeerId, anyhow::Result<()>),
     Closed(usize, anyhow::Result<Closed>),
+    /// A peer was asked to enter its ring.
+    Entered(PeerId, anyhow::Result<()>),
+    /// A ring was asked something; the answer is an event.
+    Asked(u64, anyhow::Result<()>),
     Sampled(BTreeMap<PeerId, Status>),
     /// How the user engine does, where there is one.
     Examined(anyhow::Result<Option<Health>>),
@@ -136,6 +141,7 @@ impl<'a> Play<'a> {
     }
 
     async fn until_the_end(&mut self, stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
+        self.found_rings(progress).await?;
         let begun = now();
         self.scenario.begin(begun);
         let peers = self.job.plan.peers.iter().filter(|p| p.present).count();

@@ -1,5 +1,6 @@
 //! What the scenario asks of whoever carries it out.
 
+use peerbed_peer::ring_control::{RingCommand, Start};
 use peerbed_proto::{PeerId, Time};
 
 /// What somebody else shall do next.
@@ -45,6 +46,22 @@ pub enum Order {
         peers: Vec<PeerId>,
         /// When.
         at: Time,
+    },
+    /// Let a peer enter a ring; what it reports then goes to [`super::Scenario::handle_ring`].
+    EnterRing {
+        /// Index of the ring in the plan.
+        ring: usize,
+        /// Who.
+        peer: PeerId,
+        /// As what.
+        start: Start,
+    },
+    /// Ask a ring something by way of this peer; what it reports then goes to [`super::Scenario::handle_ring`].
+    Ask {
+        /// Who is asked.
+        peer: PeerId,
+        /// What.
+        command: RingCommand,
     },
     /// End a distribution at its participants, read the finished files back, and report with
     /// [`super::Scenario::handle_closed`].
