@@ -22,7 +22,7 @@ test: tools ## Run all tests; as root also those on real namespaces
 test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
-links: ## Measure the table of links in a guest again and write docs/links.md
+links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
 
 ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
@@ -50,7 +50,7 @@ bench: tools ## Measure set-up times and the protocol cores
 clean: ## Remove what was built; runs/ stays, it is yours
 	$(CARGO) clean
 
-# Names what is missing and how to get it. iperf3 is needed only by tests as root.
+# Names what is missing and how to get it. iperf3 and ping are needed only by tests as root.
 tools:
 	@missing=0; \
 	need() { command -v "$$1" >/dev/null 2>&1 || { echo "missing: $$1 ($$2)" >&2; missing=1; }; }; \
@@ -58,4 +58,5 @@ tools:
 	need cc "apt install build-essential, or dnf install gcc"; \
 	need ip "apt install iproute2, or dnf install iproute"; \
 	command -v iperf3 >/dev/null 2>&1 || echo "note: without iperf3 the tests of link rates are left out (apt install iperf3)" >&2; \
+	command -v ping >/dev/null 2>&1 || echo "note: without ping the table of links is left out (apt install iputils-ping)" >&2; \
 	exit $$missing

@@ -13,6 +13,7 @@ use crate::{
     verdict,
 };
 
+mod changes;
 mod figures;
 mod links;
 mod rings;
@@ -37,6 +38,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     }
     rings::summary(&mut text, results);
     links::summary(&mut text, results);
+    changes::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));

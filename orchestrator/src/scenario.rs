@@ -19,6 +19,7 @@ use crate::{
     plan::{Action, Plan, Step, When},
 };
 
+mod changes;
 mod distribution;
 mod explain;
 mod order;
@@ -28,6 +29,9 @@ mod steps;
 mod tests;
 mod view;
 
+use changes::InForce;
+
+pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
 pub use rings::Rings;
@@ -44,6 +48,7 @@ pub struct Scenario {
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
     rings: Rings,
+    in_force: InForce,
     /// What has been ordered and not yet been taken by [`Scenario::due`].
     orders: Vec<Order>,
     timeout: Duration,
@@ -96,6 +101,7 @@ enum Awaited {
     Exited(PeerId),
     Prepared { distribution: usize, peer: PeerId },
     Joined(PeerId),
+    Changed { step: usize },
 }
 
 impl Scenario {
@@ -127,6 +133,7 @@ impl Scenario {
             processes: states.collect(),
             distributions: distributions.collect(),
             rings: Rings::new(plan),
+            in_force: InForce::default(),
             orders: Vec::new(),
             timeout: plan.timeout.0,
             started: Time::ZERO,
@@ -315,9 +322,11 @@ impl StepState {
 }
 
 impl Awaited {
-    fn peer(&self) -> PeerId {
+    /// Whose doing it is; nobody's where the network changes.
+    fn peer(&self) -> Option<PeerId> {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Joined(peer) | Self::Prepared { peer, .. } => *peer,
+            Self::Ready(peer) | Self::Exited(peer) | Self::Joined(peer) | Self::Prepared { peer, .. } => Some(*peer),
+            Self::Changed { .. } => None,
         }
     }
 }

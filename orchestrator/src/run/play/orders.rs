@@ -44,6 +44,7 @@ impl<'a> Play<'a> {
             Order::Begin { distribution, peers, at } => self.begin(distribution, &peers, at)?,
             Order::EnterRing { ring, peer, start } => self.enter_ring(ring, peer, start),
             Order::Ask { peer, command } => self.ask(peer, command),
+            Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
         }
         Ok(())

@@ -270,7 +270,7 @@ impl World {
                     at_once.push(sealed);
                     continue;
                 }
-                if matches!(sealed.message, Message::Answer { answer: Answer::State { .. }, .. }) {
+                if is_decisive(&sealed.message) {
                     answered.push(place_of(to));
                 }
                 if there.get(place_of(to)) == Some(&true) {
@@ -287,18 +287,17 @@ impl World {
     fn refresh(&mut self, place: usize) {
         let Some(actor) = &mut self.actors[place] else { return };
         let me = actor.ring.me();
-        let answer = self.in_flight.iter().find(|sealed| {
-            sealed.to == me && matches!(sealed.message, Message::Answer { answer: Answer::State { .. }, .. })
-        });
+        let answers = self.in_flight.iter().filter(|sealed| sealed.to == me && is_decisive(&sealed.message));
+        let mut answers = answers.peekable();
         let view = |ring: &Ring| {
             let successors = ring.successors().to_vec();
             ring.standing().is_member().then_some(View { me: me.point, successors })
         };
-        actor.view = match answer {
+        actor.view = match answers.peek() {
             None => view(&actor.ring),
-            Some(sealed) => {
+            Some(_) => {
                 let mut later = actor.ring.clone();
-                later.handle_message(actor.now, sealed.from, sealed.message.clone());
+                answers.for_each(|sealed| later.handle_message(actor.now, sealed.from, sealed.message.clone()));
                 view(&later)
             }
         };
@@ -383,6 +382,11 @@ fn is_aside(message: &Message) -> bool {
         Message::Answer { answer, .. } => matches!(answer, Answer::Data(_) | Answer::Fingers(_)),
         Message::Note(_) => false,
     }
+}
+
+/// Answers that change pointers: another node's, or its word that it is no member.
+fn is_decisive(message: &Message) -> bool {
+    matches!(message, Message::Answer { answer: Answer::State { .. } | Answer::NotMember, .. })
 }
 
 fn draw(choices: &mut Choices, taken: &[Contact]) -> Contact {
