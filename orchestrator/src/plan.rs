@@ -173,7 +173,6 @@ pub enum When {
 }
 
 /// What a step does.
-#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {

@@ -174,6 +174,7 @@ fn results() -> Results {
         }],
         lookups: Vec::new(),
         recoveries: Vec::new(),
+        rings: Vec::new(),
         links: Vec::new(),
         latencies: Vec::new(),
         changes: Vec::new(),
