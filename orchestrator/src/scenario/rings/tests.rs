@@ -1,5 +1,4 @@
 //! Rings as inputs and exact outputs: recovery times, askers, judgements.
-#![expect(clippy::unwrap_used, reason = "what is not there fails the test where it stands")]
 
 use std::time::Duration;
 
