@@ -13,6 +13,7 @@ use crate::{
     verdict,
 };
 
+mod accounting;
 mod figures;
 mod links;
 mod sweep;
@@ -34,6 +35,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();

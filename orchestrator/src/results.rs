@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    accounting::Accounting,
     run_directory::RunDirectory,
     verdict::{State, Verdict},
     verify::found::{LatencyFound, LinkFound, Verification},
@@ -134,8 +135,26 @@ pub struct Distribution {
     /// Payload bytes that all participants received in vain, where it was sampled.
     #[serde(default)]
     pub wasted_bytes: Option<u64>,
+    /// Mean completion time of free-riders over that of contributors, where there are both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub riders_ratio: Option<f64>,
+    /// When the peers that began without the file had all of it together, and what that took of the seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_copy: Option<SecondCopy>,
+    /// Where the time of the participants' uplinks went; none where no participant gives account of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounting: Option<Accounting>,
     /// One entry per addressed peer, in the order of the plan.
     pub completions: Vec<Completion>,
+}
+
+/// The moment from which the seeds could have gone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecondCopy {
+    /// Since the common begin.
+    pub seconds: f64,
+    /// Payload that had come from the seeds by then, as a multiple of the file; interpolated between two samples.
+    pub seeds_sent_files: f64,
 }
 
 /// What became of one addressed peer.

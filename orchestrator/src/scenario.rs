@@ -277,6 +277,8 @@ impl Scenario {
             via: state.spec().via,
             seconds: state.seconds(),
             bound_seconds: None,
+            riders_ratio: None,
+            second_copy: None,
             completions: required.iter().filter_map(|peer| state.completion_seconds(*peer)).collect(),
             completed: view.peers_done,
             required: view.peers,

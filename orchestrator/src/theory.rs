@@ -75,7 +75,10 @@ impl Rates {
             let peer = plan.peers.get(index).filter(|peer| peer.id == *id)?;
             plan.links.iter().find(|link| link.name == peer.link)
         };
-        let up = |id: &PeerId| link(id).and_then(|link| link.up.rate);
+        let up = |id: &PeerId| match distribute.is_free_rider(*id) {
+            true => Some(Rate(0)),
+            false => link(id).and_then(|link| link.up.rate),
+        };
         let down = |id: &PeerId| link(id).and_then(|link| link.down.rate);
         Self {
             from_up: distribute.from.iter().map(up).collect(),

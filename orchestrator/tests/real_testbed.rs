@@ -173,6 +173,7 @@ fn swarm_plan() -> Plan {
         via: Via::Swarm,
         tracker: Some(PeerId(1)),
         options: Some(swarm::Options::default()),
+        exceptions: Vec::new(),
     };
     plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(distribute) }];
     plan

@@ -1,7 +1,7 @@
 //! Distribution times of simulated swarms beside the bound, for the textbook's links: peers 2 Mbit/s up and 20 down, the
 //! seed 20 Mbit/s both ways.
 //!
-//! `cargo run --release -p peerbed-proto --example swarm -- [none|quic] [MiB] [seeds] [N …]`
+//! `cargo run --release -p peerbed-proto --example swarm -- [none|quic] [MiB] [seeds] [N …] [options as JSON]`
 
 #![expect(clippy::print_stdout, reason = "an example's output is its purpose")]
 
@@ -9,12 +9,18 @@ use std::time::Duration;
 
 use peerbed_proto::sim::Link;
 use peerbed_proto::sim::swarm::{Content, Costs, PeerSpec, Start, SwarmSim};
+use peerbed_proto::swarm::Options;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let costs = match arguments.first().map(String::as_str) {
         Some("quic") => Costs::QUIC,
         _ => Costs::NONE,
+    };
+    // Options as JSON, of everybody: {"seeding": "super-seeding"}.
+    let options: Options = match std::env::args().find(|argument| argument.starts_with('{')) {
+        Some(json) => serde_json::from_str(&json).expect("options are JSON"),
+        None => Options::default(),
     };
     let number = |at: usize, default| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (mib, seeds) = (number(1, 8), number(2, 3));
@@ -24,15 +30,17 @@ fn main() {
     }
     let content = Content::random(mib << 20, 256 * 1024, 1);
     println!("{costs:?}, {mib} MiB, {seeds} seeds");
-    println!("  N  last/bound (each seed)      mean/bound  uplinks  seed's  wasted");
+    println!("  N  last/bound (each seed)      mean/bound  uplinks  seed's  wasted   copy");
     for peers in counts {
         let bits = (mib << 20) as f64 * 8.0;
         let bound = (bits / 20e6).max(peers as f64 * bits / (20e6 + 2e6 * peers as f64));
         let (mut lasts, mut means, mut uses, mut seed_uses, mut waste) = (Vec::new(), 0.0, 0.0, 0.0, 0.0);
+        let mut copies = 0.0;
         for seed in 0..seeds as u64 {
             let seeder = PeerSpec::new(Link::mbit(20.0, 20.0, Duration::from_millis(2)), Start::Whole);
             let home = PeerSpec::new(Link::mbit(2.0, 20.0, Duration::from_millis(10)), Start::Empty);
-            let specs = std::iter::once(seeder).chain(std::iter::repeat_n(home, peers)).collect();
+            let specs = std::iter::once(seeder).chain(std::iter::repeat_n(home, peers));
+            let specs = specs.map(|spec| PeerSpec { options: options.clone(), ..spec }).collect();
             let figures = SwarmSim::new(content.clone(), specs, costs, seed).run(Duration::from_secs(3_600));
             let done: Vec<f64> = figures.completed.iter().flatten().copied().collect();
             assert_eq!(done.len(), peers, "everybody completes");
@@ -40,9 +48,13 @@ fn main() {
             means += done.iter().sum::<f64>() / peers as f64 / bound / seeds as f64;
             uses += figures.uplink_use[1..].iter().sum::<f64>() / peers as f64 / seeds as f64;
             seed_uses += figures.uplink_use[0] / seeds as f64;
+            copies += figures.second_copy.unwrap_or(f64::NAN) / seeds as f64;
             waste += figures.wasted as f64 / figures.downloaded as f64 / seeds as f64;
         }
         let lasts: Vec<String> = lasts.iter().map(|last| format!("{last:.3}")).collect();
-        println!("{peers:>3}  {:<28} {means:>9.3} {uses:>8.3} {seed_uses:>7.3} {waste:>7.4}", lasts.join(" "));
+        println!(
+            "{peers:>3}  {:<28} {means:>9.3} {uses:>8.3} {seed_uses:>7.3} {waste:>7.4} {copies:>6.3}",
+            lasts.join(" ")
+        );
     }
 }

@@ -7,14 +7,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use peerbed_peer::status::Status;
+use peerbed_peer::status::{DistributionStatus, Status};
 use peerbed_proto::{Manifest, PeerId, Time};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
     links::user::Health,
-    measure::{Note, Recorder, host::HostSampler},
+    measure::{Note, Recorder, copies::Copies, host::HostSampler},
     progress::Progress,
     results::Results,
     scenario::{self, Scenario},
@@ -51,6 +51,8 @@ pub(super) async fn play(
         windows: play.recorder.windows(),
         begin_lateness: play.begin_lateness,
         wasted: &play.wasted,
+        said: &play.said,
+        copies: &play.copies,
         contents: testbed.contents(),
     };
     assemble::fill(results, job.plan, &observed);
@@ -74,6 +76,10 @@ struct Play<'a> {
     begin_lateness: f64,
     /// Bytes received in vain, by distribution.
     wasted: BTreeMap<usize, u64>,
+    /// What each participant said last of a distribution that was under way, by its index.
+    said: BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    /// How far the content of each distribution has spread.
+    copies: BTreeMap<usize, Copies>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
     receive_dropped: BTreeMap<PeerId, u64>,
     /// How the user engine did when it was last asked.
@@ -126,6 +132,8 @@ impl<'a> Play<'a> {
             begins: BTreeMap::new(),
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
+            said: BTreeMap::new(),
+            copies: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             trouble: LinkTrouble::default(),

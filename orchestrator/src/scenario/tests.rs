@@ -270,6 +270,7 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
         swarm: None,
         tracker: None,
         exec: None,
+        congestion: peerbed_peer::config::Congestion::Cubic,
     });
     Plan {
         schema: 1,
@@ -296,6 +297,7 @@ fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
         via: Via::Swarm,
         tracker: None,
         options: None,
+        exceptions: Vec::new(),
     })
 }
 

@@ -1,8 +1,11 @@
 //! The form of `groups:`: how many peers there are, where they are, and what they do.
 
+use peerbed_peer::config::Congestion;
+
 use super::{
     keys::{Form, Key, optional, required},
     names,
+    options::{self, WrittenOptions},
     programs::{self, Program},
     reader::{Reader, Written},
     tree::Node,
@@ -24,6 +27,10 @@ pub struct Group {
     pub swarm: Option<SwarmRole>,
     /// Set where they track swarms.
     pub tracker: Option<Tracker>,
+    /// Their behaviour in swarms, where it differs from that of a distribution's other participants.
+    pub options: WrittenOptions,
+    /// How their connections share links with others; none for the default.
+    pub congestion: Option<Congestion>,
     /// The program that runs in place of Peerbed's own peer.
     pub exec: Option<Program>,
     /// Whether their processes run from the beginning.
@@ -54,6 +61,16 @@ const KEYS: &[Key] = &[
     ),
     optional("tracker", Form::Section(TRACKER_KEYS), "makes the peers track swarms; {} for the defaults"),
     optional(
+        "options",
+        Form::Other("map, see below", options::schema),
+        "behaviour in swarms, where it differs from that of a distribution's other participants (default none)",
+    ),
+    optional(
+        "congestion",
+        Form::Words(&["cubic", "new-reno", "bbr"]),
+        "congestion controller of their QUIC connections (default cubic)",
+    ),
+    optional(
         "exec",
         Form::Section(programs::KEYS),
         "a program of somebody else's that runs in place of Peerbed's own peer; in its texts, {name}, {group}, {id}, \
@@ -75,6 +92,9 @@ const TRACKER_KEYS: &[Key] = &[
     ),
 ];
 
+const CONGESTIONS: [(&str, Congestion); 3] =
+    [("cubic", Congestion::Cubic), ("new-reno", Congestion::NewReno), ("bbr", Congestion::Bbr)];
+
 /// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.
 pub(crate) const PEERS_MAX: u64 = (1 << 17) - 3;
 /// Most peers in one answer; the answer stays within a frame.
@@ -95,6 +115,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
             region: None,
             swarm: None,
             tracker: None,
+            options: WrittenOptions::new(),
+            congestion: None,
             exec: None,
             present: true,
         };
@@ -114,6 +136,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
                 .and_then(|node| reader.word(node, "part in a swarm", &roles))
                 .map(|role| role.value),
             tracker: section.value("tracker").map(|node| read_tracker(reader, node)),
+            options: options::of(reader, &section),
+            congestion: section
+                .value("congestion")
+                .and_then(|node| reader.word(node, "congestion controller", &CONGESTIONS))
+                .map(|congestion| congestion.value),
             exec: section.value("exec").and_then(|node| programs::read(reader, node, section.key_place("exec"))),
             present: section.value("present").and_then(|node| reader.boolean(node)).unwrap_or(true),
             ..unread

@@ -70,8 +70,10 @@ impl Run {
                 surroundings.log.record(EventKind::PeerDropped { distribution, peer: peer.0, reason });
             }
             Event::Left => {
-                if let Some(ending) = &mut self.ending {
-                    ending.core_left = true;
+                self.core_left = true;
+                if self.ending.is_none() {
+                    tracing::info!(distribution, "left the swarm, as its options say");
+                    self.announcer.handle_leave(clock::now());
                 }
             }
         }
@@ -113,8 +115,9 @@ impl Run {
             },
         };
         if self.neighbourhood.serve(peer, run, layer) == Queued::Overflow {
-            self.core.handle_run_stopped(clock::now(), peer, run);
+            return self.core.handle_run_stopped(clock::now(), peer, run);
         }
+        self.account.on_serve(run.bytes(&self.driver.manifest));
     }
 
     fn compute_layer(&mut self, piece: u32) -> Option<Arc<LeafHashes>> {
