@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod accounting;
+mod changes;
 mod figures;
 mod links;
 mod sweep;
@@ -37,6 +38,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     }
     accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);
+    changes::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));

@@ -11,6 +11,7 @@ use crate::{
     accounting::{Accounting, Said},
     content::Content,
     expect::{Condition, Facts},
+    links::traces::Followed,
     measure::{copies::Copies, host},
     plan::{self, Plan},
     results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA, SecondCopy},
@@ -34,6 +35,8 @@ pub(super) struct Observed<'a> {
     /// How far each distribution's content has spread, by its index.
     pub(super) copies: &'a BTreeMap<usize, Copies>,
     pub(super) contents: &'a BTreeMap<String, Content>,
+    pub(super) changes: &'a [results::Change],
+    pub(super) traces: Vec<Followed>,
 }
 
 impl Results {
@@ -55,6 +58,8 @@ impl Results {
             recoveries: Vec::new(),
             links: LinkFound::unmeasured(plan),
             latencies: Vec::new(),
+            changes: Vec::new(),
+            traces: Vec::new(),
             verification: Verification::default(),
             expectations: Vec::new(),
             provenance: Provenance { host: host::describe(), ..provenance },
@@ -94,6 +99,8 @@ pub(super) fn set_up_sentence(report: &SetUpReport, peers: usize) -> String {
 /// Fills in everything that is known, also when the scenario did not come to its end.
 pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) {
     results.verdict = Verdict::of(observed.windows, observed.begin_lateness);
+    results.changes = observed.changes.to_vec();
+    results.traces.clone_from(&observed.traces);
     let all = observed.scenario.distributions().iter().enumerate();
     results.distributions = all
         .filter(|(_, state)| state.begun().is_some())
