@@ -209,7 +209,8 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
         up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
     // Where a link's rate changes, nominal rates give no account.
     let changes = up.trace.is_some() || plan.steps.iter().any(|step| matches!(step.action, plan::Action::Link(_)));
-    let uplink = up.rate.filter(|_| !changes).map(|rate| UplinkRate { bits_per_second: rate.0, packet_overhead: up.overhead });
+    let uplink =
+        up.rate.filter(|_| !changes).map(|rate| UplinkRate { bits_per_second: rate.0, packet_overhead: up.overhead });
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
