@@ -251,6 +251,12 @@ impl Distribute {
         exception.map(|exception| exception.options.clone()).or_else(|| self.options.clone()).unwrap_or_default()
     }
 
+    /// Whether a participant misbehaves, on purpose. Nobody waits for it.
+    #[must_use]
+    pub fn is_hostile(&self, peer: PeerId) -> bool {
+        self.via == Via::Swarm && self.options_of(peer).conduct != swarm::Conduct::Correct
+    }
+
     /// Whether a participant gives nothing, on purpose.
     #[must_use]
     pub fn is_free_rider(&self, peer: PeerId) -> bool {

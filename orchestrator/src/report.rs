@@ -80,6 +80,10 @@ fn distributions(all: &[Distribution]) -> Table {
     if with_optimum {
         header.push("optimum");
     }
+    let with_ideal = all.iter().any(|d| d.ideal_ratio.is_some());
+    if with_ideal {
+        header.push("ideal ratio");
+    }
     header.extend(["p50", "p95"]);
     let mut table = table(&header);
     for distribution in all {
@@ -95,6 +99,9 @@ fn distributions(all: &[Distribution]) -> Table {
         ];
         if with_optimum {
             row.push(figures::seconds(distribution.optimum_seconds));
+        }
+        if with_ideal {
+            row.push(figures::ratio(distribution.ideal_ratio));
         }
         row.extend([figures::seconds(distribution.p50_seconds), figures::seconds(distribution.p95_seconds)]);
         table.add_row(row);

@@ -134,6 +134,12 @@ pub struct Distribution {
     /// Least time when only whole pieces may be passed on, where it is known.
     #[serde(default)]
     pub optimum_seconds: Option<f64>,
+    /// Least time that the swarm's rules give on an ideal network, where the model knows them.
+    #[serde(default)]
+    pub ideal_seconds: Option<f64>,
+    /// `ideal_seconds / bound_seconds`.
+    #[serde(default)]
+    pub ideal_ratio: Option<f64>,
     /// Half of the completed peers had the file by then.
     #[serde(default)]
     pub p50_seconds: Option<f64>,
@@ -152,6 +158,9 @@ pub struct Distribution {
     /// When the peers that began without the file had all of it together, and what that took of the seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_copy: Option<SecondCopy>,
+    /// Neighbours that participants dropped for what they did, by the word for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
     /// Where the time of the participants' uplinks went; none where no participant gives account of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounting: Option<Accounting>,

@@ -29,6 +29,7 @@ mod announcing;
 mod neighbour;
 mod performing;
 mod reading;
+mod tampering;
 mod writing;
 
 /// What can happen to a driver, other than orders and deadlines.
@@ -143,16 +144,14 @@ impl Run {
         surroundings.log.record(EventKind::Begun { distribution: driver.distribution.clone() });
         let now = clock::now();
         let me = PeerId(surroundings.transport.me());
-        let (manifest, have) = (driver.manifest.clone(), driver.have.clone());
-        let core = Swarm::new(me, manifest.clone(), have, driver.options.clone(), surroundings.seed, now);
-        let announcer = Announcer::new(
-            manifest.id(),
-            driver.have.is_full(),
-            AnnouncerOptions::default(),
-            surroundings.own_seed(),
-            now,
-        );
-        let neighbourhood = Neighbourhood::new(driver.inbox_sender.clone(), driver.storage.clone(), manifest);
+        let manifest = driver.manifest.clone();
+        let claims = driver.options.conduct.claims_everything();
+        let have = if claims { PieceSet::full(manifest.pieces()) } else { driver.have.clone() };
+        let core = Swarm::new(me, manifest.clone(), have.clone(), driver.options.clone(), surroundings.seed, now);
+        let announcer =
+            Announcer::new(manifest.id(), have.is_full(), AnnouncerOptions::default(), surroundings.own_seed(), now);
+        let neighbourhood =
+            Neighbourhood::new(driver.inbox_sender.clone(), driver.storage.clone(), manifest, driver.options.conduct);
         let transport = driver.surroundings.transport.clone();
         Self {
             driver,
@@ -171,7 +170,7 @@ impl Run {
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<Snapshot> {
-        if self.core.is_complete() && self.driver.role == "leecher" {
+        if self.driver.have.is_full() && self.driver.role == "leecher" {
             self.on_completed()?;
         }
         self.perform()?;

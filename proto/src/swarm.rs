@@ -8,6 +8,7 @@ mod announce;
 mod arrivals;
 mod availability;
 mod choke;
+mod conduct;
 mod conversation;
 mod dialling;
 mod downloads;
@@ -35,6 +36,7 @@ use bytes::Bytes;
 
 use self::availability::Availability;
 use self::choke::Occasion;
+pub use self::conduct::Conduct;
 use self::dialling::Candidates;
 use self::leaving::Membership;
 pub use self::message::{ANNOUNCED_MAX, LayerWish, Message};

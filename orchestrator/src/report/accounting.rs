@@ -1,9 +1,14 @@
-//! Where the uplinks' time went, a line per distribution that gives account.
+//! Where the uplinks' time went, and who was dropped for what, a line or two per distribution.
 
 use super::{figures, line};
 use crate::{accounting::Account, results::Distribution};
 
 pub(super) fn summary(text: &mut String, all: &[Distribution]) {
+    for distribution in all.iter().filter(|distribution| !distribution.dropped.is_empty()) {
+        let dropped: Vec<String> = distribution.dropped.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        let what = format!("{} via {}", distribution.name, distribution.via);
+        line(text, &format!("neighbours dropped in {what}: {}", dropped.join(", ")));
+    }
     for distribution in all {
         let Some(accounting) = &distribution.accounting else { continue };
         let what = format!("{} via {}", distribution.name, distribution.via);

@@ -32,6 +32,8 @@ pub(super) struct Observed<'a> {
     pub(super) wasted: &'a BTreeMap<usize, u64>,
     /// What each participant said last of a distribution, by its index.
     pub(super) said: &'a BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    /// Neighbours dropped in each distribution, by its index and the reason.
+    pub(super) dropped: &'a BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far each distribution's content has spread, by its index.
     pub(super) copies: &'a BTreeMap<usize, Copies>,
     pub(super) contents: &'a BTreeMap<String, Content>,
@@ -126,6 +128,7 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
     sorted.sort_by(f64::total_cmp);
     let bytes = observed.contents.get(&spec.file).map_or(0, |content| content.bytes);
     let bound = theory::bound(plan, spec, &required, bytes);
+    let ideal = theory::ideal(plan, spec, &required, bytes);
     let seconds = state.seconds();
     results::Distribution {
         id: spec.id.clone(),
@@ -140,11 +143,14 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         bound_term: bound.as_ref().map(|b| b.term.to_string()),
         ratio: seconds.zip(bound.as_ref()).map(|(seconds, bound)| seconds / bound.seconds),
         optimum_seconds: theory::optimum(plan, spec, &required, bytes),
+        ideal_seconds: ideal,
+        ideal_ratio: ideal.zip(bound.as_ref()).map(|(ideal, bound)| ideal / bound.seconds),
         p50_seconds: results::percentile(&sorted, 0.50),
         p95_seconds: results::percentile(&sorted, 0.95),
         begun_seconds: state.begun().map_or(0.0, |at| (at - observed.scenario.started()).as_secs_f64()),
         wasted_bytes: observed.wasted.get(&index).copied(),
         riders_ratio: riders_ratio(spec, state),
+        dropped: observed.dropped.get(&index).cloned().unwrap_or_default(),
         second_copy: second_copy(observed, index, state, bytes),
         accounting: accounting(plan, observed, index, state),
         completions,

@@ -56,6 +56,7 @@ pub(super) async fn play(
         wasted: &play.wasted,
         said: &play.said,
         copies: &play.copies,
+        dropped: &play.dropped,
         contents: testbed.contents(),
         changes: &play.changing.changes,
         traces: play.changing.traces.followed(),
@@ -84,6 +85,8 @@ struct Play<'a> {
     wasted: BTreeMap<usize, u64>,
     /// What each participant said last of a distribution that was under way, by its index.
     said: BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    /// Neighbours dropped for what they did, by distribution and reason.
+    dropped: BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far the content of each distribution has spread.
     copies: BTreeMap<usize, Copies>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
@@ -145,6 +148,7 @@ impl<'a> Play<'a> {
             wasted: BTreeMap::new(),
             said: BTreeMap::new(),
             copies: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             trouble: LinkTrouble::default(),

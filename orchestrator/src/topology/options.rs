@@ -86,12 +86,14 @@ fn nearest(tried: &swarm::Options, name: &str) -> Option<String> {
         return None;
     }
     let all = serde_json::to_value(possible).ok()?;
-    Some(match all.get(name)? {
-        Json::Number(seconds) if seconds.is_f64() => {
-            Span(std::time::Duration::from_secs_f64(seconds.as_f64().unwrap_or_default())).to_string()
-        }
-        other => other.to_string(),
-    })
+    let possible = all.get(name)?;
+    let seconds = possible.as_f64().filter(|_| possible.is_f64());
+    Some(
+        seconds.map_or_else(
+            || possible.to_string(),
+            |seconds| Span(std::time::Duration::from_secs_f64(seconds)).to_string(),
+        ),
+    )
 }
 
 /// The words that an option takes, as the protocol's own type lists them.

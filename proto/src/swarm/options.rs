@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::conduct::Conduct;
 use super::neighbour::PARTIALS_MAX;
 use crate::time::seconds;
 
@@ -38,6 +39,9 @@ pub struct Options {
     /// Pieces' worth of payload that a lingering peer uploads after its completion. Default 1: that much from everybody
     /// keeps an open swarm stable almost without seeds (Zhu & Hajek 2012).
     pub linger_pieces: u16,
+    /// Whether the peer follows the protocol. Default correct; the others are there to test what it costs everybody else.
+    /// The core is correct in any case: drivers tamper with what it puts out.
+    pub conduct: Conduct,
     /// Which piece is fetched next. Default rarest first, from the textbook.
     pub pieces: PieceChoice,
     /// Which of several pieces that are equally good is fetched next. Default by chance, so that neighbours fetch
@@ -96,6 +100,7 @@ impl Default for Options {
             seeding: Seeding::LeastServed,
             leaving: Leaving::Stay,
             linger_pieces: 1,
+            conduct: Conduct::Correct,
             pieces: PieceChoice::RarestFirst,
             ties: Ties::ByChance,
             endgame: Endgame::Steal,

@@ -109,6 +109,11 @@ impl Play<'_> {
                     self.scenario.handle_piece(index, peer, *have);
                 }
             }
+            EventKind::PeerDropped { distribution, reason, .. } => {
+                if let Some(index) = self.scenario.distribution(distribution) {
+                    *self.dropped.entry(index).or_default().entry(reason.clone()).or_default() += 1;
+                }
+            }
             EventKind::Completed { distribution, .. } => {
                 if let Some(index) = self.scenario.distribution(distribution) {
                     self.scenario.handle_completed(instant(event.t), index, peer);
@@ -122,7 +127,6 @@ impl Play<'_> {
             EventKind::Ready { .. }
             | EventKind::Ended { .. }
             | EventKind::PeerRefused { .. }
-            | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
             | EventKind::Ring(_)
             | EventKind::Left

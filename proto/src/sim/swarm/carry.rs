@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::conduct::Conduct;
 use super::world::{CLOSE_BYTES, Packet, SwarmSim, TRACKER_DELAY, index};
 use crate::content::{LEAF, LeafHashes};
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::Priority;
-use crate::swarm::{Event, Message, Output, Run, ServeLayer};
+use crate::swarm::{Conduct, Event, Message, Output, Run, ServeLayer};
 use crate::tracker::AnnouncerOutput;
 use crate::wire::Encode;
 

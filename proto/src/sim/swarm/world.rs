@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::conduct::Conduct;
 use super::figures::{Costs, Figures};
 use super::invariants::Watch;
 use super::{Content, PeerSpec, Start};
@@ -16,7 +15,7 @@ use crate::bits::PieceSet;
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::{Happening, Network, NodeId, Priority};
-use crate::swarm::{LayerWish, Message, Output, Run, ServeLayer, Swarm};
+use crate::swarm::{Conduct, LayerWish, Message, Output, Run, ServeLayer, Swarm};
 use crate::time::Time;
 use crate::tracker::{Announce, AnnounceReply, Announcer, AnnouncerOptions, Tracker, TrackerOptions};
 
@@ -273,6 +272,9 @@ impl SwarmSim {
     }
 
     fn on_packet(&mut self, from: PeerId, to: PeerId, packet: Packet) {
+        if self.peers[index(to)].spec.conduct == Conduct::NeverReads {
+            return;
+        }
         match packet {
             Packet::Message { connection, message } => self.on_connection(to, from, connection, |running, now| {
                 if let Message::Reject { run } = &message {
