@@ -42,6 +42,11 @@ impl Play<'_> {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
             }
+            Done::Paced(readings) => {
+                let found = self.paces.take(readings?);
+                self.trouble.engine_dropped += found.dropped;
+                self.trouble.off_pace += found.off_pace;
+            }
             Done::Examined(health) => {
                 if let Some(health) = health? {
                     self.handle_health(health);
@@ -178,7 +183,9 @@ impl Play<'_> {
     /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.
     fn note_dropped(&mut self, peer: PeerId, dropped: u64) {
         let before = self.receive_dropped.insert(peer, dropped).filter(|before| *before <= dropped).unwrap_or(0);
-        self.trouble.receive_dropped += dropped - before;
+        if !self.changing.excuses(peer) {
+            self.trouble.receive_dropped += dropped - before;
+        }
     }
 
     /// A peer that does not obey has often just died; its end says more than a broken connection.
