@@ -113,7 +113,8 @@ impl Distribution {
     pub(super) fn handle_completed(&mut self, at: Time, peer: PeerId) {
         // A file that is on disk already at the begin completes then, not before.
         let at = self.begun.map_or(at, |begun| at.max(begun));
-        if self.spec.to.contains(&peer) {
+        // A copy that a peer makes which misbehaves on purpose is nobody's concern.
+        if self.spec.to.contains(&peer) && !self.hostile.contains(&peer) {
             self.completions.entry(peer).or_insert(at);
             self.have.insert(peer, self.pieces);
         }
