@@ -262,6 +262,7 @@ fn plan(peers: u32) -> Plan {
         swarm: None,
         tracker: None,
         exec: None,
+        congestion: peerbed_peer::config::Congestion::Cubic,
     };
     Plan {
         schema: 1,

@@ -11,6 +11,8 @@
 //! | `ratio` | distribution time over its bound | number | |
 //! | `seconds` | distribution time | number of seconds, or a span | |
 //! | `bound_seconds` | least time possible | number of seconds, or a span | |
+//! | `riders_ratio` | mean completion of free-riders over that of contributors | number | |
+//! | `second_copy` | what seeds had sent when the others together had everything, in files | number | |
 //! | `min`, `mean`, `max`, `p50`, `p95`, `p99` | over the peers' completion times | number of seconds, or a span | |
 //! | `completed` | required peers that have the whole file | number of peers, or a share | yes |
 //! | `progress` | wanted pieces that have arrived | share | yes |
@@ -98,6 +100,10 @@ pub enum Metric {
     Seconds,
     /// Least time possible.
     BoundSeconds,
+    /// Mean completion of free-riders over that of contributors.
+    RidersRatio,
+    /// What the seeds had sent when the others together had everything, in files.
+    SecondCopy,
     /// First completion.
     Min,
     /// Mean completion.

@@ -13,6 +13,7 @@
 //! | what was observed | [`run::carry_out`] with [`theory`], [`expect`], [`verdict`] | [`results::Results`], on disk |
 //! | a directory | [`report::summary`] | the table |
 
+pub mod accounting;
 pub mod authority;
 pub mod capacity;
 pub mod content;

@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod canary;
+pub mod copies;
 pub mod host;
 pub mod read_back;
 

@@ -6,6 +6,7 @@
 
 use std::net::Ipv4Addr;
 
+use peerbed_peer::config::Congestion;
 use peerbed_proto::{id::PeerId, swarm};
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,13 @@ pub struct Peer {
     pub tracker: Option<Tracker>,
     /// Set where the peer is a program of somebody else's; it has no part in swarms then and tracks none.
     pub exec: Option<Program>,
+    /// Congestion controller of its QUIC connections.
+    #[serde(default = "cubic")]
+    pub congestion: Congestion,
+}
+
+fn cubic() -> Congestion {
+    Congestion::Cubic
 }
 
 /// What a peer is in a swarm.
@@ -231,6 +239,40 @@ pub struct Distribute {
     /// no tracker of ours and there are no options, and `via` says which bound holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// Participants that behave otherwise, for a swarm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+}
+
+/// Behaviour of some participants that is not that of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// Whose; all of one group.
+    pub peers: Vec<PeerId>,
+    /// All of their options.
+    pub options: swarm::Options,
+}
+
+impl Distribute {
+    /// How a participant of a swarm behaves.
+    #[must_use]
+    pub fn options_of(&self, peer: PeerId) -> swarm::Options {
+        let exception = self.exceptions.iter().find(|exception| exception.peers.contains(&peer));
+        exception.map(|exception| exception.options.clone()).or_else(|| self.options.clone()).unwrap_or_default()
+    }
+
+    /// Whether a participant misbehaves, on purpose. Nobody waits for it.
+    #[must_use]
+    pub fn is_hostile(&self, peer: PeerId) -> bool {
+        self.via == Via::Swarm && self.options_of(peer).conduct != swarm::Conduct::Correct
+    }
+
+    /// Whether a participant gives nothing, on purpose.
+    #[must_use]
+    pub fn is_free_rider(&self, peer: PeerId) -> bool {
+        self.via == Via::Swarm && self.options_of(peer).upload == swarm::Upload::Never
+    }
 }
 
 /// How a file is spread.

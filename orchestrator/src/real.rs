@@ -171,7 +171,6 @@ impl Real {
             .contents
             .get(&distribution.file)
             .with_context(|| format!("the plan has no file `{}`", distribution.file))?;
-        let options = distribution.options.clone().unwrap_or_default();
         let mut commands = Vec::new();
         for peer in self.chosen(peers)? {
             let command = Command::Prepare(Prepare {
@@ -179,7 +178,7 @@ impl Real {
                 file: distribution.file.clone(),
                 manifest: content.manifest.clone(),
                 role: self.role(distribution, peer.id, content)?,
-                options: options.clone(),
+                options: distribution.options_of(peer.id),
             });
             commands.push(tell(peer, command));
         }

@@ -13,6 +13,7 @@ use crate::{
     verdict,
 };
 
+mod accounting;
 mod changes;
 mod figures;
 mod links;
@@ -43,6 +44,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
     rings::summary(&mut text, results);
+    accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);
     changes::summary(&mut text, results);
     if let Some(error) = &results.error {
@@ -86,6 +88,10 @@ fn distributions(all: &[Distribution]) -> Table {
     if with_optimum {
         header.push("optimum");
     }
+    let with_ideal = all.iter().any(|d| d.ideal_ratio.is_some());
+    if with_ideal {
+        header.push("ideal ratio");
+    }
     header.extend(["p50", "p95"]);
     let mut table = table(&header);
     for distribution in all {
@@ -101,6 +107,9 @@ fn distributions(all: &[Distribution]) -> Table {
         ];
         if with_optimum {
             row.push(figures::seconds(distribution.optimum_seconds));
+        }
+        if with_ideal {
+            row.push(figures::ratio(distribution.ideal_ratio));
         }
         row.extend([figures::seconds(distribution.p50_seconds), figures::seconds(distribution.p95_seconds)]);
         table.add_row(row);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    accounting::Accounting,
     links::traces::Followed,
     run_directory::RunDirectory,
     verdict::{State, Verdict},
@@ -147,6 +148,12 @@ pub struct Distribution {
     /// Least time when only whole pieces may be passed on, where it is known.
     #[serde(default)]
     pub optimum_seconds: Option<f64>,
+    /// Least time that the swarm's rules give on an ideal network, where the model knows them.
+    #[serde(default)]
+    pub ideal_seconds: Option<f64>,
+    /// `ideal_seconds / bound_seconds`.
+    #[serde(default)]
+    pub ideal_ratio: Option<f64>,
     /// Half of the completed peers had the file by then.
     #[serde(default)]
     pub p50_seconds: Option<f64>,
@@ -159,6 +166,18 @@ pub struct Distribution {
     /// Payload bytes that all participants received in vain, where it was sampled.
     #[serde(default)]
     pub wasted_bytes: Option<u64>,
+    /// Mean completion time of free-riders over that of contributors, where there are both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub riders_ratio: Option<f64>,
+    /// When the peers that began without the file had all of it together, and what that took of the seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_copy: Option<SecondCopy>,
+    /// Neighbours that participants dropped for what they did, by the word for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
+    /// Where the time of the participants' uplinks went; none where no participant gives account of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounting: Option<Accounting>,
     /// One entry per addressed peer, in the order of the plan.
     pub completions: Vec<Completion>,
 }
@@ -185,6 +204,15 @@ pub struct LeftOut {
     pub via: String,
     /// What the host lacks, and how to get it.
     pub reason: String,
+}
+
+/// The moment from which the seeds could have gone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecondCopy {
+    /// Since the common begin.
+    pub seconds: f64,
+    /// Payload that had come from the seeds by then, as a multiple of the file; interpolated between two samples.
+    pub seeds_sent_files: f64,
 }
 
 /// What became of one addressed peer.

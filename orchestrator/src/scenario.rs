@@ -283,11 +283,12 @@ impl Scenario {
     /// Addressed peers whose completion the distribution with this index waits or waited for.
     ///
     /// Those are the peers that take part, those that completed before they were taken away, and those that a step
-    /// still to come brings back. A peer that the scenario crashes or lets leave for good is not waited for.
+    /// still to come brings back. Peers that misbehave on purpose are not among them. A peer that the scenario crashes or lets leave for good is not waited for.
     #[must_use]
     pub fn required(&self, distribution: usize) -> BTreeSet<PeerId> {
         let state = &self.distributions[distribution];
-        let is_required = |peer: &PeerId| state.counts(*peer) || self.is_awaited(distribution, *peer);
+        let is_required =
+            |peer: &PeerId| !state.is_hostile(*peer) && (state.counts(*peer) || self.is_awaited(distribution, *peer));
         state.spec().to.iter().copied().filter(is_required).collect()
     }
 
@@ -303,6 +304,8 @@ impl Scenario {
             via: state.spec().via,
             seconds: state.seconds(),
             bound_seconds: None,
+            riders_ratio: None,
+            second_copy: None,
             completions: required.iter().filter_map(|peer| state.completion_seconds(*peer)).collect(),
             completed: view.peers_done,
             required: view.peers,

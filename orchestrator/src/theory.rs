@@ -9,13 +9,18 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use peerbed_proto::PeerId;
+use peerbed_proto::{
+    PeerId,
+    content::LEAF,
+    swarm::{Choking, PieceChoice, Refill},
+};
 
 use crate::{
     plan::{Distribute, Plan, Via},
     units::{Rate, Size},
 };
 
+pub mod model;
 #[cfg(test)]
 mod tests;
 
@@ -75,7 +80,10 @@ impl Rates {
             let peer = plan.peers.get(index).filter(|peer| peer.id == *id)?;
             plan.links.iter().find(|link| link.name == peer.link)
         };
-        let up = |id: &PeerId| link(id).and_then(|link| link.up.rate);
+        let up = |id: &PeerId| match distribute.is_free_rider(*id) {
+            true => Some(Rate(0)),
+            false => link(id).and_then(|link| link.up.rate),
+        };
         let down = |id: &PeerId| link(id).and_then(|link| link.down.rate);
         Self {
             from_up: distribute.from.iter().map(up).collect(),
@@ -106,6 +114,28 @@ pub fn optimum(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>
     }
     let piece = plan.files.iter().find(|file| file.name == distribute.file)?.piece;
     whole_pieces(bytes, piece, &Rates::of(plan, distribute, required))
+}
+
+/// What the rules of this swarm give on an ideal network, in seconds; none where the model knows no such rules, some rate
+/// has no limit, or somebody is not waited for.
+#[must_use]
+pub fn ideal(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>, bytes: u64) -> Option<f64> {
+    let options = distribute.options_of(*distribute.to.first()?);
+    let known = options.pieces == PieceChoice::RarestFirst && options.refill == Refill::AtOnce;
+    if distribute.via != Via::Swarm || required.len() != distribute.to.len() || !known {
+        return None;
+    }
+    let rates = Rates::of(plan, distribute, required);
+    let units = |rate: &Option<Rate>| rate.map(|rate| rate.0 as f64 / 8.0 / f64::from(LEAF));
+    let setting = model::Setting {
+        seed_rate: rates.from_up.iter().map(units).sum::<Option<f64>>()?,
+        rates: rates.to_up.iter().map(units).collect::<Option<_>>()?,
+        units: usize::try_from(bytes.div_ceil(u64::from(LEAF))).ok()?,
+        regular_slots: options.regular_slots.into(),
+        optimistic_slots: options.optimistic_slots.into(),
+        choke_interval: (options.choking == Choking::TitForTat).then_some(options.choke_interval.as_secs_f64()),
+    };
+    model::last_completion(&setting, plan.seed)
 }
 
 /// D_cs ≥ max{N F/u_s, F/d_min}.

@@ -45,6 +45,8 @@ pub use groups::{Group, Tracker};
 use keys::{Form, Key, optional, required};
 pub(crate) use links::PACKET;
 pub use links::{Fields, Link, QueueFields};
+pub use options::WrittenOptions;
+pub(crate) use options::resolve as resolve_options;
 pub use places::{PLACES, Places};
 pub use presets::{PRESETS, Preset};
 pub use programs::{Completion, Program, Ready, Requires};

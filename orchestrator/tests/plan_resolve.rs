@@ -4,10 +4,15 @@
 
 use peerbed_orchestrator::{
     plan::{self, Action, Content, Plan, Queue, SwarmRole, When},
+    theory,
     topology::{self, sweep},
     units::Span,
 };
-use peerbed_proto::PeerId;
+use peerbed_peer::config::Congestion;
+use peerbed_proto::{
+    PeerId,
+    swarm::{Choking, Upload},
+};
 
 #[test]
 fn what_is_left_open_gets_its_documented_default() {
@@ -141,6 +146,32 @@ fn options_keep_the_protocols_defaults_unless_given() {
     assert_eq!((options.regular_slots, options.choke_interval.as_millis()), (2, 500));
     assert_eq!(options.optimistic_interval, defaults.optimistic_interval);
     assert_ne!(options.refill, defaults.refill);
+}
+
+#[test]
+fn options_of_a_group_count_more_than_those_of_the_distribution() {
+    let text = TEXT
+        .replace("via: swarm }", "via: swarm, options: { regular-slots: 2, choking: none } }")
+        .replace("swarm: leecher", "swarm: leecher, congestion: bbr, options: { upload: never, regular-slots: 3 }");
+    let mut plan = resolve(&text);
+    assert_eq!(plan.peers.iter().filter(|peer| peer.congestion == Congestion::Bbr).count(), plan.peers.len() - 1);
+    let Action::Distribute(distribute) = plan.steps.remove(0).action else { panic!() };
+    let (seed, rider) = (distribute.options_of(distribute.from[0]), distribute.options_of(distribute.to[0]));
+    assert_eq!((seed.regular_slots, seed.upload, seed.choking), (2, Upload::Always, Choking::None));
+    assert_eq!((rider.regular_slots, rider.upload, rider.choking), (3, Upload::Never, Choking::None));
+    assert!(distribute.is_free_rider(distribute.to[0]) && !distribute.is_free_rider(distribute.from[0]));
+}
+
+#[test]
+fn free_riders_count_with_no_upload_in_the_bound() {
+    let bound = |text: &str| {
+        let mut plan = resolve(text);
+        let Action::Distribute(distribute) = plan.steps.remove(0).action else { panic!() };
+        let everyone = distribute.to.iter().copied().collect();
+        theory::bound(&plan, &distribute, &everyone, 8 << 20).unwrap().seconds
+    };
+    let riding = TEXT.replace("swarm: leecher", "swarm: leecher, options: { upload: never }");
+    assert!(bound(&riding) > 1.05 * bound(TEXT), "{} and {}", bound(&riding), bound(TEXT));
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn swarm_plan() -> Plan {
         tracker: Some(PeerId(1)),
         options: Some(swarm::Options::default()),
         program: None,
+        exceptions: Vec::new(),
     };
     plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(distribute) }];
     plan

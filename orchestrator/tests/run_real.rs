@@ -5,6 +5,7 @@ mod run_support;
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
+use peerbed_orchestrator::accounting::{Accounting, TOLERANCE};
 use peerbed_orchestrator::real::features::{self, Feature};
 use run_support::{Place, SLOW, TINY, assert_ended, can_run, code, is_root, output, stderr, stdout};
 use serde_json::{Value, json};
@@ -41,6 +42,26 @@ fn a_run_gives_results_and_a_table_that_report_makes_again() {
     assert_eq!(fs::read_to_string(place.run().join("topology.yaml")).unwrap(), TINY);
     assert_eq!(place.processes(), Vec::<u32>::new());
     assert_eq!(fs::read_dir(place.temporary()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_uplinks_account_for_all_their_time_and_for_every_byte_of_the_file() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(TINY);
+    let run = place.command().output().unwrap();
+    assert_ended(&run, 0);
+    let results = place.results();
+    let swarm = results["distributions"].as_array().unwrap().iter().find(|d| d["via"] == "swarm").unwrap();
+    let accounting: Accounting = serde_json::from_value(swarm["accounting"].clone()).unwrap();
+    assert_eq!(accounting.peers.len(), 3, "{accounting:?}");
+    for (peer, account) in &accounting.peers {
+        assert!(account.unexplained().abs() < TOLERANCE, "{peer}: {account:?}");
+        assert!(account.protocol_bytes > 0.0, "{peer}: {account:?}");
+    }
+    assert_eq!(accounting.all.payload_bytes, f64::from(2 << 20), "two copies of 1 MiB");
+    assert!(stdout(&run).contains("uplinks of blob via swarm (3 together): payload "), "{}", stdout(&run));
 }
 
 #[test]

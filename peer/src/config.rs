@@ -78,6 +78,9 @@ pub struct QuicOptions {
     /// Default: `None`, the kernel's usual buffer with no holding back (right for an unshaped interface).
     /// [`QuicOptions::send_queue_for`] computes it for a link.
     pub send_queue_bytes: Option<u32>,
+    /// What the uplink carries, for the account of where its time goes. Nothing is held back by it. Default: `None`,
+    /// unknown or without limit: no account is given.
+    pub uplink: Option<UplinkRate>,
     /// SO_RCVBUF in bytes. Default 2 MiB: the kernel's 208 KiB holds fewer than 100 full datagrams, and what is
     /// dropped there looks like congestion. Capped by the kernel when the peer lacks CAP_NET_ADMIN.
     pub receive_buffer_bytes: u32,
@@ -130,6 +133,7 @@ impl Default for QuicOptions {
     fn default() -> Self {
         Self {
             send_queue_bytes: None,
+            uplink: None,
             receive_buffer_bytes: 2 << 20,
             initial_mtu: 1452,
             mtu_max: 1452,
@@ -165,6 +169,17 @@ impl QuicOptions {
         let room = (queue / 4 * 3).max(2 * LINK_MTU);
         u32::try_from(slack.min(room)).unwrap_or(u32::MAX)
     }
+}
+
+/// What an uplink carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UplinkRate {
+    /// Bits per second over whole IP packets and their overhead.
+    pub bits_per_second: u64,
+    /// Bytes that each packet takes beside its own.
+    #[serde(default)]
+    pub packet_overhead: u32,
 }
 
 /// Congestion controllers that quinn offers.

@@ -183,6 +183,8 @@ pub(crate) fn prepared_status(role: &str, have: u32, pieces: u32) -> Distributio
         unchoked: 0,
         begun_at: None,
         completed_at: None,
+        uplink: None,
+        received: std::collections::BTreeMap::new(),
     }
 }
 

@@ -70,6 +70,43 @@ pub struct DistributionStatus {
     pub begun_at: Option<f64>,
     /// When the whole file was verified under its final name, in seconds of CLOCK_MONOTONIC. None for seed and server.
     pub completed_at: Option<f64>,
+    /// Where the time of the peer's uplink went since the begin; none before it, for servers and clients, and where the
+    /// uplink's rate is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<UplinkUse>,
+    /// What came from each neighbour, past ones included, by its number in the plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub received: BTreeMap<u32, ReceivedBytes>,
+}
+
+/// Where the time of an uplink went. Bytes at the uplink's rate and both idle times add up to `seconds`.
+///
+/// The uplink is that of the whole process: what other distributions send at the same time counts too.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct UplinkUse {
+    /// Nominal rate in bits per second.
+    pub rate_bps: u64,
+    /// Time since the begin, in seconds.
+    pub seconds: f64,
+    /// Bytes that left: whole IP packets and the link's overhead for each.
+    pub wire_bytes: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Bytes of packets of this distribution that were declared lost and had to be sent again.
+    pub lost_bytes: u64,
+    /// Time idle while a neighbour that may request waited for something, in seconds.
+    pub idle_waiting_seconds: f64,
+    /// Time idle while nobody that may request wanted anything, in seconds.
+    pub idle_seconds: f64,
+}
+
+/// What came from one neighbour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedBytes {
+    /// Payload bytes that were new and passed their hash.
+    pub useful: u64,
+    /// Payload bytes received in vain.
+    pub wasted: u64,
 }
 
 /// How far a distribution is.

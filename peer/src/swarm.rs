@@ -20,13 +20,16 @@ use crate::events::EventKind;
 use crate::routes::Opening;
 use crate::status::{DistributionState, DistributionStatus};
 use crate::storage::Storage;
+use crate::swarm::accounting::Account;
 use crate::swarm::neighbour::{Arrival, Neighbourhood};
 use crate::transport::PeerConnection;
 
+mod accounting;
 mod announcing;
 mod neighbour;
 mod performing;
 mod reading;
+mod tampering;
 mod writing;
 
 /// What can happen to a driver, other than orders and deadlines.
@@ -72,16 +75,14 @@ struct Run {
     dials: BTreeMap<PeerId, tokio::task::AbortHandle>,
     /// Where peers listen, as the tracker said. At most [`ADDRESSES_MAX`].
     addresses: BTreeMap<PeerId, std::net::SocketAddr>,
+    account: Account,
     begun_at: f64,
     completed_at: Option<f64>,
-    ending: Option<Ending>,
-}
-
-/// A driver that was told to end.
-struct Ending {
-    deadline: Instant,
+    /// Whether the core, and the announcer, have left: because they were told to, or by the core's own rules.
     core_left: bool,
     announcer_left: bool,
+    /// When a driver that was told to end stops waiting for both.
+    ending: Option<Instant>,
 }
 
 impl SwarmDriver {
@@ -143,16 +144,15 @@ impl Run {
         surroundings.log.record(EventKind::Begun { distribution: driver.distribution.clone() });
         let now = clock::now();
         let me = PeerId(surroundings.transport.me());
-        let (manifest, have) = (driver.manifest.clone(), driver.have.clone());
-        let core = Swarm::new(me, manifest.clone(), have, driver.options.clone(), surroundings.seed, now);
-        let announcer = Announcer::new(
-            manifest.id(),
-            driver.have.is_full(),
-            AnnouncerOptions::default(),
-            surroundings.own_seed(),
-            now,
-        );
-        let neighbourhood = Neighbourhood::new(driver.inbox_sender.clone(), driver.storage.clone(), manifest);
+        let manifest = driver.manifest.clone();
+        let claims = driver.options.conduct.claims_everything();
+        let have = if claims { PieceSet::full(manifest.pieces()) } else { driver.have.clone() };
+        let core = Swarm::new(me, manifest.clone(), have.clone(), driver.options.clone(), surroundings.seed, now);
+        let announcer =
+            Announcer::new(manifest.id(), have.is_full(), AnnouncerOptions::default(), surroundings.own_seed(), now);
+        let neighbourhood =
+            Neighbourhood::new(driver.inbox_sender.clone(), driver.storage.clone(), manifest, driver.options.conduct);
+        let transport = driver.surroundings.transport.clone();
         Self {
             driver,
             core,
@@ -160,14 +160,17 @@ impl Run {
             neighbourhood,
             dials: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            account: Account::open(transport),
             begun_at: clock::seconds(),
             completed_at: None,
+            core_left: false,
+            announcer_left: false,
             ending: None,
         }
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<Snapshot> {
-        if self.core.is_complete() && self.driver.role == "leecher" {
+        if self.driver.have.is_full() && self.driver.role == "leecher" {
             self.on_completed()?;
         }
         self.perform()?;
@@ -195,6 +198,7 @@ impl Run {
                 _ = sampling.tick() => self.sample_round_trips(),
             }
             self.perform()?;
+            self.account.note(&self.core);
         }
         Ok(self.finish())
     }
@@ -274,7 +278,7 @@ impl Run {
     fn deadline(&self) -> Option<Instant> {
         let cores = [self.core.poll_timeout(), self.announcer.poll_timeout()];
         let cores = cores.into_iter().flatten().map(|(deadline, _)| deadline).min().map(clock::instant);
-        cores.into_iter().chain(self.ending.as_ref().map(|ending| ending.deadline)).min()
+        cores.into_iter().chain(self.ending).min()
     }
 
     fn leave(&mut self) {
@@ -282,17 +286,16 @@ impl Run {
             return;
         }
         self.driver.surroundings.routes.remove_swarm(self.driver.manifest.id());
-        let deadline = Instant::now() + DRAIN_MAX;
-        self.ending = Some(Ending { deadline, core_left: false, announcer_left: false });
+        self.ending = Some(Instant::now() + DRAIN_MAX);
         let now = clock::now();
         self.core.handle_leave(now);
-        self.announcer.handle_leave(now);
+        if !self.announcer_left {
+            self.announcer.handle_leave(now);
+        }
     }
 
     fn has_ended(&self) -> bool {
-        self.ending
-            .as_ref()
-            .is_some_and(|ending| ending.core_left && ending.announcer_left || ending.deadline <= Instant::now())
+        self.ending.is_some_and(|deadline| self.core_left && self.announcer_left || deadline <= Instant::now())
     }
 
     fn finish(mut self) -> Snapshot {
@@ -308,6 +311,7 @@ impl Run {
         let progress = self.core.progress();
         let unchoked = self.core.neighbours(clock::now()).filter(|neighbour| neighbour.unchoked).count();
         let complete = self.core.is_complete();
+        let (quic, paths) = self.neighbourhood.quic();
         let status = DistributionStatus {
             role: self.driver.role.to_owned(),
             state: if complete { DistributionState::Complete } else { DistributionState::Running },
@@ -320,8 +324,9 @@ impl Run {
             unchoked: u32::try_from(unchoked).unwrap_or(u32::MAX),
             begun_at: Some(self.begun_at),
             completed_at: self.completed_at,
+            uplink: self.account.used(quic.lost_bytes),
+            received: accounting::received(&self.core),
         };
-        let (quic, paths) = self.neighbourhood.quic();
         let counts = Counts { swarm, announcer: self.announcer.stats(), quic, ..Counts::default() };
         Snapshot { status, counts, paths }
     }

@@ -5,7 +5,7 @@
 //! from `identity`, the socket from `uplink`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,16 +15,18 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::config::{PeerConfig, QuicOptions};
+use crate::config::{PeerConfig, QuicOptions, UplinkRate};
 use crate::event_log::EventLog;
 use crate::events::{EventKind, RefusedReason};
 use crate::identity::{Credentials, Identity};
 use crate::metrics::Metrics;
 use crate::process;
+pub(crate) use crate::transport::ledger::{Ledger, Reading};
 use crate::transport::refusal::Refusal;
 use crate::transport::uplink::Uplink;
 
 mod congestion;
+mod ledger;
 mod refusal;
 mod settings;
 mod turns;
@@ -38,6 +40,7 @@ pub(crate) struct Transport {
     run: String,
     me: u32,
     clients: [(Protocol, ClientConfig); 4],
+    uplink_rate: Option<UplinkRate>,
     handshake_timeout: Duration,
     connections_max: usize,
     handshakes: Semaphore,
@@ -75,6 +78,7 @@ impl Transport {
                 client(Protocol::Fetch)?,
                 client(Protocol::Ring)?,
             ],
+            uplink_rate: config.quic.uplink,
             handshake_timeout: Duration::from_millis(config.quic.handshake_timeout_ms.into()),
             connections_max: config.quic.connections_max.into(),
             handshakes: Semaphore::new(config.quic.handshakes_max.into()),
@@ -167,6 +171,16 @@ impl Transport {
     /// How often a full socket made a connection wait.
     pub(crate) fn held_back(&self) -> u64 {
         self.uplink.held_back()
+    }
+
+    /// What the own uplink carries, where that is known.
+    pub(crate) fn uplink_rate(&self) -> Option<UplinkRate> {
+        self.uplink_rate
+    }
+
+    /// Where the time of the own uplink has gone.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.uplink.ledger()
     }
 
     /// Datagrams that the kernel dropped because the receive buffer was full.

@@ -4,9 +4,10 @@
 mod support;
 
 use hyper::StatusCode;
-use peerbed_peer::commands::{Begin, Command, Role};
+use peerbed_peer::commands::{Begin, Command, Prepare, Role, SwarmOptions};
 use peerbed_peer::events::EventKind;
 use peerbed_peer::status::Status;
+use peerbed_proto::swarm::{Conduct, Leaving};
 use rustix::process::Signal;
 use support::content::Content;
 use support::process::{Peer, Run, prepare};
@@ -35,6 +36,50 @@ fn leechers_complete_and_their_bytes_are_the_seeds() {
             peer.end("d0").await;
             gone(peer).await;
         }
+    });
+}
+
+#[test]
+fn peer_that_promises_what_it_lacks_is_dropped_and_the_other_completes() {
+    support::run(async {
+        let run = Run::new();
+        let content = Content::make(run.path(), "release", 500_000, 64 << 10);
+        let seed = run.start_with_tracker(1).await;
+        let [leecher, liar] = [run.start(2).await, run.start(3).await];
+        let tracker = seed.endpoint;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        let Command::Prepare(honest) = prepare("d0", &content, Role::Leecher { tracker }) else { unreachable!() };
+        let options = SwarmOptions { conduct: Conduct::EmptyPromises, ..SwarmOptions::default() };
+        liar.command(&Command::Prepare(Prepare { options, ..honest })).await;
+        leecher.begin("d0").await;
+        liar.begin("d0").await;
+
+        let is_dropped = |kind: &EventKind| matches!(kind, EventKind::PeerDropped { peer: 3, reason, .. } if reason == "broken-promises");
+        leecher.event(is_dropped).await;
+        seed.begin("d0").await;
+        assert_eq!(std::fs::read(leecher.completed("d0").await).unwrap(), content.bytes);
+    });
+}
+
+#[test]
+fn leecher_that_leaves_on_completion_is_gone_before_it_is_told_to_end() {
+    support::run(async {
+        let run = Run::new();
+        let content = Content::make(run.path(), "release", 500_000, 64 << 10);
+        let seed = run.start_with_tracker(1).await;
+        let leecher = run.start(2).await;
+        let tracker = seed.endpoint;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        let Command::Prepare(staying) = prepare("d0", &content, Role::Leecher { tracker }) else { unreachable!() };
+        let options = SwarmOptions { leaving: Leaving::OnCompletion, ..SwarmOptions::default() };
+        leecher.command(&Command::Prepare(Prepare { options, ..staying })).await;
+        seed.begin("d0").await;
+        leecher.begin("d0").await;
+        leecher.completed("d0").await;
+        seed.metric_reaches("peerbed_tracker_left_total", 1).await;
+        seed.status_when(|status| status.distributions["d0"].neighbours == 0).await;
+        leecher.end("d0").await;
     });
 }
 

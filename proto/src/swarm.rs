@@ -8,6 +8,7 @@ mod announce;
 mod arrivals;
 mod availability;
 mod choke;
+mod conduct;
 mod conversation;
 mod dialling;
 mod downloads;
@@ -23,6 +24,7 @@ mod rate;
 mod requests;
 mod run;
 mod stats;
+mod superseeding;
 mod timer;
 mod uploads;
 
@@ -34,15 +36,18 @@ use bytes::Bytes;
 
 use self::availability::Availability;
 use self::choke::Occasion;
+pub use self::conduct::Conduct;
 use self::dialling::Candidates;
 use self::leaving::Membership;
 pub use self::message::{ANNOUNCED_MAX, LayerWish, Message};
 use self::neighbour::Neighbour;
-pub use self::options::{Options, Refill, Seeding};
+pub use self::options::{Choking, Endgame, Leaving, Options, PieceChoice, Refill, Seeding, Ties, Upload};
 pub use self::output::{Event, Output, Reason, ServeLayer};
 use self::pieces::Pieces;
 pub use self::run::{Run, RunHeader, RunPart, RunReader};
-pub use self::stats::Stats;
+use self::stats::Senders;
+pub use self::stats::{Received, Stats};
+use self::superseeding::Mask;
 use self::timer::{Timer, Timers};
 use self::uploads::Path;
 pub use self::uploads::RUNS_UNDER_WAY_MAX;
@@ -77,6 +82,10 @@ pub struct Swarm {
     /// Counts runs begun, for taking turns.
     turn: u64,
     membership: Membership,
+    /// Set in a super-seed that does not show everything yet.
+    mask: Option<Mask>,
+    /// Bytes uploaded when it got the last piece; none for a core that has not, or that began with everything.
+    completed_after: Option<u64>,
     timers: Timers,
     /// Neighbours that may have room for requests. Empty between inputs.
     hungry: BTreeSet<PeerId>,
@@ -86,6 +95,7 @@ pub struct Swarm {
     slots_changed: bool,
     outputs: VecDeque<Output>,
     stats: Stats,
+    received: Senders,
 }
 
 impl Swarm {
@@ -105,6 +115,8 @@ impl Swarm {
         let phase = 0.5 + 0.5 * random.fraction();
         timers.set(Timer::ChokeRound, now + options.choke_interval.mul_f64(phase));
         timers.set(Timer::Optimistic, now + options.optimistic_interval.mul_f64(phase));
+        let hides = options.seeding == Seeding::SuperSeeding && have.is_full();
+        let mask = hides.then(|| Mask::new(&manifest));
         Self {
             me,
             content,
@@ -118,12 +130,15 @@ impl Swarm {
             uplink: Path::new(),
             turn: 0,
             membership: Membership::Staying,
+            mask,
+            completed_after: None,
             timers,
             hungry: BTreeSet::new(),
             look_again: BTreeSet::new(),
             slots_changed: false,
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            received: Senders::default(),
         }
     }
 
@@ -227,6 +242,7 @@ impl Swarm {
                 Timer::Steal => self.everybody_hungry(),
                 Timer::Dull => self.look_at_dull(),
                 Timer::Dial => self.dial(now),
+                Timer::Unmask => self.unmask_if_stuck(now),
                 Timer::Leave => self.stop_waiting(),
             }
         }
@@ -248,6 +264,23 @@ impl Swarm {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// What came from each peer so far, by number.
+    pub fn received(&self) -> impl Iterator<Item = (PeerId, Received)> + '_ {
+        self.received.iter()
+    }
+
+    /// Whether a neighbour that may request waits for a run that is not begun.
+    #[must_use]
+    pub fn has_requests_waiting(&self) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.uploads.queued() > 0)
+    }
+
+    /// Whether a run is on its way to a neighbour.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.uploads.under_way() > 0)
     }
 
     /// How much of the content is there.
@@ -299,6 +332,7 @@ impl Swarm {
 
     /// Draws the conclusions of an input: interest, slots, requests, runs, news, in this order.
     fn settle(&mut self, now: Time) {
+        self.leave_when_done(now);
         self.update_interest(now);
         if std::mem::take(&mut self.slots_changed) {
             self.fill_slots(now, Occasion::Event);
@@ -338,6 +372,7 @@ impl Swarm {
     /// Removes a neighbour and everything that hangs on it; returns since when it was there.
     fn forget(&mut self, peer: PeerId) -> Option<Time> {
         self.release_all(peer);
+        self.hide_again(peer);
         let neighbour = self.neighbours.remove(&peer)?;
         self.uncount(&neighbour.have, &neighbour.partial);
         self.stats.runs_stopped += neighbour.uploads.under_way() as u64;

@@ -29,6 +29,11 @@ pub struct DistributionFacts {
     pub seconds: Option<f64>,
     /// Least time possible; none where no rate bounds it.
     pub bound_seconds: Option<f64>,
+    /// Mean completion of free-riders over that of contributors; none where there are not both.
+    pub riders_ratio: Option<f64>,
+    /// What the seeds had sent when the others together had everything, in files; none where that never came or was not
+    /// seen.
+    pub second_copy: Option<f64>,
     /// Completion times of the peers that completed, in any order.
     pub completions: Vec<f64>,
     /// Required peers that have the whole file.
@@ -96,6 +101,8 @@ impl DistributionFacts {
     fn figure(&self, metric: Metric, value: Value) -> Option<f64> {
         match metric {
             Metric::Ratio => self.seconds.zip(self.bound_seconds).map(|(seconds, bound)| seconds / bound),
+            Metric::RidersRatio => self.riders_ratio,
+            Metric::SecondCopy => self.second_copy,
             Metric::Seconds => self.seconds,
             Metric::BoundSeconds => self.bound_seconds,
             Metric::Progress => Some(self.progress),

@@ -14,6 +14,8 @@ const METRICS: &[(&str, Metric)] = &[
     ("ratio", Metric::Ratio),
     ("seconds", Metric::Seconds),
     ("bound_seconds", Metric::BoundSeconds),
+    ("riders_ratio", Metric::RidersRatio),
+    ("second_copy", Metric::SecondCopy),
     ("completed", Metric::Completed),
     ("progress", Metric::Progress),
     ("p50", Metric::Percentile(50)),
@@ -150,7 +152,9 @@ fn read_value(metric: Metric, text: &str, range: Range<usize>) -> Result<Value, 
     let share = || text.parse::<Share>().ok().map(|share| Value::Share(share.fraction()));
     let count = || text.parse::<u32>().ok().map(|count| Value::Number(count.into()));
     let (value, hint) = match metric {
-        Metric::Ratio => (number(), "a ratio is a plain number, such as 1.3"),
+        Metric::Ratio | Metric::RidersRatio | Metric::SecondCopy => {
+            (number(), "a ratio is a plain number, such as 1.3")
+        }
         Metric::Completed => (count().or_else(share), "give a number of peers, such as 10, or a share, such as 100%"),
         Metric::Progress => (share(), "progress is a share, such as 50%"),
         Metric::Seconds | Metric::BoundSeconds | Metric::Min | Metric::Mean | Metric::Max | Metric::Percentile(_) => {

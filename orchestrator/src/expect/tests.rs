@@ -49,6 +49,8 @@ fn facts() -> Facts {
         via,
         seconds: Some(seconds),
         bound_seconds: Some(10.0),
+        riders_ratio: None,
+        second_copy: None,
         completions: vec![4.0, 8.0, seconds, 2.0],
         completed: 4,
         required: 4,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use peerbed_proto::{PeerId, Random};
 
-use super::{Action, Distribute, RingStep, Step, Via, When};
+use super::{Action, Distribute, Exception, RingStep, Step, Via, When};
 use crate::{
     diagnose::Problem,
     topology::{self, Roster, Selection, Timing, Topology, Written},
@@ -122,7 +122,8 @@ impl<'a> Course<'a> {
             to: self.named(&distribute.to).map(PeerId).collect(),
             via,
             tracker: if is_swarm { self.tracker(distribute).map(PeerId) } else { None },
-            options: is_swarm.then(|| distribute.options.clone()),
+            options: is_swarm.then(|| topology::resolve_options([&distribute.options])),
+            exceptions: if is_swarm { self.exceptions(distribute) } else { Vec::new() },
             program,
         })
     }
@@ -131,6 +132,17 @@ impl<'a> Course<'a> {
     fn program(&self, distribute: &topology::Distribute) -> Option<String> {
         let first = self.named(&distribute.to).next()?;
         self.roster.group_of(first)?.exec.as_ref().map(super::programs::name)
+    }
+
+    /// The groups among the participants that have options of their own.
+    fn exceptions(&self, distribute: &topology::Distribute) -> Vec<Exception> {
+        let participants: BTreeSet<u32> = self.named(&distribute.from).chain(self.named(&distribute.to)).collect();
+        let groups = self.roster.groups().filter(|(group, _)| !group.options.is_empty());
+        let exceptions = groups.map(|(group, peers)| Exception {
+            peers: peers.filter(|peer| participants.contains(peer)).map(PeerId).collect(),
+            options: topology::resolve_options([&distribute.options, &group.options]),
+        });
+        exceptions.filter(|exception| !exception.peers.is_empty()).collect()
     }
 
     fn tracker(&self, distribute: &topology::Distribute) -> Option<u32> {

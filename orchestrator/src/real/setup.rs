@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use peerbed_peer::config::{IdentityFiles, PeerConfig, QuicOptions, TrackerOptions};
+use peerbed_peer::config::{IdentityFiles, PeerConfig, QuicOptions, TrackerOptions, UplinkRate};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 
@@ -241,6 +241,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     // Without a shaper below, the kernel's own buffer is right.
     let send_queue_bytes =
         up.rate.map(|rate| QuicOptions::send_queue_for(rate.0, u64::from(kernel::queue_bytes(up.queue, rate.0 / 8))));
+    // Where a link's rate changes, nominal rates give no account.
+    let changes = up.trace.is_some() || plan.steps.iter().any(|step| matches!(step.action, plan::Action::Link(_)));
+    let uplink =
+        up.rate.filter(|_| !changes).map(|rate| UplinkRate { bits_per_second: rate.0, packet_overhead: up.overhead });
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
@@ -256,7 +260,7 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
             authority: run.authority(),
         },
         parent: Some(std::process::id()),
-        quic: QuicOptions { send_queue_bytes, ..QuicOptions::default() },
+        quic: QuicOptions { send_queue_bytes, uplink, congestion: peer.congestion, ..QuicOptions::default() },
         tracker: peer
             .tracker
             .as_ref()

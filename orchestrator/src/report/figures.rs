@@ -22,6 +22,11 @@ pub(super) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| NONE.into(), |r| format!("{r:.2}"))
 }
 
+/// A share of a whole in per cent, with one digit behind the point.
+pub(super) fn share(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
 /// Bytes in the largest binary unit that leaves at least one.
 pub(super) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;

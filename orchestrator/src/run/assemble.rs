@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use peerbed_peer::status::DistributionStatus;
+use peerbed_proto::PeerId;
 use serde_json::json;
 
 use crate::{
+    accounting::{Accounting, Said},
     content::Content,
     expect::{Condition, Facts},
     links::traces::Followed,
-    measure::host,
-    plan::Plan,
-    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA},
+    measure::{copies::Copies, host},
+    plan::{self, Plan},
+    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA, SecondCopy},
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
     theory,
@@ -29,6 +32,12 @@ pub(super) struct Observed<'a> {
     pub(super) begin_lateness: f64,
     /// Bytes received in vain, by index of the distribution.
     pub(super) wasted: &'a BTreeMap<usize, u64>,
+    /// What each participant said last of a distribution, by its index.
+    pub(super) said: &'a BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    /// Neighbours dropped in each distribution, by its index and the reason.
+    pub(super) dropped: &'a BTreeMap<usize, BTreeMap<String, u64>>,
+    /// How far each distribution's content has spread, by its index.
+    pub(super) copies: &'a BTreeMap<usize, Copies>,
     pub(super) contents: &'a BTreeMap<String, Content>,
     pub(super) changes: &'a [results::Change],
     pub(super) traces: Vec<Followed>,
@@ -155,6 +164,7 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
     sorted.sort_by(f64::total_cmp);
     let bytes = observed.contents.get(&spec.file).map_or(0, |content| content.bytes);
     let bound = theory::bound(plan, spec, &required, bytes);
+    let ideal = theory::ideal(plan, spec, &required, bytes);
     let seconds = state.seconds();
     results::Distribution {
         id: spec.id.clone(),
@@ -170,12 +180,43 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         bound_term: bound.as_ref().map(|b| b.term.to_string()),
         ratio: seconds.zip(bound.as_ref()).map(|(seconds, bound)| seconds / bound.seconds),
         optimum_seconds: theory::optimum(plan, spec, &required, bytes),
+        ideal_seconds: ideal,
+        ideal_ratio: ideal.zip(bound.as_ref()).map(|(ideal, bound)| ideal / bound.seconds),
         p50_seconds: results::percentile(&sorted, 0.50),
         p95_seconds: results::percentile(&sorted, 0.95),
         begun_seconds: state.begun().map_or(0.0, |at| (at - observed.scenario.started()).as_secs_f64()),
         wasted_bytes: observed.wasted.get(&index).copied(),
+        riders_ratio: riders_ratio(spec, state),
+        dropped: observed.dropped.get(&index).cloned().unwrap_or_default(),
+        second_copy: second_copy(observed, index, state, bytes),
+        accounting: accounting(plan, observed, index, state),
         completions,
     }
+}
+
+/// How much later free-riders complete than contributors, on average.
+fn riders_ratio(spec: &plan::Distribute, state: &Distribution) -> Option<f64> {
+    let mean = |riders: bool| {
+        let peers = spec.to.iter().filter(|peer| spec.is_free_rider(**peer) == riders);
+        let times: Vec<f64> = peers.filter_map(|peer| state.completion_seconds(*peer)).collect();
+        (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64)
+    };
+    Some(mean(true)? / mean(false)?)
+}
+
+fn second_copy(observed: &Observed<'_>, index: usize, state: &Distribution, bytes: u64) -> Option<SecondCopy> {
+    let copies = observed.copies.get(&index)?;
+    let (at, sent) = copies.second()?;
+    let begun = state.begun()?.as_secs_f64();
+    (bytes > 0).then(|| SecondCopy { seconds: at - begun, seeds_sent_files: sent / bytes as f64 })
+}
+
+fn accounting(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> Option<Accounting> {
+    let said = observed.said.get(&index)?.iter().map(|(peer, status)| {
+        let name = plan.peers.iter().find(|p| p.id == *peer).map(|p| p.name.clone()).unwrap_or_default();
+        (*peer, Said { name, is_seed: state.spec().from.contains(peer), status: status.clone() })
+    });
+    Accounting::of(&said.collect())
 }
 
 /// Judges the expectations of a scenario that was played to its end.
@@ -190,6 +231,8 @@ pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> 
             .zip(&results.distributions)
             .map(|(mut facts, result)| {
                 facts.bound_seconds = result.bound_seconds;
+                facts.riders_ratio = result.riders_ratio;
+                facts.second_copy = result.second_copy.map(|copy| copy.seeds_sent_files);
                 facts
             })
             .collect(),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use peerbed_peer::status::Status;
+use peerbed_peer::status::{DistributionStatus, Status};
 use peerbed_proto::{Manifest, PeerId, Time};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
@@ -18,7 +18,7 @@ use crate::{
         traces::Traces,
         user::Health,
     },
-    measure::{Note, Recorder, host::HostSampler},
+    measure::{Note, Recorder, copies::Copies, host::HostSampler},
     progress::Progress,
     real::Towards,
     results::Results,
@@ -60,6 +60,9 @@ pub(super) async fn play(
         windows: play.recorder.windows(),
         begin_lateness: play.begin_lateness,
         wasted: &play.wasted,
+        said: &play.said,
+        copies: &play.copies,
+        dropped: &play.dropped,
         contents: testbed.contents(),
         changes: &play.changing.changes,
         traces: play.changing.traces.followed(),
@@ -86,6 +89,12 @@ struct Play<'a> {
     begin_lateness: f64,
     /// Bytes received in vain, by distribution.
     wasted: BTreeMap<usize, u64>,
+    /// What each participant said last of a distribution that was under way, by its index.
+    said: BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    /// Neighbours dropped for what they did, by distribution and reason.
+    dropped: BTreeMap<usize, BTreeMap<String, u64>>,
+    /// How far the content of each distribution has spread.
+    copies: BTreeMap<usize, Copies>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
     receive_dropped: BTreeMap<PeerId, u64>,
     /// How the user engine did when it was last asked.
@@ -153,6 +162,9 @@ impl<'a> Play<'a> {
             begins: BTreeMap::new(),
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
+            said: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             paces: Watch::default(),

@@ -25,6 +25,8 @@ pub struct Distribution {
     verified: BTreeSet<PeerId>,
     /// Fixed when the distribution closes.
     required: BTreeSet<PeerId>,
+    /// Those of its peers that misbehave on purpose.
+    hostile: BTreeSet<PeerId>,
 }
 
 /// How far a distribution is.
@@ -44,7 +46,9 @@ pub enum Phase {
 
 impl Distribution {
     pub(super) fn new(spec: plan::Distribute, step: usize, pieces: u32) -> Self {
+        let hostile = spec.to.iter().copied().filter(|peer| spec.is_hostile(*peer)).collect();
         Self {
+            hostile,
             spec,
             step,
             pieces,
@@ -109,7 +113,8 @@ impl Distribution {
     pub(super) fn handle_completed(&mut self, at: Time, peer: PeerId) {
         // A file that is on disk already at the begin completes then, not before.
         let at = self.begun.map_or(at, |begun| at.max(begun));
-        if self.spec.to.contains(&peer) {
+        // A copy that a peer makes which misbehaves on purpose is nobody's concern.
+        if self.spec.to.contains(&peer) && !self.hostile.contains(&peer) {
             self.completions.entry(peer).or_insert(at);
             self.have.insert(peer, self.pieces);
         }
@@ -118,6 +123,11 @@ impl Distribution {
     pub(super) fn handle_closed(&mut self, verified: &BTreeSet<PeerId>) {
         self.verified = verified.clone();
         self.phase = Phase::Ended;
+    }
+
+    /// Whether `peer` misbehaves on purpose.
+    pub(super) fn is_hostile(&self, peer: PeerId) -> bool {
+        self.hostile.contains(&peer)
     }
 
     /// Whether `peer`'s completion counts, whatever may come: it takes part or has completed.

@@ -221,6 +221,7 @@ mod tests {
             present: n < 3,
             swarm: None,
             tracker: None,
+            congestion: peerbed_peer::config::Congestion::Cubic,
             exec: Some(program(n > 1)),
         });
         let plan = Plan {
@@ -267,6 +268,7 @@ mod tests {
             via: Via::Swarm,
             tracker: None,
             options: None,
+            exceptions: Vec::new(),
             program: Some("program".into()),
         })
     }

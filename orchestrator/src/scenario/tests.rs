@@ -360,6 +360,7 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
         swarm: None,
         tracker: None,
         exec: None,
+        congestion: peerbed_peer::config::Congestion::Cubic,
     });
     Plan {
         schema: 1,
@@ -388,6 +389,7 @@ fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
         tracker: None,
         options: None,
         program: None,
+        exceptions: Vec::new(),
     })
 }
 

@@ -1,8 +1,11 @@
 //! The form of `groups:`: how many peers there are, where they are, and what they do.
 
+use peerbed_peer::config::Congestion;
+
 use super::{
     keys::{Form, Key, optional, required},
     names,
+    options::{self, WrittenOptions},
     programs::{self, Program},
     reader::{Reader, Written},
     rings::{self, Membership},
@@ -27,6 +30,10 @@ pub struct Group {
     pub tracker: Option<Tracker>,
     /// Their membership in a ring.
     pub ring: Option<Membership>,
+    /// Their behaviour in swarms, where it differs from that of a distribution's other participants.
+    pub options: WrittenOptions,
+    /// How their connections share links with others; none for the default.
+    pub congestion: Option<Congestion>,
     /// The program that runs in place of Peerbed's own peer.
     pub exec: Option<Program>,
     /// Whether their processes run from the beginning.
@@ -62,6 +69,16 @@ const KEYS: &[Key] = &[
         "makes the peers members of a circular DHT called like the group; {} for the defaults (default none)",
     ),
     optional(
+        "options",
+        Form::Other("map, see below", options::schema),
+        "behaviour in swarms, where it differs from that of a distribution's other participants (default none)",
+    ),
+    optional(
+        "congestion",
+        Form::Words(&["cubic", "new-reno", "bbr"]),
+        "congestion controller of their QUIC connections (default cubic)",
+    ),
+    optional(
         "exec",
         Form::Section(programs::KEYS),
         "a program of somebody else's that runs in place of Peerbed's own peer; in its texts, {name}, {group}, {id}, \
@@ -82,6 +99,9 @@ const TRACKER_KEYS: &[Key] = &[
         "most peers in one answer (default 50, as BitTorrent's)",
     ),
 ];
+
+const CONGESTIONS: [(&str, Congestion); 3] =
+    [("cubic", Congestion::Cubic), ("new-reno", Congestion::NewReno), ("bbr", Congestion::Bbr)];
 
 /// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.
 pub(crate) const PEERS_MAX: u64 = (1 << 17) - 3;
@@ -104,6 +124,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
             swarm: None,
             tracker: None,
             ring: None,
+            options: WrittenOptions::new(),
+            congestion: None,
             exec: None,
             present: true,
         };
@@ -124,6 +146,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
                 .map(|role| role.value),
             tracker: section.value("tracker").map(|node| read_tracker(reader, node)),
             ring: section.value("ring").and_then(|node| rings::read(reader, node, section.key_place("ring"))),
+            options: options::of(reader, &section),
+            congestion: section
+                .value("congestion")
+                .and_then(|node| reader.word(node, "congestion controller", &CONGESTIONS))
+                .map(|congestion| congestion.value),
             exec: section.value("exec").and_then(|node| programs::read(reader, node, section.key_place("exec"))),
             present: section.value("present").and_then(|node| reader.boolean(node)).unwrap_or(true),
             ..unread

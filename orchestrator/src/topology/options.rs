@@ -40,9 +40,20 @@ fn defaults() -> Map<String, Json> {
     }
 }
 
-/// Reads options; those not written keep the protocol's defaults.
-pub(super) fn read(reader: &mut Reader, node: &Node) -> swarm::Options {
+/// Options as written: names and values that the protocol takes. What is not among them keeps its default.
+pub type WrittenOptions = Map<String, Json>;
+
+/// The options of somebody that several sections speak about; of what they both say, the later one counts.
+pub(crate) fn resolve<'a>(sections: impl IntoIterator<Item = &'a WrittenOptions>) -> swarm::Options {
     let mut options = defaults();
+    options.extend(sections.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    serde_json::from_value(Json::Object(options)).expect("each option was tried as it was read")
+}
+
+/// Reads options.
+fn read(reader: &mut Reader, node: &Node) -> WrittenOptions {
+    let options = defaults();
+    let mut written = WrittenOptions::new();
     for entry in reader.entries(node, "`options`").unwrap_or_default() {
         let Some(default) = options.get(&entry.key) else {
             let problem = Problem::new(entry.place, format!("a swarm has no option `{}`", entry.key));
@@ -52,17 +63,45 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> swarm::Options {
         };
         let Some(value) = read_value(reader, &entry.value, &Kind::of(default)) else { continue };
         let mut with = options.clone();
-        with.insert(entry.key.clone(), value);
-        // The protocol's own type judges ranges and words.
-        match serde_json::from_value::<swarm::Options>(Json::Object(with.clone())) {
-            Ok(_) => options = with,
-            Err(error) => {
-                let message = format!("the value does not fit `{}`", entry.key);
-                reader.problem(Problem::new(entry.value.place, message).hint(error.to_string()));
-            }
+        with.insert(entry.key.clone(), value.clone());
+        let message = format!("the value does not fit `{}`", entry.key);
+        // The protocol's own type judges words and limits.
+        match serde_json::from_value::<swarm::Options>(Json::Object(with)) {
+            Ok(tried) => match nearest(&tried, &entry.key) {
+                None => _ = written.insert(entry.key.clone(), value),
+                Some(nearest) => {
+                    reader.problem(Problem::new(entry.value.place, message).hint(format!("the nearest is {nearest}")));
+                }
+            },
+            Err(error) => reader.problem(Problem::new(entry.value.place, message).hint(error.to_string())),
         }
     }
-    serde_json::from_value(Json::Object(options)).expect("each option was tried as it was read")
+    written
+}
+
+/// The value that the protocol would take in place of one beyond its limits.
+fn nearest(tried: &swarm::Options, name: &str) -> Option<String> {
+    let possible = tried.clone().within_limits();
+    if possible == *tried {
+        return None;
+    }
+    let all = serde_json::to_value(possible).ok()?;
+    let possible = all.get(name)?;
+    let seconds = possible.as_f64().filter(|_| possible.is_f64());
+    Some(
+        seconds.map_or_else(
+            || possible.to_string(),
+            |seconds| Span(std::time::Duration::from_secs_f64(seconds)).to_string(),
+        ),
+    )
+}
+
+/// The words that an option takes, as the protocol's own type lists them.
+fn words(name: &str) -> Vec<String> {
+    let tried = serde_json::from_value::<swarm::Options>(json!({ name: "?" }));
+    let listed = tried.err().map(|error| error.to_string()).unwrap_or_default();
+    let listed = listed.split_once("expected").map_or("", |(_, words)| words);
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 fn read_value(reader: &mut Reader, node: &Node, kind: &Kind) -> Option<Json> {
@@ -75,7 +114,7 @@ fn read_value(reader: &mut Reader, node: &Node, kind: &Kind) -> Option<Json> {
 
 /// The options as JSON Schema.
 pub(super) fn schema() -> Json {
-    let property = |default: &Json| match Kind::of(default) {
+    let property = |name: &str, default: &Json| match Kind::of(default) {
         Kind::Span => {
             let mut schema = super::keys::Form::Span.schema();
             let seconds = default.as_f64().unwrap_or_default();
@@ -85,10 +124,12 @@ pub(super) fn schema() -> Json {
         Kind::Integer => {
             json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX, "description": format!("default {default}") })
         }
-        Kind::Word => json!({ "type": "string", "description": format!("default {}", default.as_str().unwrap_or("")) }),
+        Kind::Word => {
+            json!({ "enum": words(name), "description": format!("default {}", default.as_str().unwrap_or("")) })
+        }
     };
     let properties: Map<String, Json> =
-        defaults().iter().map(|(name, default)| (name.clone(), property(default))).collect();
+        defaults().iter().map(|(name, default)| (name.clone(), property(name, default))).collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
 
@@ -98,21 +139,24 @@ pub(super) fn reference() -> String {
         let (form, default) = match Kind::of(default) {
             Kind::Span => {
                 let seconds = default.as_f64().unwrap_or_default();
-                ("time", Span(std::time::Duration::from_secs_f64(seconds)).to_string())
+                ("time".to_owned(), Span(std::time::Duration::from_secs_f64(seconds)).to_string())
             }
-            Kind::Integer => ("whole number", default.to_string()),
-            Kind::Word => ("word", default.as_str().unwrap_or("").to_owned()),
+            Kind::Integer => ("whole number".to_owned(), default.to_string()),
+            Kind::Word => (
+                words(name).iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+                default.as_str().unwrap_or("").to_owned(),
+            ),
         };
         format!("| `{name}` | {form} | {default} |\n")
     };
     let rows: String = defaults().iter().map(|(name, default)| row(name, default)).collect();
     format!(
-        "\n## `scenario[].distribute.options`\n\nThe swarm's own options; what each does, and why it has this default, is \
-         said in `proto/src/swarm/options.rs`.\n\n| key | value | default |\n|---|---|---|\n{rows}"
+        "\n## `scenario[].distribute.options`, `groups.NAME.options`\n\nThe swarm's own options; those of a group count \
+         more than those of a distribution. What each does, and why it has this default, is said in `proto/src/swarm/options.rs`.\n\n| key | value | default |\n|---|---|---|\n{rows}"
     )
 }
 
 /// The options of a section that may have some.
-pub(super) fn of(reader: &mut Reader, section: &Section<'_>) -> swarm::Options {
-    section.value("options").map_or_else(swarm::Options::default, |node| read(reader, node))
+pub(super) fn of(reader: &mut Reader, section: &Section<'_>) -> WrittenOptions {
+    section.value("options").map_or_else(WrittenOptions::new, |node| read(reader, node))
 }

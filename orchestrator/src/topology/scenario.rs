@@ -3,13 +3,12 @@
 //! A step is a map with one action and at most one of `at`, `after` and `when`; with none of them it comes when the
 //! step before it has ended.
 
-use peerbed_proto::swarm;
-
 use super::{
     conditions,
     faults::{self, FLAP_KEYS, Flap, HEAL_KEYS, Heal, LINK_KEYS, LinkChange, PARTITION_KEYS, Partition},
     keys::{Form, Key, NAME_PATTERN, optional, required},
-    names, options,
+    names,
+    options::{self, WrittenOptions},
     queries::{self, Queries, QueryKind},
     reader::{Reader, Section, Written},
     tree::Node,
@@ -97,7 +96,7 @@ pub struct Distribute {
     /// The peer that tracks the swarm, where there are several trackers.
     pub tracker: Option<Written<String>>,
     /// Behaviour of every participant of a swarm.
-    pub options: swarm::Options,
+    pub options: WrittenOptions,
 }
 
 impl Distribute {

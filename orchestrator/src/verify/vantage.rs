@@ -32,6 +32,7 @@ pub fn with_vantage(plan: &Plan) -> Plan {
         swarm: None,
         tracker: None,
         exec: None,
+        congestion: peerbed_peer::config::Congestion::Cubic,
     });
     plan.links.push(Link { name: CLASS.to_owned(), up: unshaped(), down: unshaped() });
     plan

@@ -102,6 +102,7 @@ pub(crate) fn plan(links: Vec<Link>, peers: u32) -> Plan {
         swarm: None,
         tracker: None,
         exec: None,
+        congestion: peerbed_peer::config::Congestion::Cubic,
     };
     Plan {
         schema: 1,

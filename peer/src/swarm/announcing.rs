@@ -12,11 +12,7 @@ impl Run {
         match output {
             AnnouncerOutput::Announce(announce) => self.announce(announce),
             AnnouncerOutput::Peers(entries) => self.take_peers(&entries),
-            AnnouncerOutput::Left => {
-                if let Some(ending) = &mut self.ending {
-                    ending.announcer_left = true;
-                }
-            }
+            AnnouncerOutput::Left => self.announcer_left = true,
         }
     }
 

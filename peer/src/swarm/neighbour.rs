@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peerbed_proto::swarm::{Message, Reason, Run};
+use peerbed_proto::swarm::{Conduct, Message, Reason, Run};
 use peerbed_proto::wire::FrameReader;
 use peerbed_proto::{Hash, LeafHashes, Manifest, PeerId};
 use quinn::{RecvStream, VarInt};
@@ -19,6 +19,7 @@ use crate::distribution::{Paths, QuicCounts};
 use crate::storage::Storage;
 use crate::swarm::Input;
 use crate::swarm::reading::{self, Receiving};
+use crate::swarm::tampering;
 use crate::swarm::writing::{self, Outgoing, Serving};
 use crate::transport::{Close, PeerConnection};
 
@@ -67,6 +68,7 @@ pub(super) struct Neighbourhood {
     inbox: mpsc::Sender<Input>,
     storage: Arc<Storage>,
     manifest: Arc<Manifest>,
+    conduct: Conduct,
 }
 
 #[derive(Debug)]
@@ -98,8 +100,14 @@ pub(super) enum Queued {
 }
 
 impl Neighbourhood {
-    pub(super) fn new(inbox: mpsc::Sender<Input>, storage: Arc<Storage>, manifest: Arc<Manifest>) -> Self {
-        Self { neighbours: BTreeMap::new(), next_serial: 0, past: QuicCounts::default(), inbox, storage, manifest }
+    pub(super) fn new(
+        inbox: mpsc::Sender<Input>,
+        storage: Arc<Storage>,
+        manifest: Arc<Manifest>,
+        conduct: Conduct,
+    ) -> Self {
+        let past = QuicCounts::default();
+        Self { neighbours: BTreeMap::new(), next_serial: 0, past, inbox, storage, manifest, conduct }
     }
 
     /// Starts reading and writing a connection. `opened` is its control stream, if that was read from before.
@@ -118,9 +126,14 @@ impl Neighbourhood {
             jobs,
             self.storage.clone(),
             self.manifest.clone(),
+            self.conduct,
             report.clone(),
         ));
-        tokio::spawn(reading::read(raw, opened, self.manifest.clone(), receiving.clone(), report));
+        if self.conduct == Conduct::NeverReads {
+            tokio::spawn(tampering::never_read(raw, opened, report));
+        } else {
+            tokio::spawn(reading::read(raw, opened, self.manifest.clone(), receiving.clone(), report));
+        }
         let neighbour =
             Neighbour { serial, since: Instant::now(), connection, control, runs, serving: BTreeMap::new(), receiving };
         self.neighbours.insert(peer, neighbour);

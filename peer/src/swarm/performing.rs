@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use peerbed_proto::LeafHashes;
 use peerbed_proto::PeerId;
-use peerbed_proto::swarm::{Event, Output, Reason, Run as LeafRun, ServeLayer, dialler_to_keep};
+use peerbed_proto::swarm::{Conduct, Event, Message, Output, Reason, Run as LeafRun, ServeLayer, dialler_to_keep};
 use peerbed_proto::wire::Encode;
 
 use crate::clock;
 use crate::events::EventKind;
 use crate::routes::Opening;
 use crate::swarm::neighbour::Queued;
-use crate::swarm::{Input, Run};
+use crate::swarm::{Input, Run, tampering};
 use crate::transport::{Close, PeerConnection, Protocol};
 
 impl Run {
@@ -38,7 +38,8 @@ impl Run {
             Output::Dial { peer } => self.dial(peer),
             Output::Hangup { peer, reason } => self.neighbourhood.hang_up(peer, reason),
             Output::Message { peer, message } => {
-                if self.neighbourhood.send(peer, message.to_frame()) == Queued::Overflow {
+                let frames = tampering::frames(self.driver.options.conduct, &message);
+                if frames.into_iter().any(|frame| self.neighbourhood.send(peer, frame) == Queued::Overflow) {
                     tracing::info!(%peer, "does not read its control stream");
                     self.driver.surroundings.metrics.swarm_control_overflows_total.inc();
                     self.neighbourhood.hang_up(peer, Reason::Flood);
@@ -70,8 +71,10 @@ impl Run {
                 surroundings.log.record(EventKind::PeerDropped { distribution, peer: peer.0, reason });
             }
             Event::Left => {
-                if let Some(ending) = &mut self.ending {
-                    ending.core_left = true;
+                self.core_left = true;
+                if self.ending.is_none() {
+                    tracing::info!(distribution, "left the swarm, as its options say");
+                    self.announcer.handle_leave(clock::now());
                 }
             }
         }
@@ -104,6 +107,13 @@ impl Run {
     }
 
     fn serve(&mut self, peer: PeerId, run: LeafRun, layer: ServeLayer) {
+        let conduct = self.driver.options.conduct;
+        if conduct == Conduct::Silent {
+            return;
+        } else if conduct == Conduct::EmptyPromises {
+            self.neighbourhood.send(peer, Message::Reject { run }.to_frame());
+            return self.core.handle_run_stopped(clock::now(), peer, run);
+        }
         let layer = match layer {
             ServeLayer::Omit => None,
             ServeLayer::Attach(layer) => Some(layer),
@@ -113,8 +123,9 @@ impl Run {
             },
         };
         if self.neighbourhood.serve(peer, run, layer) == Queued::Overflow {
-            self.core.handle_run_stopped(clock::now(), peer, run);
+            return self.core.handle_run_stopped(clock::now(), peer, run);
         }
+        self.account.on_serve(run.bytes(&self.driver.manifest));
     }
 
     fn compute_layer(&mut self, piece: u32) -> Option<Arc<LeafHashes>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use peerbed_proto::swarm::{LayerWish, Run, RunHeader};
+use peerbed_proto::swarm::{Conduct, LayerWish, Run, RunHeader};
 use peerbed_proto::wire::Encode;
 use peerbed_proto::{LeafHashes, Manifest};
 use quinn::{Connection, SendStream, VarInt};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::storage::Storage;
 use crate::swarm::neighbour::{Arrival, Report};
+use crate::swarm::tampering;
 
 /// What goes onto a control stream.
 #[derive(Debug)]
@@ -71,6 +72,7 @@ pub(super) async fn write_runs(
     mut queue: mpsc::Receiver<Serving>,
     storage: Arc<Storage>,
     manifest: Arc<Manifest>,
+    conduct: Conduct,
     report: Report,
 ) {
     let mut unacknowledged = FuturesUnordered::new();
@@ -79,7 +81,7 @@ pub(super) async fn write_runs(
         tokio::select! {
             job = queue.recv(), if current.is_none() => {
                 let Some(job) = job else { return };
-                current = Some(Box::pin(write_run(&connection, job, &storage, &manifest)));
+                current = Some(Box::pin(write_run(&connection, job, &storage, &manifest, conduct)));
             }
             written = async { current.as_mut().expect("the branch's condition holds").await }, if current.is_some() => {
                 current = None;
@@ -111,6 +113,7 @@ async fn write_run(
     job: Serving,
     storage: &Storage,
     manifest: &Manifest,
+    conduct: Conduct,
 ) -> Result<Written, Option<Arrival>> {
     let Serving { run, layer, mut stopped } = job;
     let mut stream = tokio::select! {
@@ -124,7 +127,7 @@ async fn write_run(
     let written = tokio::select! {
         biased;
         _ = &mut stopped => None,
-        written = write_leaves(&mut stream, run, layer.as_deref(), storage, manifest) => Some(written),
+        written = write_leaves(&mut stream, (run, layer.as_deref()), storage, manifest, conduct) => Some(written),
     };
     match written {
         Some(Ok(())) => Ok(Written { stream, run, stopped }),
@@ -142,10 +145,10 @@ async fn write_run(
 /// The error is None when the neighbour is to blame, and ours when the disk is.
 async fn write_leaves(
     stream: &mut SendStream,
-    run: Run,
-    layer: Option<&LeafHashes>,
+    (run, layer): (Run, Option<&LeafHashes>),
     storage: &Storage,
     manifest: &Manifest,
+    conduct: Conduct,
 ) -> Result<(), Option<anyhow::Error>> {
     let mut head = BytesMut::new();
     let wish = if layer.is_some() { LayerWish::Send } else { LayerWish::Omit };
@@ -153,11 +156,12 @@ async fn write_leaves(
     if let Some(layer) = layer {
         layer.encode(&mut head);
     }
+    tampering::spoil_head(conduct, wish, &mut head);
     stream.write_chunk(head.freeze()).await.map_err(|_| None)?;
     let mut rest = run.range(manifest);
     while rest.start < rest.end {
         let end = rest.end.min(rest.start + READ_BYTES);
-        let bytes = storage.read(rest.start..end).map_err(Some)?;
+        let bytes = tampering::spoil_leaves(conduct, storage.read(rest.start..end).map_err(Some)?);
         stream.write_chunk(bytes).await.map_err(|_| None)?;
         rest.start = end;
     }

@@ -17,7 +17,9 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use tokio::io::Interest;
 
+use crate::clock;
 use crate::config::QuicOptions;
+use crate::transport::ledger::Ledger;
 use crate::transport::turns::Turns;
 
 /// The socket of one endpoint.
@@ -27,6 +29,7 @@ pub(crate) struct Uplink {
     state: UdpSocketState,
     segments: usize,
     turns: Mutex<Turns>,
+    ledger: Mutex<Ledger>,
 }
 
 impl Uplink {
@@ -51,12 +54,18 @@ impl Uplink {
         let state = UdpSocketState::new((&socket).into()).context("cannot prepare the UDP socket for QUIC")?;
         let segments = if options.segmentation_offload { state.max_gso_segments() } else { 1 };
         let io = tokio::net::UdpSocket::from_std(socket).context("cannot watch the UDP socket")?;
-        Ok(Self { io, state, segments, turns: Mutex::default() })
+        let ledger = Mutex::new(Ledger::new(options.uplink, clock::now()));
+        Ok(Self { io, state, segments, turns: Mutex::default(), ledger })
     }
 
     /// How often the socket was full and a connection had to wait.
     pub(crate) fn held_back(&self) -> u64 {
         self.turns().held_back()
+    }
+
+    /// Where the uplink's time has gone.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -74,6 +83,9 @@ impl AsyncUdpSocket for Uplink {
         let sent = self.io.try_io(Interest::WRITABLE, || self.state.send((&self.io).into(), transmit));
         if sent.is_ok() {
             self.turns().on_sent();
+            let bytes = transmit.contents.len();
+            let datagrams = transmit.segment_size.map_or(1, |segment| bytes.div_ceil(segment.max(1)));
+            self.ledger().on_sent(clock::now(), bytes as u64, datagrams as u64);
         }
         sent
     }

@@ -4,7 +4,6 @@
 //! must hold of every core at every step. Bad peers are correct cores whose outputs are tampered with (`sim/swarm/carry.rs`).
 
 mod carry;
-mod conduct;
 mod figures;
 mod invariants;
 mod world;
@@ -12,7 +11,6 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::conduct::Conduct;
 pub use self::figures::{Costs, Figures};
 pub use self::invariants::Watch;
 pub use self::world::SwarmSim;
@@ -20,6 +18,7 @@ use super::Link;
 use crate::bits::PieceSet;
 use crate::content::{Manifest, ManifestBuilder};
 use crate::random::Random;
+pub use crate::swarm::Conduct;
 use crate::swarm::Options;
 
 /// One peer of a simulated swarm.

@@ -38,7 +38,7 @@ impl Swarm {
                 None if solicited => {
                     // It was asked for the layer and left it out.
                     self.stats.bad_layers += 1;
-                    self.stats.wasted_bytes += bytes;
+                    self.waste(peer, bytes);
                     return self.drop_peer(now, peer, Reason::BadLayer);
                 }
                 None => (true, false),
@@ -46,17 +46,17 @@ impl Swarm {
             None => (true, false),
         };
         if !solicited && self.is_unsolicited_too_often(now, peer) {
-            self.stats.wasted_bytes += bytes;
+            self.waste(peer, bytes);
             return;
         }
         if known {
-            self.stats.wasted_bytes += bytes;
+            self.waste(peer, bytes);
             self.stats.duplicate_leaves += u64::from(solicited);
         } else if verified {
             self.store(now, peer, piece, leaf, data);
         } else {
             self.stats.bad_leaves += 1;
-            self.stats.wasted_bytes += bytes;
+            self.waste(peer, bytes);
             self.drop_peer(now, peer, Reason::BadLeaf);
         }
     }
@@ -73,6 +73,12 @@ impl Swarm {
             }
         }
         owed
+    }
+
+    /// Counts bytes received in vain.
+    fn waste(&mut self, from: PeerId, bytes: u64) {
+        self.stats.wasted_bytes += bytes;
+        self.received.of(from).wasted_bytes += bytes;
     }
 
     fn is_unsolicited_too_often(&mut self, now: Time, peer: PeerId) -> bool {
@@ -95,11 +101,13 @@ impl Swarm {
         let elsewhere = self.pieces.progress.get(&piece).is_some_and(|progress| progress.asked[usize::from(leaf)] > 0);
         self.stats.leaves += 1;
         self.stats.downloaded_bytes += data.len() as u64;
+        self.received.of(from).useful_bytes += data.len() as u64;
         self.outputs.push_back(Output::Store { piece, leaf, data });
         let stored = self.pieces.store(piece, leaf);
         if elsewhere {
             self.cancel_elsewhere(from, piece, leaf);
         }
+        self.cancel_rest(from, piece);
         match stored {
             Stored::Known => {}
             Stored::Leaf => self.announce(now, piece, Novelty::Leaf),
@@ -116,6 +124,7 @@ impl Swarm {
         self.announce(now, piece, Novelty::Piece);
         self.outputs.push_back(Output::Event(Event::PieceCompleted { piece }));
         if self.is_complete() {
+            self.completed_after = Some(self.stats.uploaded_bytes);
             self.outputs.push_back(Output::Event(Event::Completed));
         }
     }

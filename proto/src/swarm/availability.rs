@@ -56,19 +56,33 @@ impl Availability {
         self.levels.get(level_of(self.holders(piece))).is_some_and(|level| level.contains(piece))
     }
 
-    /// One of the rarest waiting pieces that are in `offered`; ties are broken by chance.
+    /// One of the rarest waiting pieces that are in `offered`; of equals any, or the first where nothing is left to
+    /// chance.
     ///
     /// Costs a word operation per 64 pieces and level looked at, not a step per piece.
-    pub(super) fn rarest(&self, offered: &PieceSet, random: &mut Random) -> Option<u32> {
+    pub(super) fn rarest(&self, offered: &PieceSet, mut random: Option<&mut Random>) -> Option<u32> {
         let words = offered.words();
-        let start = random.below(words);
+        let start = random.as_mut().map_or(0, |random| random.below(words));
         for level in self.levels.iter().filter(|level| !level.is_empty()) {
             for at in (start..words).chain(0..start) {
                 let both = level.word(at) & offered.word(at);
                 if both != 0 {
-                    let nth = random.below(both.count_ones() as usize);
-                    return ones(both).nth(nth).map(|bit| 64 * at as u32 + bit);
+                    return one_of(at, both, random);
                 }
+            }
+        }
+        None
+    }
+
+    /// A waiting piece that is in `offered`, however rare; the first where nothing is left to chance.
+    pub(super) fn any(&self, offered: &PieceSet, mut random: Option<&mut Random>) -> Option<u32> {
+        let words = offered.words();
+        let start = random.as_mut().map_or(0, |random| random.below(words));
+        for at in (start..words).chain(0..start) {
+            let waiting = self.levels.iter().fold(0, |word, level| word | level.word(at));
+            let both = waiting & offered.word(at);
+            if both != 0 {
+                return one_of(at, both, random);
             }
         }
         None
@@ -96,6 +110,12 @@ impl Availability {
 /// Pieces with more holders than this are equally common.
 const LEVEL_MAX: u16 = 40;
 
+/// A piece of those in one word: any, or the first where nothing is left to chance.
+fn one_of(at: usize, word: u64, random: Option<&mut Random>) -> Option<u32> {
+    let nth = random.map_or(0, |random| random.below(word.count_ones() as usize));
+    ones(word).nth(nth).map(|bit| 64 * at as u32 + bit)
+}
+
 fn level_of(holders: u16) -> usize {
     usize::from(holders.min(LEVEL_MAX))
 }
@@ -112,13 +132,13 @@ mod tests {
         let mut random = Random::new(1, "test");
         let mut offered = PieceSet::full(200);
         offered.remove(199);
-        assert_eq!(availability.rarest(&offered, &mut random), Some(70));
+        assert_eq!(availability.rarest(&offered, Some(&mut random)), Some(70));
 
         availability.begin(70);
-        let next = availability.rarest(&offered, &mut random).unwrap();
+        let next = availability.rarest(&offered, Some(&mut random)).unwrap();
         assert_eq!(availability.holders(next), 2);
         availability.put_back(70);
-        assert_eq!(availability.rarest(&offered, &mut random), Some(70));
+        assert_eq!(availability.rarest(&offered, Some(&mut random)), Some(70));
     }
 
     #[test]
@@ -127,7 +147,7 @@ mod tests {
         (0..130).for_each(|piece| availability.add(piece));
         let offered = PieceSet::full(130);
         let picks: std::collections::BTreeSet<_> =
-            (0..200).filter_map(|seed| availability.rarest(&offered, &mut Random::new(seed, "tie"))).collect();
+            (0..200).filter_map(|seed| availability.rarest(&offered, Some(&mut Random::new(seed, "tie")))).collect();
         assert!(picks.len() > 60, "only {} different ones of 130", picks.len());
     }
 
@@ -139,11 +159,11 @@ mod tests {
         (0..3).for_each(|piece| availability.add(piece));
         availability.begin(1);
         let mut random = Random::new(1, "test");
-        assert_eq!(availability.rarest(&PieceSet::full(3), &mut random), Some(2));
+        assert_eq!(availability.rarest(&PieceSet::full(3), Some(&mut random)), Some(2));
         assert!(availability.is_waiting(2) && !availability.is_waiting(1));
         availability.begin(2);
         (0..3).for_each(|piece| availability.subtract(piece));
-        assert_eq!(availability.rarest(&PieceSet::full(3), &mut random), None);
+        assert_eq!(availability.rarest(&PieceSet::full(3), Some(&mut random)), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use super::neighbour::{Neighbour, Slot};
-use super::options::{Refill, Seeding};
+use super::options::{Choking, Refill, Seeding, Upload};
 use super::timer::Timer;
 use super::{Message, Swarm};
 use crate::content::LEAF;
@@ -20,7 +20,7 @@ impl Swarm {
         self.stats.choke_rounds += 1;
         self.timers.set(Timer::ChokeRound, now + self.options.choke_interval);
         self.neighbours.values_mut().for_each(|neighbour| neighbour.uploads.strikes = 0);
-        if self.takes_turns() {
+        if self.takes_turns() || self.options.choking == Choking::None {
             return self.fill_slots(now, Occasion::Round);
         }
         let ranked = self.ranked(now);
@@ -40,7 +40,7 @@ impl Swarm {
     /// Gives the optimistic slots to others.
     pub(super) fn optimistic_round(&mut self, now: Time) {
         self.timers.set(Timer::Optimistic, now + self.options.optimistic_interval);
-        if self.takes_turns() {
+        if self.takes_turns() || self.options.choking == Choking::None {
             return;
         }
         let old: Vec<PeerId> = self.holders(Slot::Optimistic).collect();
@@ -66,6 +66,10 @@ impl Swarm {
             .map(|(&peer, _)| peer)
             .collect();
         bored.into_iter().for_each(|peer| self.choke(peer));
+        if self.options.choking == Choking::None && !self.is_leaving() {
+            let waiting: Vec<PeerId> = self.waiting().collect();
+            return waiting.into_iter().for_each(|peer| self.unchoke(now, peer, Slot::Regular));
+        }
         if self.is_leaving() || (self.options.refill == Refill::AtRound && occasion == Occasion::Event) {
             return;
         }
@@ -118,6 +122,7 @@ impl Swarm {
         let (slot, had, this_turn) = (neighbour.slot, neighbour.uploads.begun, neighbour.uploads.this_turn);
         let longest = match slot {
             Slot::None => return,
+            _ if self.options.choking == Choking::None => return,
             _ if self.takes_turns() => u64::from(self.manifest.piece_size()),
             Slot::Regular if !self.is_complete() && neighbour.downloads.merit(now) == 0.0 => LOAN_MAX,
             Slot::Regular | Slot::Optimistic => return,
@@ -136,7 +141,7 @@ impl Swarm {
 
     /// Whether neighbours are served in turns instead of being ranked.
     fn takes_turns(&self) -> bool {
-        self.is_complete() && self.options.seeding == Seeding::LeastServed
+        self.is_complete() && self.options.seeding != Seeding::FastestUpload
     }
 
     /// The choked neighbour that has got least from us; by chance among equals.
@@ -178,8 +183,8 @@ impl Swarm {
 
     /// Interested neighbours, best first. Everybody who wants something is ranked, whoever it is.
     fn ranked(&mut self, now: Time) -> Vec<PeerId> {
-        let complete = self.is_complete();
-        let interested = self.neighbours.iter().filter(|(_, neighbour)| neighbour.interested);
+        let (complete, gives) = (self.is_complete(), self.options.upload == Upload::Always);
+        let interested = self.neighbours.iter().filter(|(_, neighbour)| gives && neighbour.interested);
         let mut ranked: Vec<Rank> = interested
             .map(|(&peer, neighbour)| Rank {
                 peer,
@@ -216,9 +221,11 @@ impl Swarm {
         draw(&tickets, &mut self.random)
     }
 
-    /// Neighbours that are interested and choked.
+    /// Neighbours that are interested and choked, and may get something.
     fn waiting(&self) -> impl Iterator<Item = PeerId> + '_ {
-        let waiting = self.neighbours.iter().filter(|(_, neighbour)| neighbour.interested && !neighbour.is_unchoked());
+        let gives = self.options.upload == Upload::Always;
+        let waiting = (self.neighbours.iter())
+            .filter(move |(_, neighbour)| gives && neighbour.interested && !neighbour.is_unchoked());
         waiting.map(|(&peer, _)| peer)
     }
 

@@ -13,7 +13,11 @@ use crate::time::Time;
 impl Swarm {
     /// Opens the conversation from our side.
     pub(super) fn greet(&mut self, peer: PeerId) {
-        self.send(peer, Message::Hello { content: self.content, have: self.pieces.have.clone() });
+        let have = match &self.mask {
+            Some(_) => PieceSet::empty(self.manifest.pieces()),
+            None => self.pieces.have.clone(),
+        };
+        self.send(peer, Message::Hello { content: self.content, have });
     }
 
     pub(super) fn on_message(&mut self, now: Time, peer: PeerId, message: Message) {
@@ -61,6 +65,7 @@ impl Swarm {
         neighbour.have = have;
         self.look_again.insert(peer);
         self.tell_details(now, peer);
+        self.show_piece(now, peer);
     }
 
     fn on_have(&mut self, now: Time, peer: PeerId, pieces: &[u32]) {

@@ -71,6 +71,16 @@ impl Swarm {
         neighbour.downloads.round_trip + Duration::from_secs_f64((f64::from(LEAF) / rate).min(3_600.0))
     }
 
+    /// Of a run whose last leaves were stolen the others have come: the rest need not be sent.
+    pub(super) fn cancel_rest(&mut self, from: PeerId, piece: u32) {
+        let Some(neighbour) = self.neighbours.get(&from) else { return };
+        let has = |leaf| self.pieces.has_leaf(piece, leaf);
+        let runs = neighbour.downloads.requested.iter().filter(|requested| requested.run.piece == piece);
+        let done: Vec<Run> =
+            runs.filter(|requested| requested.left().all(has)).map(|requested| requested.run).collect();
+        done.into_iter().for_each(|run| self.cancel(from, run));
+    }
+
     /// A stolen leaf came: whoever else was asked for it need not send it.
     pub(super) fn cancel_elsewhere(&mut self, from: PeerId, piece: u32, leaf: u16) {
         let mut cancelled = Vec::new();

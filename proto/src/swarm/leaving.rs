@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::options::Leaving;
 use super::timer::Timer;
 use super::{Event, Output, Reason, Swarm};
 use crate::id::PeerId;
 use crate::time::Time;
 
 /// ```text
-///           handle_leave             nothing is under way, or too late
+///  handle_leave, or done by itself   nothing is under way, or too late
 /// Staying ────────────────▶ Leaving ──────────────────────────────────▶ Gone
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,20 @@ impl Swarm {
         for peer in peers {
             self.choke(peer);
             self.release_all(peer);
+        }
+    }
+
+    /// Leaves by itself once it has everything and has given what the options ask for.
+    pub(super) fn leave_when_done(&mut self, now: Time) {
+        let Some(before) = self.completed_after else { return };
+        let since = self.stats.uploaded_bytes - before;
+        let done = match self.options.leaving {
+            Leaving::Stay => false,
+            Leaving::OnCompletion => true,
+            Leaving::Linger => since >= u64::from(self.options.linger_pieces) * u64::from(self.manifest.piece_size()),
+        };
+        if done {
+            self.on_leave(now);
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::conduct::Conduct;
 use super::neighbour::PARTIALS_MAX;
 use crate::time::seconds;
 
@@ -21,12 +22,33 @@ pub struct Options {
     /// Time between two optimistic choices. Default 30 s, from the textbook.
     #[serde(with = "seconds")]
     pub optimistic_interval: Duration,
+    /// Whether neighbours are chosen at all. Default tit-for-tat, from the textbook; without it everybody who wants
+    /// something is served in turns.
+    pub choking: Choking,
+    /// Whether this peer gives anything. Default always; a peer that never does is a free-rider.
+    pub upload: Upload,
     /// When a slot that became free is given away. Default at once: waiting for the round costs up to 70 % of the
     /// distribution time in models and real clients.
     pub refill: Refill,
     /// Whom a peer that has everything serves. Default least served, because the others differ by up to a tenth in the
     /// distribution time.
     pub seeding: Seeding,
+    /// What a peer does once it has everything it came for. Default stay, until it is told to go. A peer that began with
+    /// everything stays in any case.
+    pub leaving: Leaving,
+    /// Pieces' worth of payload that a lingering peer uploads after its completion. Default 1: that much from everybody
+    /// keeps an open swarm stable almost without seeds (Zhu & Hajek 2012).
+    pub linger_pieces: u16,
+    /// Whether the peer follows the protocol. Default correct; the others are there to test what it costs everybody else.
+    /// The core is correct in any case: drivers tamper with what it puts out.
+    pub conduct: Conduct,
+    /// Which piece is fetched next. Default rarest first, from the textbook.
+    pub pieces: PieceChoice,
+    /// Which of several pieces that are equally good is fetched next. Default by chance, so that neighbours fetch
+    /// different ones.
+    pub ties: Ties,
+    /// What happens when every missing leaf has been asked for. Default steal: slow neighbours do not hold up the end.
+    pub endgame: Endgame,
     /// Window over which a neighbour's rate is measured for the ranking. Default 20 s, from Cohen's paper.
     #[serde(with = "seconds")]
     pub rate_window: Duration,
@@ -72,8 +94,16 @@ impl Default for Options {
             optimistic_slots: 1,
             choke_interval: Duration::from_secs(10),
             optimistic_interval: Duration::from_secs(30),
+            choking: Choking::TitForTat,
+            upload: Upload::Always,
             refill: Refill::AtOnce,
             seeding: Seeding::LeastServed,
+            leaving: Leaving::Stay,
+            linger_pieces: 1,
+            conduct: Conduct::Correct,
+            pieces: PieceChoice::RarestFirst,
+            ties: Ties::ByChance,
+            endgame: Endgame::Steal,
             rate_window: Duration::from_secs(20),
             newcomer_weight: 3,
             dial_degree: 30,
@@ -105,8 +135,75 @@ impl Options {
     /// Most neighbours unchoked at a time.
     #[must_use]
     pub fn slots(&self) -> usize {
-        usize::from(self.regular_slots) + usize::from(self.optimistic_slots)
+        match self.choking {
+            Choking::TitForTat => usize::from(self.regular_slots) + usize::from(self.optimistic_slots),
+            Choking::None => usize::from(self.degree),
+        }
     }
+}
+
+/// How neighbours come to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choking {
+    /// A few at a time: those who give most, and one by chance.
+    TitForTat,
+    /// Everybody who wants something, whatever they give. Slots mean nothing then.
+    None,
+}
+
+/// Whether a peer gives anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upload {
+    /// To whoever holds a slot.
+    Always,
+    /// Nothing to nobody. It says what it has, as any peer.
+    Never,
+}
+
+/// What a peer does once it has everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    /// It stays and serves.
+    Stay,
+    /// It leaves at once, in good order.
+    OnCompletion,
+    /// It leaves after having uploaded some pieces more; see [`Options::linger_pieces`].
+    Linger,
+}
+
+/// Which piece is fetched next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PieceChoice {
+    /// The one that fewest neighbours have, leaf by leaf.
+    RarestFirst,
+    /// Any; what is begun before what is new.
+    Random,
+    /// The first that is missing, as a player would.
+    Sequential,
+}
+
+/// Which of equally good pieces is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ties {
+    /// Any of them.
+    ByChance,
+    /// The one with the lowest number.
+    Lowest,
+}
+
+/// What happens to the last leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endgame {
+    /// What a much slower neighbour was asked for is asked of a faster one too; the loser is told.
+    Steal,
+    /// Each leaf stays with the neighbour it was asked of, unless that one is snubbed.
+    Off,
 }
 
 /// When a free slot is given to another neighbour.
@@ -126,6 +223,9 @@ pub enum Seeding {
     /// Neighbours take turns of about a piece; next is who has got least. New content spreads over all of them, so that
     /// each soon has something for the others.
     LeastServed,
+    /// In turns, too, but each neighbour is shown one piece at a time, and each piece to one neighbour only, until
+    /// everything has been sent once. For peers that have everything from the start; others serve the least served.
+    SuperSeeding,
     /// Those who take it fastest, and one by chance, ranked every round as while fetching (BEP 3).
     FastestUpload,
 }

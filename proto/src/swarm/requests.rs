@@ -1,5 +1,6 @@
 //! Asking for runs: whom, how much, and what happens when a neighbour refuses or falls silent.
 
+use super::options::Endgame;
 use super::picker::{Limits, pick};
 use super::pieces::{InProgress, Spread};
 use super::run::Run;
@@ -32,10 +33,14 @@ impl Swarm {
             let limits = Limits {
                 leaves_max: neighbour.downloads.leaves_per_run(&self.options, now),
                 begun_max: usize::from(self.options.pieces_in_progress),
+                choice: self.options.pieces,
+                ties: self.options.ties,
             };
             let run = pick(&self.pieces, &self.availability, neighbour, limits, &mut self.random);
             let Some(run) = run else {
-                self.steal(now, peer);
+                if self.options.endgame == Endgame::Steal {
+                    self.steal(now, peer);
+                }
                 return;
             };
             self.ask(now, peer, run);

@@ -1,5 +1,9 @@
 //! What the swarm core counts.
 
+use std::collections::BTreeMap;
+
+use crate::id::PeerId;
+
 /// Counters of one swarm; each only grows. The doc comments are the help texts of the exported metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -62,3 +66,31 @@ pub struct Stats {
     /// Messages and announcements ignored because a table's limit was reached.
     pub ignored_limit: u64,
 }
+
+/// What came from one peer, over all connections to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Payload bytes of leaves that passed their hash and were new.
+    pub useful_bytes: u64,
+    /// Payload bytes received in vain.
+    pub wasted_bytes: u64,
+}
+
+/// What came from each peer. At most [`SENDERS_MAX`] are told apart; what comes from others is counted as from peer 0,
+/// whom no plan has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Senders(BTreeMap<PeerId, Received>);
+
+impl Senders {
+    pub(super) fn of(&mut self, peer: PeerId) -> &mut Received {
+        let known = self.0.len() < SENDERS_MAX || self.0.contains_key(&peer);
+        self.0.entry(if known { peer } else { PeerId(0) }).or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, Received)> + '_ {
+        self.0.iter().map(|(&peer, &received)| (peer, received))
+    }
+}
+
+/// Most peers whose bytes are counted one by one: more than a peer meets in a run.
+const SENDERS_MAX: usize = 1_024;

@@ -21,12 +21,14 @@ pub(super) enum Timer {
     Dull,
     /// When to dial a candidate again.
     Dial,
+    /// When a super-seed looks whether it gets on.
+    Unmask,
     /// When to stop waiting for runs under way and leave.
     Leave,
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 9] = [
+    pub(super) const ALL: [Timer; 10] = [
         Self::ChokeRound,
         Self::Optimistic,
         Self::Announce,
@@ -35,6 +37,7 @@ impl Timer {
         Self::Steal,
         Self::Dull,
         Self::Dial,
+        Self::Unmask,
         Self::Leave,
     ];
 
@@ -48,6 +51,7 @@ impl Timer {
             Self::Steal => "look for leaves that would come sooner from elsewhere",
             Self::Dull => "tell a neighbour that it no longer interests us",
             Self::Dial => "dial a candidate again",
+            Self::Unmask => "look whether a super-seed gets on",
             Self::Leave => "stop waiting for runs under way",
         }
     }

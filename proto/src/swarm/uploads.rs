@@ -155,7 +155,7 @@ impl Swarm {
         } else {
             uploads.queue.push_back((run, layer));
             uploads.idle_since = None;
-            return;
+            return self.note_asked(now, peer, run);
         };
         *refused += 1;
         uploads.strikes += 1;
@@ -244,6 +244,7 @@ impl Swarm {
             (LayerWish::Send, None) => ServeLayer::Compute,
         };
         self.stats.runs_served += 1;
+        self.note_sent(run);
         self.outputs.push_back(Output::Serve { peer, run, layer });
         self.end_turn(now, peer);
     }

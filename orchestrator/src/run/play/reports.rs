@@ -8,14 +8,14 @@ use std::{
 use anyhow::anyhow;
 use peerbed_peer::{
     events::{Event as PeerEvent, EventKind},
-    status::Status,
+    status::{DistributionStatus, Status},
 };
 use peerbed_proto::PeerId;
 
 use super::{Closed, DEATH_MAX, Done, Play, instant, now};
 use crate::{
     links::user::Health,
-    measure::Note,
+    measure::{Note, copies::Copies},
     testbed::{self, Event},
 };
 
@@ -116,11 +116,19 @@ impl Play<'_> {
                 }
             }
             EventKind::Prepared { distribution, have, .. } | EventKind::Piece { distribution, have, .. } => {
+                if let EventKind::Piece { piece, .. } = event.kind {
+                    self.note_piece(distribution, piece, event.t);
+                }
                 if let Some(index) = self.scenario.distribution(distribution) {
                     self.scenario.handle_piece(index, peer, *have);
                 }
             }
             EventKind::Ring(report) => self.scenario.handle_ring(instant(event.t), peer, report),
+            EventKind::PeerDropped { distribution, reason, .. } => {
+                if let Some(index) = self.scenario.distribution(distribution) {
+                    *self.dropped.entry(index).or_default().entry(reason.clone()).or_default() += 1;
+                }
+            }
             EventKind::Completed { distribution, .. } => {
                 if let Some(index) = self.scenario.distribution(distribution) {
                     self.scenario.handle_completed(instant(event.t), index, peer);
@@ -134,7 +142,6 @@ impl Play<'_> {
             EventKind::Ready { .. }
             | EventKind::Ended { .. }
             | EventKind::PeerRefused { .. }
-            | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
             | EventKind::Left
             | EventKind::Error { .. } => {}
@@ -151,12 +158,38 @@ impl Play<'_> {
                 self.scenario.handle_ring_status(instant(status.t), *peer, ring);
             }
             for (id, state) in &status.distributions {
-                if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
+                let Some(index) = self.scenario.distribution(id) else { continue };
+                if let Some(at) = state.completed_at {
                     self.scenario.handle_completed(instant(at), index, *peer);
+                }
+                if state.begun_at.is_some() {
+                    self.said.entry(index).or_default().insert(*peer, state.clone());
                 }
             }
         }
+        self.note_seeds();
         Ok(())
+    }
+
+    /// Somebody who began without it has this piece now.
+    fn note_piece(&mut self, distribution: &str, piece: u32, t: f64) {
+        if let Some(index) = self.scenario.distribution(distribution) {
+            let pieces = self.scenario.distributions()[index].pieces();
+            self.copies.entry(index).or_insert_with(|| Copies::of(pieces)).on_piece(t, piece);
+        }
+    }
+
+    /// Takes note of what has come from the seeds of each distribution by now.
+    fn note_seeds(&mut self) {
+        for (index, said) in &self.said {
+            let Some(copies) = self.copies.get_mut(index) else { continue };
+            let seeds = &self.scenario.distributions()[*index].spec().from;
+            let from = |status: &DistributionStatus| -> u64 {
+                let received = seeds.iter().filter_map(|seed| status.received.get(&seed.0));
+                received.map(|received| received.useful + received.wasted).sum()
+            };
+            copies.on_sample(testbed::now(), said.values().map(from).sum());
+        }
     }
 
     /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::conduct::Conduct;
 use super::world::{CLOSE_BYTES, Packet, SwarmSim, TRACKER_DELAY, index};
-use crate::content::LeafHashes;
+use crate::content::{LEAF, LeafHashes};
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::Priority;
-use crate::swarm::{Event, Message, Output, Run, ServeLayer};
+use crate::swarm::{Conduct, Event, Message, Output, Run, ServeLayer};
 use crate::tracker::AnnouncerOutput;
 use crate::wire::Encode;
 
@@ -63,6 +62,8 @@ impl SwarmSim {
             Output::Store { piece, leaf, data } => {
                 let range = self.content.manifest.leaf_range(piece, leaf);
                 let expected = &self.content.bytes[range.start as usize..range.end as usize];
+                let leaves = self.content.bytes.len().div_ceil(LEAF as usize);
+                self.spread.on_stored(piece, leaf, leaves);
                 assert_eq!(data, expected, "{id} stores a leaf that is not the content's");
             }
             Output::Event(event) => self.on_event(id, event),
@@ -81,6 +82,14 @@ impl SwarmSim {
             }
             Event::PeerDropped { peer: other, reason } => peer.dropped.push((other, reason)),
             Event::Left => {
+                // One that leaves by itself tells the tracker, too.
+                if let Some(running) = &mut peer.state {
+                    running.announcer.handle_leave(now);
+                }
+                while let Some(output) = self.running(id).and_then(|running| running.announcer.poll_output()) {
+                    self.perform_announcer(id, output);
+                }
+                let peer = &mut self.peers[index(id)];
                 if let Some(running) = peer.state.take() {
                     peer.disk = running.core.have().clone();
                 }

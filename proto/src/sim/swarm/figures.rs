@@ -32,6 +32,8 @@ pub struct Figures {
     pub wasted: u64,
     /// Payload received, by all peers, in bytes.
     pub downloaded: u64,
+    /// Payload that had come from the seeds when the others together had everything, as a multiple of the content.
+    pub second_copy: Option<f64>,
     /// SHA-256 over everything the cores put out, and when.
     pub log: Hash,
 }

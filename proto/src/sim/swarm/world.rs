@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::conduct::Conduct;
 use super::figures::{Costs, Figures};
 use super::invariants::Watch;
 use super::{Content, PeerSpec, Start};
@@ -16,7 +15,7 @@ use crate::bits::PieceSet;
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::{Happening, Network, NodeId, Priority};
-use crate::swarm::{LayerWish, Message, Output, Run, ServeLayer, Swarm};
+use crate::swarm::{Conduct, LayerWish, Message, Output, Run, ServeLayer, Swarm};
 use crate::time::Time;
 use crate::tracker::{Announce, AnnounceReply, Announcer, AnnouncerOptions, Tracker, TrackerOptions};
 
@@ -30,7 +29,26 @@ pub struct SwarmSim {
     tracker: Tracker,
     pub(super) peers: Vec<Peer>,
     connections: u64,
+    pub(super) spread: Spread,
     log: Log,
+}
+
+/// How far the content has spread beyond those who began with all of it.
+#[derive(Debug, Default)]
+pub(super) struct Spread {
+    leaves: BTreeSet<(u32, u16)>,
+    seeds_bytes: u64,
+    /// What the seeds had sent when everything was out.
+    all_out_after: Option<u64>,
+}
+
+impl Spread {
+    pub(super) fn on_stored(&mut self, piece: u32, leaf: u16, leaves: usize) {
+        self.leaves.insert((piece, leaf));
+        if self.leaves.len() == leaves {
+            self.all_out_after.get_or_insert(self.seeds_bytes);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -100,7 +118,17 @@ impl SwarmSim {
             peers.push(Peer { spec, node, state: None, disk, completed: None, dropped: Vec::new() });
         }
         let tracker = Tracker::new(TrackerOptions::default(), seed);
-        Self { content, costs, seed, network, tracker, peers, connections: 0, log: Log::default() }
+        Self {
+            content,
+            costs,
+            seed,
+            network,
+            tracker,
+            peers,
+            connections: 0,
+            spread: Spread::default(),
+            log: Log::default(),
+        }
     }
 
     /// Keeps a readable log, one line for each input and output. Costs memory.
@@ -181,6 +209,7 @@ impl SwarmSim {
                 .collect(),
             wasted: stats().map(|stats| stats.wasted_bytes).sum(),
             downloaded: stats().map(|stats| stats.downloaded_bytes).sum(),
+            second_copy: self.spread.all_out_after.map(|bytes| bytes as f64 / self.content.bytes.len() as f64),
             log: Hash(self.log.hasher.clone().finalize().into()),
         }
     }
@@ -243,6 +272,9 @@ impl SwarmSim {
     }
 
     fn on_packet(&mut self, from: PeerId, to: PeerId, packet: Packet) {
+        if self.peers[index(to)].spec.conduct == Conduct::NeverReads {
+            return;
+        }
         match packet {
             Packet::Message { connection, message } => self.on_connection(to, from, connection, |running, now| {
                 if let Message::Reject { run } = &message {
@@ -293,6 +325,9 @@ impl SwarmSim {
         if back > 0 {
             let (receiver, sender) = (self.node(to), self.node(from));
             self.network.send(receiver, sender, back, Priority::Control, Packet::Acknowledgement);
+        }
+        if matches!(self.peers[index(from)].spec.have, Start::Whole) {
+            self.spread.seeds_bytes += data.len() as u64;
         }
         let last = at + 1 == run.count;
         self.on_connection(to, from, connection, |running, now| {

@@ -96,7 +96,7 @@ fn leaves_of_a_piece_the_neighbour_is_fetching_can_begin_it() {
 
 fn pick_for(fixture: &mut Fixture, peer: u32, leaves_max: u16) -> Option<Run> {
     let core = &mut fixture.core;
-    let limits = Limits { leaves_max, begun_max: 64 };
+    let limits = Limits { leaves_max, begun_max: 64, choice: PieceChoice::RarestFirst, ties: Ties::ByChance };
     pick(&core.pieces, &core.availability, &core.neighbours[&PeerId(peer)], limits, &mut core.random)
 }
 
@@ -105,4 +105,44 @@ fn short(numbers: &[u32]) -> LeafSet {
     let mut set = LeafSet::empty(2);
     numbers.iter().for_each(|&leaf| assert!(set.insert(leaf)));
     set
+}
+
+#[test]
+fn sequential_choice_goes_through_the_file_from_its_front() {
+    let options = Options { pieces: PieceChoice::Sequential, ..Options::default() };
+    let mut fixture = Fixture::with(&[1], options);
+    // The rarest piece is the last; that does not matter.
+    fixture.meet(1, &[0, 2, 3, 4]);
+    let mut asked = requests(&fixture.meet_generous(2, &[0, 1, 2, 3, 4, 5]));
+    let mut order = Vec::new();
+    while !asked.is_empty() {
+        let (_, run) = asked.remove(0);
+        order.extend(run.leaves().map(|leaf| (run.piece, leaf)));
+        asked.extend(requests(&fixture.deliver(2, run)));
+    }
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!((order.len(), order[0]), (18, (0, 0)));
+}
+
+#[test]
+fn random_choice_begins_common_pieces_as_soon_as_rare_ones() {
+    let first = |pieces| -> std::collections::BTreeSet<u32> {
+        let firsts = (0..40).map(|seed| {
+            let mut fixture = Fixture::seeded(&[], Options { pieces, ..Options::default() }, seed);
+            fixture.meet(1, &[0, 1, 2, 4, 5]);
+            requests(&fixture.meet_generous(2, &[0, 1, 2, 3, 4, 5]))[0].1.piece
+        });
+        firsts.collect()
+    };
+    assert_eq!(first(PieceChoice::RarestFirst), [3].into());
+    assert!(first(PieceChoice::Random).len() > 3);
+}
+
+#[test]
+fn with_ties_to_the_lowest_equal_pieces_are_begun_in_order() {
+    for seed in 0..10 {
+        let mut fixture = Fixture::seeded(&[], Options { ties: Ties::Lowest, ..Options::default() }, seed);
+        let asked = requests(&fixture.meet_generous(1, &[1, 2, 3, 4, 5]));
+        assert_eq!((asked[0].1.piece, asked[0].1.first), (1, 0));
+    }
 }

@@ -1,7 +1,10 @@
-//! How a simulated peer misbehaves.
+//! How a peer misbehaves, for tests of the others: drivers and the simulator tamper with a correct core.
+
+use serde::{Deserialize, Serialize};
 
 /// What a peer does to others. All but the first tamper with what a correct core puts out or says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Conduct {
     /// It follows the protocol.
     Correct,
@@ -21,11 +24,14 @@ pub enum Conduct {
     LeafFlood,
     /// Its control stream cannot be decoded.
     Garbage,
+    /// It takes in nothing that it is sent.
+    NeverReads,
 }
 
 impl Conduct {
     /// Whether it says it has everything, whatever it has.
-    pub(super) fn claims_everything(self) -> bool {
+    #[must_use]
+    pub fn claims_everything(self) -> bool {
         matches!(self, Self::EmptyPromises | Self::Silent)
     }
 }
