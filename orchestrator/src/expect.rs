@@ -1,7 +1,8 @@
 //! Conditions on what a run found, as `expect:` and `when:` write them.
 //!
 //! ```text
-//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  verdict is [not] STATE
+//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  lookups.NAME.METRIC OP VALUE
+//!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE
 //! OP        := <= | < | >= | > | == | !=
 //! ```
 //!
@@ -14,6 +15,8 @@
 //! | `completed` | required peers that have the whole file | number of peers, or a share | yes |
 //! | `progress` | wanted pieces that have arrived | share | yes |
 //!
+//! Figures of lookups and recoveries stand in `rings`.
+//!
 //! Reading and evaluating live here. Where the facts come from lives in `results` and `scenario`; whether a condition
 //! names something that exists is checked by `topology`.
 
@@ -23,10 +26,12 @@ use crate::plan::Via;
 
 mod evaluate;
 mod parse;
+mod rings;
 #[cfg(test)]
 mod tests;
 
 pub use evaluate::{DistributionFacts, Facts, Outcome};
+pub use rings::{RingFacts, RingSubject};
 
 /// A condition that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +51,19 @@ pub enum Subject {
         selector: Selector,
         /// Which figure.
         metric: Metric,
+        /// How it is compared.
+        operator: Operator,
+        /// With what.
+        value: Value,
+    },
+    /// A figure of lookups in a ring, or of a ring's recoveries.
+    Ring {
+        /// Which of the two.
+        what: RingSubject,
+        /// Name of the lookups, or of the ring.
+        name: String,
+        /// Which figure.
+        metric: &'static str,
         /// How it is compared.
         operator: Operator,
         /// With what.
@@ -147,7 +165,7 @@ impl Condition {
     pub fn is_live(&self) -> bool {
         match &self.subject {
             Subject::Distribution { metric, .. } => matches!(metric, Metric::Completed | Metric::Progress),
-            Subject::Verdict { .. } => false,
+            Subject::Ring { .. } | Subject::Verdict { .. } => false,
         }
     }
 
@@ -156,7 +174,16 @@ impl Condition {
     pub fn selector(&self) -> Option<&Selector> {
         match &self.subject {
             Subject::Distribution { selector, .. } => Some(selector),
-            Subject::Verdict { .. } => None,
+            Subject::Ring { .. } | Subject::Verdict { .. } => None,
+        }
+    }
+
+    /// The lookups or the ring that it looks at, if it looks at any.
+    #[must_use]
+    pub fn ring_subject(&self) -> Option<(RingSubject, &str)> {
+        match &self.subject {
+            Subject::Ring { what, name, .. } => Some((*what, name)),
+            Subject::Distribution { .. } | Subject::Verdict { .. } => None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
 mod changes;
 mod figures;
 mod links;
+mod rings;
 mod sweep;
 mod unfinished;
 
@@ -41,6 +42,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     for left_out in &results.left_out {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
+    rings::summary(&mut text, results);
     links::summary(&mut text, results);
     changes::summary(&mut text, results);
     if let Some(error) = &results.error {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Condition, ConditionError, Metric, Operator, Selector, Subject, Value};
+use super::{Condition, ConditionError, Metric, Operator, RingSubject, Selector, Subject, Value, rings};
 use crate::{
     diagnose::suggestion,
     plan::Via,
@@ -45,6 +45,8 @@ pub(super) fn condition(text: &str) -> Result<Condition, ConditionError> {
     let subject = match subject.split('.').next() {
         Some("verdict") => verdict(text, subject, rest)?,
         Some("distribution") => distribution(text, subject, rest)?,
+        Some("lookups") => ring(RingSubject::Lookups, text, subject, rest)?,
+        Some("recoveries") => ring(RingSubject::Recoveries, text, subject, rest)?,
         first => {
             let first = first.unwrap_or_default();
             let hint = "write `distribution.NAME.METRIC OP VALUE` or `verdict is valid`";
@@ -76,6 +78,22 @@ fn verdict(text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionEr
 
 fn distribution(text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionError> {
     let (selector, metric) = selector(subject)?;
+    let (operator, value, range) = comparison(text, subject, rest)?;
+    let value = read_value(metric, value, range)?;
+    Ok(Subject::Distribution { selector, metric, operator, value })
+}
+
+fn ring(what: RingSubject, text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionError> {
+    let (operator, value, range) = comparison(text, subject, rest)?;
+    rings::subject(what, subject, operator, value, range)
+}
+
+/// Reads what stands behind the subject: the operator, and the value with its place.
+fn comparison<'a>(
+    text: &'a str,
+    subject: &str,
+    rest: &'a str,
+) -> Result<(Operator, &'a str, Range<usize>), ConditionError> {
     let operator_at = text.len() - rest.trim_start().len();
     let rest = rest.trim_start();
     let Some((word, operator)) = OPERATORS.iter().find(|(word, _)| rest.starts_with(word)) else {
@@ -89,8 +107,7 @@ fn distribution(text: &str, subject: &str, rest: &str) -> Result<Subject, Condit
         let hint = format!("say what to compare with, as in `{subject} {word} 1.3`");
         return Err(error("a value is missing", hint, 0..text.len()));
     }
-    let value = read_value(metric, value, range)?;
-    Ok(Subject::Distribution { selector, metric, operator: *operator, value })
+    Ok((*operator, value, range))
 }
 
 /// Reads `distribution.NAME[.VIA].METRIC`.
