@@ -49,6 +49,13 @@ pub enum Order {
         /// When.
         at: Time,
     },
+    /// Note that a distribution is left out: this host lacks the programs for it.
+    LeaveOut {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// What is lacking.
+        why: String,
+    },
     /// Let a peer enter a ring; what it reports then goes to [`super::Scenario::handle_ring`].
     EnterRing {
         /// Index of the ring in the plan.
