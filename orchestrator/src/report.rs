@@ -18,6 +18,9 @@ mod changes;
 mod figures;
 mod links;
 mod sweep;
+mod unfinished;
+
+pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.
 ///
@@ -35,6 +38,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     let mut text = title(results);
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
+    }
+    for left_out in &results.left_out {
+        line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
     accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);

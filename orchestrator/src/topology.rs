@@ -47,7 +47,7 @@ pub use options::WrittenOptions;
 pub(crate) use options::resolve as resolve_options;
 pub use places::{PLACES, Places};
 pub use presets::{PRESETS, Preset};
-pub use programs::{Completion, Program, Ready};
+pub use programs::{Completion, Program, Ready, Requires};
 pub(crate) use programs::{Placeholder, parts};
 use reader::Reader;
 pub use reader::Written;

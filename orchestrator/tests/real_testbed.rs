@@ -174,6 +174,7 @@ fn swarm_plan() -> Plan {
         tracker: Some(PeerId(1)),
         options: Some(swarm::Options::default()),
         exceptions: Vec::new(),
+        program: None,
     };
     plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(distribute) }];
     plan
@@ -225,6 +226,6 @@ async fn until(events: &mut mpsc::Receiver<Event>, wanted: impl Fn(&Event) -> bo
 async fn until_exit(events: &mut mpsc::Receiver<Event>) -> Exit {
     match until(events, |event| matches!(event, Event::Exit(_))).await {
         Event::Exit(exit) => exit,
-        Event::Peer { .. } => panic!("not an exit"),
+        Event::Peer { .. } | Event::Completed { .. } => panic!("not an exit"),
     }
 }

@@ -388,6 +388,7 @@ fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
         tracker: None,
         options: None,
         exceptions: Vec::new(),
+        program: None,
     })
 }
 
