@@ -121,7 +121,9 @@ pub fn optimum(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>
 #[must_use]
 pub fn ideal(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>, bytes: u64) -> Option<f64> {
     let options = distribute.options_of(*distribute.to.first()?);
-    let known = options.pieces == PieceChoice::RarestFirst && options.refill == Refill::AtOnce;
+    // Programs of somebody else's follow rules of their own.
+    let known =
+        distribute.program.is_none() && options.pieces == PieceChoice::RarestFirst && options.refill == Refill::AtOnce;
     if distribute.via != Via::Swarm || required.len() != distribute.to.len() || !known {
         return None;
     }

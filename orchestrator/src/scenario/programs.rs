@@ -267,6 +267,7 @@ mod tests {
             to: vec![PeerId(2), PeerId(3)],
             via: Via::Swarm,
             tracker: None,
+            exceptions: Vec::new(),
             options: None,
             exceptions: Vec::new(),
             program: Some("program".into()),
