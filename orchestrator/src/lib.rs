@@ -15,6 +15,7 @@
 
 pub mod authority;
 pub mod capacity;
+pub mod compare;
 pub mod content;
 pub mod diagnose;
 pub mod doctor;
@@ -31,6 +32,7 @@ pub mod run;
 pub mod run_directory;
 pub mod scenario;
 pub mod schema;
+pub mod suite;
 pub mod testbed;
 pub mod theory;
 pub mod topology;

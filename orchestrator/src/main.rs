@@ -20,10 +20,12 @@ use peerbed_orchestrator::{
     progress::Progress,
     real::netns,
     reference, report,
-    results::{Conclusion, Provenance},
+    results::{Conclusion, Found, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
     run_directory::{RunDirectory, timestamp},
-    schema, testbed,
+    schema,
+    suite::Suite,
+    testbed,
     topology::{
         self, Topology,
         sweep::{self, Overrides},
@@ -35,6 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use arguments::{Arguments, Command};
 
 mod arguments;
+mod judging;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -48,7 +51,9 @@ fn main() -> ExitCode {
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
         Command::Schema(arguments) => show_schema(&arguments),
-        Command::Report(arguments) => report_on(&arguments.directory),
+        Command::Report(arguments) => judging::report(&arguments),
+        Command::Suite(arguments) => judging::suite(&arguments),
+        Command::Compare(arguments) => judging::compare(&arguments),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
     done.unwrap_or_else(|problem| problem.tell())
@@ -126,8 +131,27 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     let conclusion = runtime.block_on(carry_out(&order, runs, &mut progress))?;
     // A thread that still reads files back must not hold up the end of a run that was stopped.
     runtime.shutdown_background();
+    if let Err(error) = write_reports(&directory, arguments.summary.as_deref()) {
+        // They are no reason to call a run that was carried out a failure, and can be made again.
+        complain(&format!("warning: not all reports were written: {error:#}"));
+    }
     print(&report::summary(&directory)?);
     Ok(exit_code(conclusion))
+}
+
+/// Writes everything that is made from the files of a run: the page, JUnit, and Markdown where it is wanted.
+fn write_reports(directory: &RunDirectory, summary: Option<&Path>) -> anyhow::Result<()> {
+    report::html::write(directory)?;
+    report::junit::write(directory)?;
+    summary.map_or(Ok(()), |file| append(file, &report::markdown::summary(&Found::read(directory)?)))
+}
+
+/// Adds `text` to the end of `file`, which others may have begun.
+fn append(file: &Path, text: &str) -> anyhow::Result<()> {
+    let opened = std::fs::File::options().create(true).append(true).open(file);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Everything about a `run` but its plans.
@@ -191,6 +215,13 @@ fn stop_on_signals() -> anyhow::Result<Stop> {
 fn validate(files: &[PathBuf]) -> ExitCode {
     let mut worst = ExitCode::SUCCESS;
     for file in files {
+        if Suite::is_at(file) {
+            match Suite::read(file) {
+                Ok(suite) => print(&format!("{}: valid (a suite of {})\n", file.display(), suite.topologies.len())),
+                Err(error) => worst = Problem::Input(format!("error: {error:#}")).tell(),
+            }
+            continue;
+        }
         let checked = read(file).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
         match checked {
             Ok(runs) => {
@@ -247,12 +278,6 @@ fn comment(text: &str) -> String {
 
 fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
     print(&if arguments.markdown { reference::text() } else { schema::text() });
-    Ok(ExitCode::SUCCESS)
-}
-
-fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
-    let made = RunDirectory::open(directory).and_then(|directory| report::summary(&directory));
-    print(&made.map_err(|error| Problem::Input(format!("error: {error:#}")))?);
     Ok(ExitCode::SUCCESS)
 }
 

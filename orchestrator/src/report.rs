@@ -13,8 +13,12 @@ use crate::{
     verdict,
 };
 
-mod figures;
+mod escape;
+pub(crate) mod figures;
+pub mod html;
+pub mod junit;
 mod links;
+pub mod markdown;
 mod sweep;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -46,6 +50,8 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     line(&mut text, "files:");
     let all = [
         (directory.results(), "what was found"),
+        (directory.report(), "the same in pictures, for a browser"),
+        (directory.junit(), "the same for pipelines"),
         (directory.plan(), "what was done, complete"),
         (directory.events(), "what happened, in order"),
         (directory.samples(), "peers and host over time"),
