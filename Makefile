@@ -5,7 +5,7 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-netem links check bench clean tools
+.PHONY: help demo test test-netem links ring ring-model check bench clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,8 +22,15 @@ test: tools ## Run all tests; as root also those on real namespaces
 test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
-links: ## Measure the table of links in a guest again and write docs/links.md
+links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
+
+ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
+	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial
+	mv docs/ring-tables.partial docs/ring-tables.md
+
+ring-model: tools ## Check the ring's invariant over a million random interleavings
+	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_model
 
 check: tools ## What CI runs: format, lints, documents, licences, tests
 	$(CARGO) fmt --all --check
@@ -43,7 +50,7 @@ bench: tools ## Measure set-up times and the protocol cores
 clean: ## Remove what was built; runs/ stays, it is yours
 	$(CARGO) clean
 
-# Names what is missing and how to get it. iperf3 is needed only by tests as root.
+# Names what is missing and how to get it. iperf3 and ping are needed only by tests as root.
 tools:
 	@missing=0; \
 	need() { command -v "$$1" >/dev/null 2>&1 || { echo "missing: $$1 ($$2)" >&2; missing=1; }; }; \
@@ -51,4 +58,5 @@ tools:
 	need cc "apt install build-essential, or dnf install gcc"; \
 	need ip "apt install iproute2, or dnf install iproute"; \
 	command -v iperf3 >/dev/null 2>&1 || echo "note: without iperf3 the tests of link rates are left out (apt install iperf3)" >&2; \
+	command -v ping >/dev/null 2>&1 || echo "note: without ping the table of links is left out (apt install iputils-ping)" >&2; \
 	exit $$missing

@@ -1,7 +1,9 @@
-//! How long a testbed takes to be ready: network, processes, readiness; beside it the same network made by `ip` and `tc`.
+//! How long a testbed takes to be ready: network, processes, readiness; and how long networks alone take, by either engine
+//! and by calls of `ip` and `tc`.
 //!
-//! `cargo bench --bench set_up` prints 30, 100, 200 and 500 peers; `-- 50 60` other numbers. Needs root, iproute2 and
-//! the release build of `peerbed-peer`. The namespaces made by `ip` have names, `peerbed-bench-…`, and are removed again.
+//! `cargo bench --bench set_up` prints testbeds of 30, 100, 200 and 500 peers and networks of 100, 300 and 1000;
+//! `-- testbeds 50 60` or `-- networks 2000` one of the tables and other numbers. Needs root, iproute2 and the release
+//! build of `peerbed-peer`. The namespaces made by `ip` have names, `peerbed-bench-…`, and are removed again.
 
 use std::{
     net::Ipv4Addr,
@@ -12,17 +14,28 @@ use std::{
 
 use anyhow::{Context, bail};
 use peerbed_orchestrator::{
+    links::Engine,
     plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
+    real::Supervisor,
     run_directory::RunDirectory,
     testbed::{Options, Testbed},
     units::{Rate, Share, Span},
 };
 use peerbed_proto::id::PeerId;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    let sizes: Vec<u32> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
-    match measure(&sizes) {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let sizes: Vec<u32> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes_or = |usual: &[u32]| if sizes.is_empty() { usual.to_vec() } else { sizes.clone() };
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let measured = match (has("testbeds"), has("networks")) {
+        (true, false) => testbeds(&sizes_or(&TESTBEDS)),
+        (false, true) => networks(&sizes_or(&NETWORKS)),
+        _ => testbeds(&sizes_or(&TESTBEDS)).and_then(|()| networks(&sizes_or(&NETWORKS))),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out(&format!("cannot measure: {error:#}"));
@@ -31,22 +44,50 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(sizes: &[u32]) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    out(
-        "seconds; links of 2 mbit up and 20 mbit down; the last two columns are the network alone by ip and tc processes",
-    );
-    out("peers  network  processes  readiness  all ready  tear-down  MiB/peer  |  ip+tc up  ip+tc down");
+fn testbeds(sizes: &[u32]) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    out("testbeds of idle peers by the kernel engine, seconds; links of 2 mbit up and 20 mbit down");
+    out("peers  network  processes  readiness  all ready  tear-down  MiB/peer");
     for &peers in sizes {
-        let ours = runtime.block_on(testbed(peers))?;
-        let theirs = by_processes(peers);
-        let theirs = match theirs {
-            Ok((up, down)) => format!("{:9.2}  {:10.2}", up.as_secs_f64(), down.as_secs_f64()),
-            Err(error) => format!("{error:#}"),
-        };
-        out(&format!("{peers:5}  {ours}  |  {theirs}"));
+        let row = runtime.block_on(testbed(peers))?;
+        out(&format!("{peers:5}  {row}"));
     }
     Ok(())
+}
+
+/// Networks without processes, by each engine and by processes of `ip` and `tc`.
+fn networks(sizes: &[u32]) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    // A namespace and a device each, and some room.
+    let open_files = Rlimit { current: Some(65_536), maximum: getrlimit(Resource::Nofile).maximum };
+    setrlimit(Resource::Nofile, open_files).context("asking for more open files")?;
+    out("networks alone, seconds up and down; the same links");
+    out("peers  kernel engine  user engine    ip and tc");
+    for &peers in sizes {
+        let kernel = network(&runtime, peers, Engine::Kernel);
+        let user = network(&runtime, peers, Engine::User);
+        let columns = [kernel, user, by_processes(peers)].map(|column| match column {
+            Ok((up, down)) => format!("{:5.2}  {:5.2}", up.as_secs_f64(), down.as_secs_f64()),
+            Err(error) => format!("{error:#}"),
+        });
+        out(&format!("{peers:5}  {}", columns.join("   ")));
+    }
+    Ok(())
+}
+
+fn network(runtime: &Runtime, peers: u32, engine: Engine) -> anyhow::Result<(Duration, Duration)> {
+    let plan = plan(peers);
+    let supervisor = Supervisor::start()?;
+    let began = Instant::now();
+    runtime.block_on(supervisor.build(&plan, engine))?;
+    let up = began.elapsed();
+    let began = Instant::now();
+    drop(supervisor);
+    Ok((up, began.elapsed()))
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 /// One row about a testbed of idle peers.
@@ -194,6 +235,7 @@ fn out(line: &str) {
     println!("{line}");
 }
 
-const SIZES: [u32; 4] = [30, 100, 200, 500];
+const TESTBEDS: [u32; 4] = [30, 100, 200, 500];
+const NETWORKS: [u32; 3] = [100, 300, 1000];
 const PREFIX: &str = "peerbed-bench-";
 const GATEWAY: &str = "198.19.255.254";

@@ -1,13 +1,10 @@
 //! What the user engine can carry, and how punctually.
 //!
-//! `cargo bench --bench user_engine` prints how late packets leave with 100 peers of 2 Mbit/s each, how much goes through
-//! one unshaped pair of peers, and how long networks take to be made; `-- lateness`, `-- throughput` or `-- set-up` one of
-//! them. Needs root, iproute2 and iperf3, and
-//! two cores with nothing else to do.
+//! `cargo bench --bench user_engine` prints how late packets leave with 100 peers of 2 Mbit/s each, and how much goes
+//! through one unshaped pair of peers; `-- lateness` or `-- throughput` one of them. How long networks take to be made is in
+//! `set_up`. Needs root, iproute2 and iperf3, and two cores with nothing else to do.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "figures are printed, and a failure ends the bench")]
 
-#[path = "../tests/real_support/mod.rs"]
-mod real_support;
 #[path = "../tests/user_support/mod.rs"]
 mod user_support;
 
@@ -24,15 +21,12 @@ use std::{
 
 use peerbed_orchestrator::{
     links::{
-        Engine,
         emulation::{counters::Volume, settings::Settings},
         user::Counters,
     },
     plan::Queue,
-    real::Supervisor,
     units::{Rate, Span},
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use user_support::{
     Access, Lab, address, is_installed,
     probe::{Transport, iperf3, saturate},
@@ -48,9 +42,6 @@ fn main() -> ExitCode {
     }
     if wanted("throughput") {
         throughput();
-    }
-    if wanted("set-up") {
-        set_up();
     }
     ExitCode::SUCCESS
 }
@@ -120,30 +111,6 @@ fn throughput() {
             by_process / 1e9,
             each * 1e6,
         ));
-    }
-}
-
-/// Whole networks, without processes in them, by both engines.
-fn set_up() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let open_files = Rlimit { current: Some(8_192), maximum: getrlimit(Resource::Nofile).maximum };
-    setrlimit(Resource::Nofile, open_files).unwrap();
-    for peers in [100, 300, 1000] {
-        for engine in [Engine::User, Engine::Kernel] {
-            let shaped = |rate| real_support::direction(Some(rate));
-            let plan =
-                real_support::plan(vec![real_support::link("home", shaped(2_000_000), shaped(20_000_000))], peers);
-            let supervisor = Supervisor::start().unwrap();
-            let began = Instant::now();
-            runtime.block_on(supervisor.build(&plan, engine)).unwrap();
-            let up = began.elapsed().as_secs_f64();
-            let began = Instant::now();
-            drop(supervisor);
-            out(&format!(
-                "{peers} shaped namespaces, {engine} engine: {up:.2} s up, {:.2} s down",
-                began.elapsed().as_secs_f64()
-            ));
-        }
     }
 }
 

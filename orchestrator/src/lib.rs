@@ -24,6 +24,7 @@ pub mod links;
 pub mod measure;
 pub mod plan;
 pub mod progress;
+pub mod prove;
 pub mod real;
 pub mod reference;
 pub mod report;

@@ -3,8 +3,10 @@
 //! A plan's [`Direction`](crate::plan::Direction) is read here by one reader per engine; [`Engine`] names the engines.
 //! How a reading reaches the kernel lives in `real/`. Nothing here touches the host.
 
+pub mod course;
 pub mod emulation;
 pub mod kernel;
+pub mod traces;
 pub mod user;
 
 use std::{collections::BTreeMap, fmt};
@@ -51,8 +53,9 @@ pub struct MissingFeature {
 pub fn netem_users(plan: &Plan) -> Option<String> {
     let mut users: Vec<String> = Vec::new();
     for link in &plan.links {
-        let words: BTreeMap<_, ()> =
-            [&link.up, &link.down].into_iter().flat_map(kernel::netem_needs).map(|word| (word, ())).collect();
+        let now = [&link.up, &link.down].into_iter().flat_map(kernel::netem_needs);
+        let later = kernel::reach::later_netem_needs(plan, link);
+        let words: BTreeMap<_, ()> = now.chain(later).map(|word| (word, ())).collect();
         if !words.is_empty() {
             let words: Vec<_> = words.into_keys().collect();
             users.push(format!("link `{}` ({})", link.name, words.join(", ")));

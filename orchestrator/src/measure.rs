@@ -13,6 +13,7 @@ use peerbed_peer::{events, status::Status};
 use serde::Serialize;
 
 use crate::{
+    prove::Proof,
     run_directory::{RunDirectory, disk_problem},
     verdict::Window,
 };
@@ -33,7 +34,7 @@ pub struct Recorder {
 /// Something the orchestrator itself did, as it stands in `events.ndjson` beside what peers report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Note {
+pub enum Note<'a> {
     /// All present peers answer; the scenario's clock starts.
     ScenarioBegun {
         /// Peers whose processes run.
@@ -52,6 +53,48 @@ pub enum Note {
         step: usize,
         /// What it does: `distribute`, `crash`, …
         action: &'static str,
+    },
+    /// The scenario wants links, partitions or processes changed.
+    ChangeAsked {
+        /// Index of the step in the plan.
+        step: usize,
+        /// `link`, `partition`, `heal`, `pause` or `resume`.
+        action: &'static str,
+        /// Names of the peers it is about.
+        peers: &'a [String],
+        /// Names of the partitions it begins or ends.
+        partitions: &'a [String],
+    },
+    /// The change has been made.
+    ChangeApplied {
+        /// Index of the step in the plan.
+        step: usize,
+        /// Seconds since it was asked for.
+        seconds: f64,
+    },
+    /// The change has bitten.
+    ChangeProved {
+        /// Index of the step in the plan.
+        step: usize,
+        /// Seconds since it was asked for.
+        seconds: f64,
+        /// How it is known.
+        proof: &'a Proof,
+    },
+    /// A class of links has other figures by its trace.
+    Traced {
+        /// The class.
+        class: &'a str,
+        /// `up` or `down`.
+        direction: &'static str,
+        /// Seconds since the scenario's start.
+        elapsed: f64,
+        /// The rate; none where the link's own figures hold again. So for the others.
+        rate_bps: Option<u64>,
+        /// The delay.
+        delay_s: Option<f64>,
+        /// The loss.
+        loss: Option<f64>,
     },
     /// The common begin of a distribution was fixed.
     BeginFixed {
@@ -116,7 +159,7 @@ impl Recorder {
     /// # Errors
     ///
     /// As [`Self::peer_event`].
-    pub fn note(&mut self, t: f64, note: &Note) -> anyhow::Result<()> {
+    pub fn note(&mut self, t: f64, note: &Note<'_>) -> anyhow::Result<()> {
         self.events.write(&NoteLine { t, note })
     }
 
@@ -198,5 +241,5 @@ struct PeerLine<'a> {
 struct NoteLine<'a> {
     t: f64,
     #[serde(flatten)]
-    note: &'a Note,
+    note: &'a Note<'a>,
 }

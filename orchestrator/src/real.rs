@@ -10,6 +10,7 @@ pub mod features;
 mod netlink;
 pub mod netns;
 mod network;
+mod pausing;
 mod peer;
 mod pidfd;
 mod process;
@@ -34,7 +35,7 @@ use peerbed_peer::{
 use peerbed_proto::id::PeerId;
 use rustix::net::sockopt;
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, MutexGuard, mpsc},
     time::timeout,
 };
 
@@ -166,14 +167,17 @@ impl Real {
 
     pub(crate) async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
         let command = Command::End(End { id: id.to_owned() });
-        let up = self.chosen(peers)?.into_iter().filter(|peer| peer.is_up());
+        let chosen = self.chosen(peers)?;
+        // Who is paused is told when it goes on; to wait for that here might be to wait for a step behind this one.
+        let (paused, up): (Vec<_>, Vec<_>) =
+            chosen.into_iter().filter(|peer| peer.is_up()).partition(|peer| peer.is_paused());
+        paused.into_iter().for_each(|peer| peer.end_later(id));
+        let up = up.into_iter();
         first_error(join_all(up.map(|peer| tell(peer, command.clone()))).await)
     }
 
     pub(crate) async fn probe_socket(&self, peer: PeerId, address: Ipv4Addr) -> anyhow::Result<UdpSocket> {
-        let supervisor = self.supervisor.lock().await;
-        let supervisor = supervisor.as_ref().context("the testbed has been torn down")?;
-        let socket = supervisor.inside(peer, move || UdpSocket::bind((address, 0))).await?;
+        let socket = self.supervised().await.get()?.inside(peer, move || UdpSocket::bind((address, 0))).await?;
         let socket = socket.with_context(|| format!("opening a socket for probes at {address}"))?;
         // Where only the usual size is allowed, that is what there is; losses of our own would show as the link's.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, PROBE_BUFFER)
@@ -182,8 +186,12 @@ impl Real {
     }
 
     pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
-        let supervisor = self.supervisor.lock().await;
-        supervisor.as_ref().context("the testbed has been torn down")?.engine_health().await
+        self.supervised().await.get()?.engine_health().await
+    }
+
+    /// The supervisor, held until the answer is dropped.
+    pub(crate) async fn supervised(&self) -> Supervised<'_> {
+        Supervised(self.supervisor.lock().await)
     }
 
     pub(crate) fn is_up(&self, peer: PeerId) -> bool {
@@ -191,7 +199,7 @@ impl Real {
     }
 
     pub(crate) async fn statuses(&self) -> BTreeMap<PeerId, Status> {
-        let up = self.peers.values().filter(|peer| peer.is_up());
+        let up = self.peers.values().filter(|peer| peer.is_up() && !peer.is_paused());
         let asked = up.map(async |peer| {
             let status = timeout(STATUS_WITHIN, peer.control.status()).await.ok()?.ok()?;
             Some((peer.id, status))
@@ -225,9 +233,12 @@ impl Real {
     async fn start_timed(&self, peers: &[PeerId]) -> anyhow::Result<(Duration, Duration)> {
         let began = Instant::now();
         let peers = self.chosen(peers)?;
-        let supervisor = self.supervisor.lock().await;
-        let supervisor = supervisor.as_ref().context("the testbed has been torn down")?;
-        let spawned = join_all(peers.iter().map(|peer| peer.spawn(supervisor, &self.peer_binary))).await;
+        // Held no longer than that: others have to do with the network while processes make ready.
+        let spawned = {
+            let supervised = self.supervised().await;
+            let supervisor = supervised.get()?;
+            join_all(peers.iter().map(|peer| peer.spawn(supervisor, &self.peer_binary))).await
+        };
         let processes = began.elapsed();
         // All that were started are waited for, even when another could not be: they are known as up or gone then.
         let ready = peers.iter().zip(spawned).map(async |(peer, starting)| match starting? {
@@ -264,6 +275,16 @@ impl Real {
     }
 }
 
+/// The supervisor of a testbed, held.
+pub(crate) struct Supervised<'a>(MutexGuard<'a, Option<Supervisor>>);
+
+impl Supervised<'_> {
+    /// The supervisor, unless the testbed has been torn down.
+    pub(crate) fn get(&self) -> anyhow::Result<&Supervisor> {
+        self.0.as_ref().context("the testbed has been torn down")
+    }
+}
+
 /// How processes are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Politeness {
@@ -274,6 +295,7 @@ enum Politeness {
 }
 
 async fn tell(peer: &Peer, command: Command) -> anyhow::Result<()> {
+    peer.resumed().await;
     if !peer.is_up() {
         return Err(anyhow!("{} is not up", peer.name));
     }
@@ -282,6 +304,7 @@ async fn tell(peer: &Peer, command: Command) -> anyhow::Result<()> {
             Command::Prepare(prepare) => format!("preparing {} at", prepare.id),
             Command::Begin(begin) => format!("beginning {} at", begin.id),
             Command::End(end) => format!("ending {} at", end.id),
+            Command::Ring(_) => "telling about the ring".to_owned(),
             Command::Leave => "leaving of".to_owned(),
         };
         format!("{word} {}", peer.name)

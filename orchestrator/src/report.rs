@@ -13,6 +13,7 @@ use crate::{
     verdict,
 };
 
+mod changes;
 mod escape;
 pub(crate) mod figures;
 pub mod html;
@@ -39,6 +40,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
     links::summary(&mut text, results);
+    changes::summary(&mut text, results);
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));

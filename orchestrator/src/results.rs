@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    links::traces::Followed,
     run_directory::RunDirectory,
     verdict::{State, Verdict},
     verify::found::{LatencyFound, LinkFound, Verification},
 };
+
+mod changes;
+
+pub use changes::Change;
 
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -56,6 +61,12 @@ pub struct Results {
     /// Latencies between regions as asked for and as measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latencies: Vec<LatencyFound>,
+    /// What the scenario changed of links, partitions and processes, in order of the asking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// How the traces of links were followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Followed>,
     /// Whether links were measured before the scenario.
     #[serde(default)]
     pub verification: Verification,

@@ -19,6 +19,7 @@ use crate::{
     plan::{Action, Plan, Step, When},
 };
 
+mod changes;
 mod distribution;
 mod explain;
 mod order;
@@ -27,6 +28,9 @@ mod steps;
 mod tests;
 mod view;
 
+use changes::InForce;
+
+pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
 pub use steps::{describe, word};
@@ -41,6 +45,7 @@ pub struct Scenario {
     processes: BTreeMap<PeerId, Process>,
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
+    in_force: InForce,
     /// What has been ordered and not yet been taken by [`Scenario::due`].
     orders: Vec<Order>,
     timeout: Duration,
@@ -92,6 +97,7 @@ enum Awaited {
     Ready(PeerId),
     Exited(PeerId),
     Prepared { distribution: usize, peer: PeerId },
+    Changed { step: usize },
 }
 
 impl Scenario {
@@ -121,6 +127,7 @@ impl Scenario {
             steps: steps.collect(),
             processes: states.collect(),
             distributions: distributions.collect(),
+            in_force: InForce::default(),
             orders: Vec::new(),
             timeout: plan.timeout.0,
             started: Time::ZERO,
@@ -304,9 +311,11 @@ impl StepState {
 }
 
 impl Awaited {
-    fn peer(&self) -> PeerId {
+    /// Whose doing it is; nobody's where the network changes.
+    fn peer(&self) -> Option<PeerId> {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Prepared { peer, .. } => *peer,
+            Self::Ready(peer) | Self::Exited(peer) | Self::Prepared { peer, .. } => Some(*peer),
+            Self::Changed { .. } => None,
         }
     }
 }

@@ -23,11 +23,13 @@ use crate::{
     run_directory::RunDirectory,
 };
 
+mod changes;
+
 /// A plan that has become real: its network exists, and its processes run as far as they are present.
 ///
 /// Order of calls: [`Testbed::set_up`] once; [`Testbed::start`], [`Testbed::crash`] and [`Testbed::leave`] as the
 /// scenario says; for each distribution [`Testbed::prepare`], [`Testbed::begin`], [`Testbed::end`];
-/// [`Testbed::tear_down`] once. All but the first and the last may overlap. Dropping a testbed kills its processes
+/// [`Testbed::tear_down`] once; changes of links, partitions and pauses at any time between. All but the first and the last may overlap. Dropping a testbed kills its processes
 /// and frees its namespaces as well, but reports nothing.
 #[derive(Debug)]
 pub enum Testbed {

@@ -87,23 +87,61 @@ fn kill_9_at_any_moment_leaves_nothing() {
     println!("SEED={seed}");
     let mut random = Random::new(seed, "moments to die");
     let before = host_state();
-    for round in 0..20 {
-        // Both engines, with and without the measuring of links before the scenario.
+    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let mut stopped = 0;
+    for round in 0..rounds {
+        // Both engines, with and without the measuring of links before the scenario; soon there are a paused peer, a
+        // partition and a link that is down.
         let engine = if round % 2 == 0 { "kernel" } else { "user" };
-        let place = Place::with(&format!("{SLOW}\nengine: {engine}\n"));
+        let place = Place::with(&format!("{SLOW}{FAULTS}engine: {engine}\n"));
         let mut command = if round % 4 < 2 { place.command() } else { place.verifying_command() };
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Four seconds have set-up, measuring, handshakes and transfer in them.
         let moment = Duration::from_millis(random.below(4_000) as u64);
         std::thread::park_timeout(moment);
         let namespaces = namespaces(&place);
+        let paused = place.processes().into_iter().filter(|process| is_stopped(*process)).count();
         run.kill().unwrap();
         run.wait().unwrap();
-        println!("round {round}: killed after {moment:?} with {} namespaces", namespaces.len());
+        println!("round {round}: killed after {moment:?} with {} namespaces, {paused} stopped", namespaces.len());
+        assert_nothing_left(&place, &namespaces);
+        stopped += paused;
+    }
+    println!("{rounds} rounds, {stopped} stopped processes, nothing left");
+    assert_eq!(host_state(), before);
+}
+
+#[test]
+fn kill_9_ends_stopped_processes_and_partitions_too() {
+    if !can_run() {
+        return;
+    }
+    let before = host_state();
+    for engine in ["kernel", "user"] {
+        let place = Place::with(&format!("{SLOW}{FAULTS}engine: {engine}\n"));
+        let mut run = place.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_applied = |action| {
+            let applied = |event: &&serde_json::Value| event["event"] == "change-asked" && event["action"] == action;
+            place.events().iter().any(|event| applied(&event))
+        };
+        wait_until("the link is down", BEGUN_WITHIN, || is_applied("link"));
+        let namespaces = namespaces(&place);
+        let paused: Vec<u32> = place.processes().into_iter().filter(|process| is_stopped(*process)).collect();
+        run.kill().unwrap();
+        run.wait().unwrap();
+        assert_eq!(paused.len(), 1, "{engine}: home-1 was paused");
         assert_nothing_left(&place, &namespaces);
     }
     assert_eq!(host_state(), before);
 }
+
+/// Steps beside the distribution of [`SLOW`].
+const FAULTS: &str = "
+  - at: 200ms
+    pause: { peers: home-1 }
+  - partition: { sides: [home-2, home-3] }
+  - link: { peers: origin, down: { state: down } }
+";
 
 /// On a host where everybody else is compiling.
 const BEGUN_WITHIN: Duration = Duration::from_secs(60);
@@ -112,6 +150,11 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 fn has_pieces(place: &Place) -> bool {
     place.events().iter().any(|event| event["event"] == "piece")
+}
+
+fn is_stopped(process: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// The network namespaces of the processes of this place, beside our own.

@@ -176,6 +176,8 @@ fn results() -> Results {
         recoveries: Vec::new(),
         links: Vec::new(),
         latencies: Vec::new(),
+        changes: Vec::new(),
+        traces: Vec::new(),
         verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),

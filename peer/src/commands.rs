@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub use peerbed_proto::swarm::Options as SwarmOptions;
 use serde::{Deserialize, Serialize};
 
+use crate::ring_control::RingCommand;
+
 /// What a peer can be asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,6 +24,8 @@ pub enum Command {
     /// Closes a distribution: connections drain and close, files are closed, memory is freed. Complete files stay.
     /// Answered when that is done; its id may then be used again.
     End(End),
+    /// Something about a ring. What a ring's node then reports is in [`crate::ring_control::RingReport`].
+    Ring(RingCommand),
     /// Leaves gracefully: tells tracker and neighbours, drains, and ends the process with exit code 0. Answered at
     /// once.
     Leave,

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ring_control::RingReport;
+
 /// One thing that happened, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -82,6 +84,8 @@ pub enum EventKind {
         /// Why: the core's word.
         reason: String,
     },
+    /// Something about the ring that the peer is in.
+    Ring(RingReport),
     /// Older events were discarded because the log is bounded.
     Missed {
         /// How many.

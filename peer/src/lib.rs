@@ -1,6 +1,7 @@
 //! One real peer: QUIC, storage, control and metrics around the protocol cores of `peerbed_proto`.
 //!
-//! The types shared with the orchestrator are [`config`], [`commands`], [`events`] and [`status`]; everything else is the
+//! The types shared with the orchestrator are [`config`], [`commands`], [`events`], [`status`] and
+//! [`ring_control`]; everything else is the
 //! process `peerbed-peer` itself. No protocol decision is taken in this crate.
 
 pub mod clock;
@@ -15,6 +16,8 @@ pub mod identity;
 mod metrics;
 mod peer;
 pub mod process;
+mod ring;
+pub mod ring_control;
 mod routes;
 pub mod status;
 mod storage;

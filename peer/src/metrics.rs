@@ -10,6 +10,8 @@ use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Regi
 use crate::distribution::Counts;
 use crate::events::RefusedReason;
 
+pub(crate) mod ring;
+
 /// Makes the struct, its registration, and the names and help texts from one list.
 macro_rules! series {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ident $([$label:literal])?,)+) => {

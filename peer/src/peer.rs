@@ -20,6 +20,7 @@ use crate::distribution::{Snapshot, Surroundings};
 use crate::event_log::EventLog;
 use crate::events::EventKind;
 use crate::metrics::Metrics;
+use crate::peer::seat::Seat;
 use crate::peer::table::{Outcome, Table};
 use crate::routes::Routes;
 use crate::status::{PeerState, Status};
@@ -27,6 +28,7 @@ use crate::tracker::TrackerService;
 use crate::transport::{PeerConnection, Protocol, Transport};
 use crate::{clock, metrics, process};
 
+mod seat;
 mod table;
 
 /// Runs a peer until it is told to leave or `shutdown` resolves. `on_ready` is called once it answers.
@@ -71,6 +73,7 @@ struct Peer {
     surroundings: Surroundings,
     name: String,
     table: Table,
+    seat: Seat,
     state: PeerState,
     /// When a peer that leaves stops waiting for its distributions.
     leave_until: Option<Instant>,
@@ -95,6 +98,7 @@ impl Peer {
             surroundings,
             name: config.name,
             table: Table::default(),
+            seat: Seat::default(),
             state: PeerState::Ready,
             leave_until: None,
             requests,
@@ -114,14 +118,19 @@ impl Peer {
     ) -> anyhow::Result<()> {
         tokio::pin!(shutdown);
         loop {
-            if self.state == PeerState::Leaving && self.table.is_empty() {
+            if self.state == PeerState::Leaving && self.table.is_empty() && self.seat.is_empty() {
                 return Ok(());
             }
             let leave_until = self.leave_until;
             tokio::select! {
                 request = requests.recv() => self.handle_request(request.context("the control socket is closed")?).await,
                 outcome = self.table.next_outcome() => self.handle_outcome(outcome)?,
-                () = &mut shutdown, if self.state == PeerState::Ready => self.leave(),
+                ended = self.seat.ended() => self.seat.settle(ended)?,
+                () = &mut shutdown, if self.state == PeerState::Ready => {
+                    // All peers end now: whoever took over would end as well.
+                    self.seat.end();
+                    self.leave();
+                }
                 () = sleep_until(leave_until.unwrap_or_else(Instant::now)), if leave_until.is_some() => {
                     tracing::warn!("left without waiting for every distribution to drain");
                     return Ok(());
@@ -153,7 +162,11 @@ impl Peer {
                 let _ = answer.send(self.table.begin(&begin.id, begin.at));
             }
             Command::End(end) => self.table.end(&end.id, answer),
+            Command::Ring(command) => {
+                let _ = answer.send(self.seat.command(&self.surroundings, command));
+            }
             Command::Leave => {
+                self.seat.leave();
                 self.leave();
                 let _ = answer.send(Ok(()));
             }
@@ -201,6 +214,7 @@ impl Peer {
             connections: u32::try_from(self.surroundings.transport.open_connections()).unwrap_or(u32::MAX),
             receive_dropped: self.surroundings.transport.receive_dropped(),
             distributions: distributions.into_iter().map(|(id, snapshot)| (id, snapshot.status)).collect(),
+            ring: self.seat.inspect().await.map(|ring| ring.status),
         }
     }
 
@@ -223,7 +237,9 @@ impl Peer {
         if let Some(tracker) = tracker {
             metrics.take_tracker(&tracker.stats());
         }
-        metrics.text()
+        let mut text = metrics.text();
+        metrics::ring::write(&mut text, self.seat.inspect().await.as_ref());
+        text
     }
 
     /// Looks at every distribution, and lets the counters grow by what it counted since the last look.
@@ -270,6 +286,7 @@ async fn hand_over(surroundings: &Surroundings, connection: PeerConnection) {
     match (connection.protocol, tracker) {
         (Protocol::Swarm, _) => routes.route_swarm(transport, connection).await,
         (Protocol::Fetch, _) => routes.route_fetch(transport, connection).await,
+        (Protocol::Ring, _) => routes.route_ring(transport, connection).await,
         (Protocol::Tracker, Some(tracker)) => tracker.serve(connection).await,
         (Protocol::Tracker, None) => transport.refuse_unserved(&connection, "this peer serves no tracker"),
     }

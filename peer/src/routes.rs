@@ -15,14 +15,16 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::fetch::server::FetchService;
+use crate::ring;
 use crate::swarm::Input;
 use crate::transport::{Close, PeerConnection, Transport};
 
-/// Where connections go. An entry lasts from `prepare` to `end` of a distribution.
+/// Where connections go. An entry lasts from `prepare` to `end` of a distribution, or while the peer is in a ring.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     swarms: Mutex<BTreeMap<ContentId, mpsc::Sender<Input>>>,
     servers: Mutex<BTreeMap<ContentId, Arc<FetchService>>>,
+    ring: Mutex<Option<mpsc::Sender<ring::Input>>>,
 }
 
 impl Routes {
@@ -45,6 +47,22 @@ impl Routes {
     /// Forgets a server.
     pub(crate) fn remove_server(&self, content: ContentId) {
         locked(&self.servers).remove(&content);
+    }
+
+    /// Sends ring connections to a driver, or nowhere any more.
+    pub(crate) fn set_ring(&self, inbox: Option<mpsc::Sender<ring::Input>>) {
+        *locked(&self.ring) = inbox;
+    }
+
+    /// Hands a connection to the ring's driver; a peer is in at most one ring.
+    pub(crate) async fn route_ring(&self, transport: &Transport, connection: PeerConnection) {
+        let inbox = locked(&self.ring).clone();
+        let Some(inbox) = inbox else {
+            return transport.refuse_unserved(&connection, "this peer is in no ring");
+        };
+        if inbox.send(ring::Input::Accepted(connection.clone())).await.is_err() {
+            Close::Done.close(&connection.connection);
+        }
     }
 
     /// Finds out which swarm a connection is for, and hands it over.

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ring_control::RingStatus;
+
 /// A peer at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -28,6 +30,9 @@ pub struct Status {
     pub receive_dropped: u64,
     /// What it takes part in, by the distribution's id.
     pub distributions: BTreeMap<String, DistributionStatus>,
+    /// The ring it is in, if it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingStatus>,
 }
 
 /// State of the process.

@@ -1,6 +1,7 @@
 //! The peer's one QUIC endpoint: dials, accepts, and lets nobody in who is not of this run.
 //!
-//! Works on connections only; streams and what they carry belong to `swarm`, `tracker` and `fetch`. TLS settings come
+//! Works on connections only; streams and what they carry belong to `swarm`, `tracker`, `fetch` and
+//! `ring`. TLS settings come
 //! from `identity`, the socket from `uplink`.
 
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ pub(crate) struct Transport {
     uplink: Arc<Uplink>,
     run: String,
     me: u32,
-    clients: [(Protocol, ClientConfig); 3],
+    clients: [(Protocol, ClientConfig); 4],
     handshake_timeout: Duration,
     connections_max: usize,
     handshakes: Semaphore,
@@ -68,7 +69,12 @@ impl Transport {
             uplink,
             run: config.run.clone(),
             me: config.id,
-            clients: [client(Protocol::Swarm)?, client(Protocol::Tracker)?, client(Protocol::Fetch)?],
+            clients: [
+                client(Protocol::Swarm)?,
+                client(Protocol::Tracker)?,
+                client(Protocol::Fetch)?,
+                client(Protocol::Ring)?,
+            ],
             handshake_timeout: Duration::from_millis(config.quic.handshake_timeout_ms.into()),
             connections_max: config.quic.connections_max.into(),
             handshakes: Semaphore::new(config.quic.handshakes_max.into()),
@@ -241,6 +247,8 @@ pub(crate) enum Protocol {
     Tracker,
     /// A whole file from a server.
     Fetch,
+    /// Questions and answers of a ring's nodes.
+    Ring,
 }
 
 impl Protocol {
@@ -250,13 +258,14 @@ impl Protocol {
             Self::Swarm => b"peerbed-swarm/1",
             Self::Tracker => b"peerbed-tracker/1",
             Self::Fetch => b"peerbed-fetch/1",
+            Self::Ring => b"peerbed-ring/1",
         }
     }
 
     fn of(connection: &Connection) -> Option<Self> {
         let data = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
         let agreed = data.protocol?;
-        [Self::Swarm, Self::Tracker, Self::Fetch].into_iter().find(|protocol| protocol.alpn() == agreed)
+        [Self::Swarm, Self::Tracker, Self::Fetch, Self::Ring].into_iter().find(|protocol| protocol.alpn() == agreed)
     }
 }
 
@@ -293,7 +302,7 @@ impl Close {
 const CLOSE_CODES: u32 = 0x100;
 
 fn server_config(credentials: &Credentials, config: &PeerConfig) -> anyhow::Result<ServerConfig> {
-    let mut protocols = vec![Protocol::Swarm.alpn(), Protocol::Fetch.alpn()];
+    let mut protocols = vec![Protocol::Swarm.alpn(), Protocol::Fetch.alpn(), Protocol::Ring.alpn()];
     if config.tracker.is_some() {
         protocols.push(Protocol::Tracker.alpn());
     }
@@ -310,7 +319,7 @@ fn client_config(credentials: &Credentials, protocol: Protocol, quic: &QuicOptio
     let mut client = ClientConfig::new(Arc::new(crypto));
     let keep_alive = match protocol {
         // Only the dialler keeps a connection alive: one ping per interval is enough for both ends.
-        Protocol::Swarm | Protocol::Fetch => Some(Duration::from_millis(quic.keep_alive_ms.into())),
+        Protocol::Swarm | Protocol::Fetch | Protocol::Ring => Some(Duration::from_millis(quic.keep_alive_ms.into())),
         Protocol::Tracker => None,
     };
     client.transport_config(Arc::new(settings::transport(quic, keep_alive)));

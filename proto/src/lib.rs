@@ -19,6 +19,7 @@ pub mod fetch;
 pub mod hash;
 pub mod id;
 pub mod random;
+pub mod ring;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod swarm;

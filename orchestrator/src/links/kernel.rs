@@ -21,10 +21,12 @@
 
 pub mod compare;
 mod distribution;
+pub mod reach;
 
 use std::time::Duration;
 
 pub use self::distribution::table;
+use self::reach::Reach;
 use crate::plan::{Direction, Discipline, Jitter, Loss, Order, Queue, Shape};
 
 /// The queueing disciplines of one direction, root first; empty when nothing is to be shaped.
@@ -62,6 +64,25 @@ pub enum Qdisc {
     },
     /// Everything that happens to packets on their way (`netem`).
     Netem(Netem),
+}
+
+impl Tc {
+    /// Whether this becomes `other` by new settings alone, with the same disciplines in the same places.
+    ///
+    /// netem cannot be told to forget a table of jitter's distribution, so that it has to be made anew for that.
+    #[must_use]
+    pub fn is_shaped_like(&self, other: &Self) -> bool {
+        let alike = |pair: (&Qdisc, &Qdisc)| match pair {
+            (Qdisc::Cut, Qdisc::Cut)
+            | (Qdisc::Bucket { .. }, Qdisc::Bucket { .. })
+            | (Qdisc::CoDel { .. }, Qdisc::CoDel { .. }) => true,
+            (Qdisc::Netem(own), Qdisc::Netem(other)) => {
+                own.jitter.shape == Shape::Uniform || other.jitter.shape != Shape::Uniform
+            }
+            _ => false,
+        };
+        self.chain.len() == other.chain.len() && self.chain.iter().zip(&other.chain).all(alike)
+    }
 }
 
 /// Settings of netem. Probabilities in 1 / (2³² − 1).
@@ -102,26 +123,38 @@ pub enum NetemLoss {
 /// Reads one direction of a link. `seed` is the link's and direction's own.
 #[must_use]
 pub fn read(direction: &Direction, seed: u64) -> Tc {
+    read_within(direction, Reach::default(), seed)
+}
+
+/// Reads one direction of a link that may come to need more than it asks for now.
+#[must_use]
+pub fn read_within(direction: &Direction, reach: Reach, seed: u64) -> Tc {
     let mut chain = Vec::new();
-    if needs_netem(direction) {
+    if needs_netem(direction) || reach.netem {
         chain.push(Qdisc::Cut);
         chain.push(Qdisc::Netem(netem(direction, seed)));
     }
-    if let Some(rate) = direction.rate {
-        let rate = (rate.0 / 8).max(1);
-        let burst = burst(rate, direction.overhead);
-        let bytes = queue_bytes(direction.queue, rate);
-        match direction.discipline {
-            Discipline::DropTail => {
-                let limit = with_overhead(bytes, direction.queue, direction.overhead);
-                chain.push(Qdisc::Bucket { rate, burst, limit });
-            }
-            Discipline::CoDel { target, interval } => {
-                chain.push(Qdisc::Bucket { rate, burst, limit: 0 });
-                // Counted in full packets, the queue is never longer than asked.
-                chain.push(Qdisc::CoDel { limit: (bytes / MTU).max(1), target: target.0, interval: interval.0 });
+    match direction.rate {
+        Some(rate) => {
+            let rate = (rate.0 / 8).max(1);
+            let burst = burst(rate, direction.overhead);
+            let bytes = queue_bytes(direction.queue, rate);
+            match direction.discipline {
+                Discipline::DropTail => {
+                    let limit = with_overhead(bytes, direction.queue, direction.overhead);
+                    chain.push(Qdisc::Bucket { rate, burst, limit });
+                }
+                Discipline::CoDel { target, interval } => {
+                    chain.push(Qdisc::Bucket { rate, burst, limit: 0 });
+                    // Counted in full packets, the queue is never longer than asked.
+                    chain.push(Qdisc::CoDel { limit: (bytes / MTU).max(1), target: target.0, interval: interval.0 });
+                }
             }
         }
+        None if reach.bucket => {
+            chain.push(Qdisc::Bucket { rate: NO_LIMIT, burst: frame(direction.overhead), limit: IDLE_QUEUE });
+        }
+        None => {}
     }
     Tc { chain, overhead: direction.overhead }
 }
@@ -270,6 +303,10 @@ fn probability(share: f64) -> u32 {
 pub const MTU: u32 = 1_500;
 /// Bytes of Ethernet header that the kernel counts with every packet unless told otherwise.
 pub const ETHERNET_HEADER: u32 = 14;
+/// Bytes per second without effect: 4 Tbit/s, twice as fast as a full packet takes a nanosecond or two.
+pub const NO_LIMIT: u64 = 500_000_000_000;
+/// Queue of a bucket without effect, in which nothing ever waits.
+const IDLE_QUEUE: u32 = 1 << 20;
 /// One tick at 250 Hz; see above.
 const TIMER_LATENESS_MS: u64 = 4;
 /// What an unshaped link is taken to carry: 10 Gbit/s, more than two cores move through namespaces.

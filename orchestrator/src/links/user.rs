@@ -7,7 +7,7 @@
 //! The engine routes as the core of a real network would, with three differences: it does not count down TTLs, does not
 //! answer for unknown addresses (such packets are counted as [`Refused::unknown`]), and has no address of its own.
 
-use std::{io, net::Ipv4Addr, os::fd::OwnedFd, sync::mpsc, thread::JoinHandle};
+use std::{collections::BTreeMap, io, net::Ipv4Addr, os::fd::OwnedFd, sync::mpsc, thread::JoinHandle};
 
 use hdrhistogram::Histogram;
 use peerbed_proto::{id::PeerId, random::Random};
@@ -78,6 +78,15 @@ pub struct Counters {
     pub partitions: Vec<PartitionCount>,
     /// How often the thread woke up.
     pub wakeups: u64,
+}
+
+/// What has been lost because the scenario wanted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Packets by name of the partition, the ended ones included.
+    pub partitions: BTreeMap<String, u64>,
+    /// Packets on links that were down, all together.
+    pub down: u64,
 }
 
 /// What one link has done.
@@ -190,6 +199,28 @@ impl UserEngine {
     /// When the engine has ended.
     pub fn heal(&self, name: &str) -> Result<(), EngineError> {
         self.tell(Command::Heal(name.to_owned()))
+    }
+
+    /// The settings that one direction of a peer's link has now, as the engine's thread has them.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended or does not know the peer.
+    pub fn settings(&self, peer: PeerId, side: Side) -> Result<Settings, EngineError> {
+        let (answer, answered) = mpsc::channel();
+        self.tell(Command::Show(side, self.port(peer)?, answer))?;
+        answered.recv().map_err(|_| EngineError::Ended(None))
+    }
+
+    /// What partitions and links that are down have lost until now. Takes no time that packets would notice.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub fn losses(&self) -> Result<Losses, EngineError> {
+        let (answer, answered) = mpsc::channel();
+        self.tell(Command::Lost(answer))?;
+        answered.recv().map_err(|_| EngineError::Ended(None))
     }
 
     /// What was counted until now, for every link. With a thousand links the packets have to wait for it some milliseconds.

@@ -50,7 +50,7 @@ impl Socket {
         first.map_or(Ok(()), Err)
     }
 
-    /// Asks for a list, and returns its messages without their headers.
+    /// Asks for a list, or for one thing, and returns what is told about it, message by message without headers.
     ///
     /// # Errors
     ///
@@ -74,6 +74,10 @@ impl Socket {
                     message::NLMSG_ERROR => {
                         let answer = message::answers(&packet).next();
                         let errno = answer.map_or(0, |answer| answer.errno);
+                        if errno == 0 {
+                            // The end of what was told about one thing.
+                            return Ok(listed);
+                        }
                         let errno = io::Error::from_raw_os_error(errno).to_string();
                         return Err(Error { request: what, errno, words: None, further: 0 });
                     }

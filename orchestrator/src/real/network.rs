@@ -8,7 +8,10 @@
 //! All this happens on the thread that calls [`Network::build`], which is left in the first core's namespace. What the
 //! links' settings mean is read by `links`; processes are the business of `process`.
 
+mod current;
+mod cuts;
 mod layout;
+mod prefixes;
 mod read_back;
 mod requests;
 mod user;
@@ -19,7 +22,7 @@ use anyhow::Context;
 use peerbed_proto::{id::PeerId, random::Random};
 
 use crate::{
-    links::{Engine, kernel, user::UserEngine},
+    links::{Engine, kernel::Tc, user::UserEngine},
     plan::{Link, Peer, Plan},
     real::{
         netlink::{Request, Socket},
@@ -31,6 +34,8 @@ use crate::{
 pub use self::read_back::{ReadBack, Towards};
 pub(super) use self::requests::throw_away_pair;
 use self::{
+    current::Current,
+    cuts::Cuts,
     layout::Layout,
     requests::{End, Pair, address, gateway_route, link_up, neighbour, pair},
 };
@@ -41,8 +46,14 @@ pub(super) struct Network {
     /// What carries the packets, where the kernel does not. First, so that devices go before their namespaces.
     user: Option<UserEngine>,
     peers: BTreeMap<PeerId, Namespace>,
-    /// The links' other ends are in here.
+    /// The links' other ends are in here. Those that route come first, mirrors behind them.
     cores: Vec<Core>,
+    /// How many cores route.
+    routing: usize,
+    /// Every link as it is now.
+    current: Current,
+    /// What is lost on purpose.
+    cuts: Cuts,
 }
 
 impl Network {
@@ -56,7 +67,8 @@ impl Network {
             Engine::Kernel => Self::by_kernel(plan),
             Engine::User => {
                 let (engine, peers) = user::build(plan)?;
-                Ok(Self { user: Some(engine), peers, cores: Vec::new() })
+                let current = current::current(plan)?;
+                Ok(Self { user: Some(engine), peers, cores: Vec::new(), routing: 0, current, cuts: Cuts::default() })
             }
         }
     }
@@ -82,13 +94,14 @@ impl Network {
             peers.push((peer, space));
         }
         cores[0].namespace.enter().context("entering the core's namespace")?;
-        layout.fill(plan, &mut cores, &peers)?;
+        let current = current::current(plan)?;
+        layout.fill(plan, &mut cores, &peers, &current)?;
         for (peer, (_, socket)) in &mut peers {
-            let link = link(plan, peer)?;
-            socket.perform(peer_requests(peer, link))?;
+            let tc = current.get(&peer.id).map(|link| link.tc(Towards::Core)).context("every peer has a link")?;
+            socket.perform(peer_requests(peer, tc))?;
         }
         let peers = peers.into_iter().map(|(peer, (namespace, _))| (peer.id, namespace)).collect();
-        Ok(Self { user: None, peers, cores })
+        Ok(Self { user: None, peers, routing: layout.cores(), cores, current, cuts: Cuts::default() })
     }
 }
 
@@ -132,20 +145,19 @@ fn link<'a>(plan: &'a Plan, peer: &Peer) -> anyhow::Result<&'a Link> {
 
 /// What happens in the core's namespace for one peer, but for routes: its link, whose index is returned too, its
 /// shaping downwards.
-fn core_requests(peer: &Peer, index: i32, link: &Link, namespace: &Namespace) -> (Vec<Request>, i32) {
+fn core_requests(peer: &Peer, index: i32, tc: &Tc, namespace: &Namespace) -> (Vec<Request>, i32) {
     let near =
         End { name: format!("p{}", peer.id.0), index: FIRST_PEER_LINK + index, mac: mac(CORE_SIDE, peer.address) };
     let far = peer_end(peer);
     let place = format!("core's end of the link of {}", peer.name);
     let joint = Pair { near: &near, far: &far, far_namespace: namespace };
     let mut requests = vec![pair(&joint, &place), neighbour(near.index, peer.address, far.mac, &place)];
-    let tc = kernel::read(&link.down, link_seed(peer, "down"));
-    requests.extend(qdisc::requests(&tc, near.index, &place));
+    requests.extend(qdisc::requests(tc, near.index, &place));
     (requests, near.index)
 }
 
 /// What happens in the peer's namespace: its address, its way out, its shaping upwards.
-fn peer_requests(peer: &Peer, link: &Link) -> Vec<Request> {
+fn peer_requests(peer: &Peer, tc: &Tc) -> Vec<Request> {
     let end = peer_end(peer);
     let place = format!("eth0 of {}", peer.name);
     let mut requests = vec![
@@ -155,8 +167,7 @@ fn peer_requests(peer: &Peer, link: &Link) -> Vec<Request> {
         neighbour(end.index, GATEWAY, mac(CORE_SIDE, peer.address), &place),
         gateway_route((Ipv4Addr::UNSPECIFIED, 0), GATEWAY, end.index, &place),
     ];
-    let tc = kernel::read(&link.up, link_seed(peer, "up"));
-    requests.extend(qdisc::requests(&tc, end.index, &place));
+    requests.extend(qdisc::requests(tc, end.index, &place));
     requests
 }
 

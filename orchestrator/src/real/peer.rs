@@ -17,7 +17,7 @@ use peerbed_peer::commands;
 use peerbed_proto::id::PeerId;
 use rustix::process::Signal;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -46,6 +46,10 @@ pub(super) struct Peer {
     events: mpsc::Sender<Event>,
     /// The process, ended or not; none before the first start.
     process: Mutex<Option<Arc<Process>>>,
+    /// Whether the process has been stopped on purpose.
+    pub(super) paused: watch::Sender<bool>,
+    /// Distributions that ended while it was stopped, and which it still has to end.
+    unended: Mutex<Vec<String>>,
 }
 
 /// A process on its way up.
@@ -78,7 +82,30 @@ impl Peer {
             log: place.log,
             events,
             process: Mutex::new(None),
+            paused: watch::Sender::new(false),
+            unended: Mutex::default(),
         }
+    }
+
+    /// Whether its process has been stopped on purpose.
+    pub(super) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Waits until its process is not stopped.
+    pub(super) async fn resumed(&self) {
+        // It lives as long as the peer does.
+        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+
+    /// Notes a distribution that it has to end when it goes on.
+    pub(super) fn end_later(&self, id: &str) {
+        self.unended.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_owned());
+    }
+
+    /// What it has to end, once.
+    pub(super) fn take_unended(&self) -> Vec<String> {
+        std::mem::take(&mut *self.unended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether its process runs and has answered.
@@ -101,6 +128,7 @@ impl Peer {
         let child = supervisor.spawn(self.id, command).await.with_context(|| format!("starting {name}"))?;
         let (process, ready) = Process::watch(child, log).with_context(|| format!("starting {name}"))?;
         let process = Arc::new(process);
+        self.take_unended();
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&process));
         Ok(Some(Starting { process, ready }))
     }
@@ -153,6 +181,7 @@ impl Peer {
         process.intend(Intent::Die);
         process.kill().with_context(|| format!("killing {}", self.name))?;
         process.ended().await;
+        self.paused.send_replace(false);
         Ok(())
     }
 
@@ -160,6 +189,8 @@ impl Peer {
     pub(super) async fn leave(&self, within: Duration) -> anyhow::Result<()> {
         let Some(process) = self.process().filter(|process| !process.has_ended()) else { return Ok(()) };
         process.intend(Intent::Leave);
+        // A process that is stopped hears nothing.
+        self.go_on(&process)?;
         let asked = self.control.command(&commands::Command::Leave).await;
         self.finish(process, within, asked.with_context(|| format!("asking {} to leave", self.name))).await
     }
@@ -169,6 +200,8 @@ impl Peer {
         let Some(process) = self.process().filter(|process| !process.has_ended()) else { return Ok(()) };
         process.intend(Intent::Leave);
         let asked = process.signal(Signal::TERM).with_context(|| format!("ending {}", self.name));
+        // A process that is stopped takes the signal when it goes on.
+        let asked = asked.and_then(|()| self.go_on(&process));
         self.finish(process, within, asked).await
     }
 
@@ -209,7 +242,7 @@ impl Peer {
         });
     }
 
-    fn process(&self) -> Option<Arc<Process>> {
+    pub(super) fn process(&self) -> Option<Arc<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

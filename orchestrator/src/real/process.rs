@@ -89,10 +89,20 @@ impl Process {
         self.descriptor.signal(signal)
     }
 
-    /// Kills the process and all that it started in its group.
+    /// Kills the process and all that it started in its group; also when they are stopped.
     pub(super) fn kill(&self) -> io::Result<()> {
+        self.signal_group(Signal::KILL)
+    }
+
+    /// Sends a signal to the process and all that it started in its group; nobody gets it once the process has ended.
+    pub(super) fn signal_group(&self, signal: Signal) -> io::Result<()> {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
-        if *reaped { Ok(()) } else { Ok(kill_process_group(self.pid, Signal::KILL)?) }
+        if *reaped { Ok(()) } else { Ok(kill_process_group(self.pid, signal)?) }
+    }
+
+    /// Its number, which is its own as long as it has not ended.
+    pub(super) fn number(&self) -> i32 {
+        self.pid.as_raw_pid()
     }
 
     /// How the process ended, once it has.

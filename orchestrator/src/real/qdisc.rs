@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    links::kernel::{self, ETHERNET_HEADER, Netem, NetemLoss, Qdisc, Tc},
+    links::kernel::{self, ETHERNET_HEADER, NO_LIMIT, Netem, NetemLoss, Qdisc, Tc},
     real::netlink::{Attributes, Kind, Request},
 };
 
@@ -15,26 +15,46 @@ pub(super) use self::dump::{dump_request, found};
 
 /// The requests that hang `tc` into the link with this index, root first. `place` names the link in errors.
 pub(super) fn requests(tc: &Tc, link: i32, place: &str) -> Vec<Request> {
-    let mut parent = TC_H_ROOT;
-    let mut requests = Vec::with_capacity(tc.chain.len());
-    for (handle, qdisc) in (1_u32..).map(|level| level << 16).zip(&tc.chain) {
-        requests.push(request(qdisc, tc.overhead, Place { link, handle, parent }, place));
-        // Both tbf and netem have one class, number 1; nothing hangs in codel.
-        parent = handle | 1;
+    let all = places(tc, link, Doing::Add);
+    all.map(|(qdisc, at)| request(qdisc, tc.overhead, at, place)).collect()
+}
+
+/// The requests that turn what hangs in the link with this index from `old` into `new`: by new settings where the
+/// disciplines are the same, and otherwise by making the chain anew, which loses what waits in it.
+pub(super) fn change_requests(old: &Tc, new: &Tc, link: i32, place: &str) -> Vec<Request> {
+    if !old.is_shaped_like(new) {
+        let at = Place { link, handle: 0, parent: TC_H_ROOT, doing: Doing::Remove };
+        let gone = (!old.chain.is_empty()).then(|| at.bare(format!("remove what shapes {place}")));
+        return gone.into_iter().chain(requests(new, link, place)).collect();
     }
-    requests
+    // Overhead is in the size of every bucket.
+    let is_changed = |before: &Qdisc, now: &Qdisc| before != now || old.overhead != new.overhead;
+    let all = places(new, link, Doing::Change).zip(&old.chain);
+    all.filter(|((now, _), before)| is_changed(before, now))
+        .map(|((qdisc, at), _)| request(qdisc, new.overhead, at, place))
+        .collect()
+}
+
+/// Each discipline of a chain with its place.
+fn places(tc: &Tc, link: i32, doing: Doing) -> impl Iterator<Item = (&Qdisc, Place)> {
+    let handles = (1_u32..).map(|level| level << 16);
+    // Both tbf and netem have one class, number 1; nothing hangs in codel.
+    let parents = std::iter::once(TC_H_ROOT).chain(handles.clone().map(|handle| handle | 1));
+    let place = move |(handle, parent)| Place { link, handle, parent, doing };
+    tc.chain.iter().zip(handles.zip(parents).map(place))
 }
 
 /// A bare htb on the link with this index, to see whether the kernel has it.
 pub(super) fn htb_request(link: i32) -> Request {
-    let at = Place { link, handle: 1 << 16, parent: TC_H_ROOT };
+    let at = Place { link, handle: 1 << 16, parent: TC_H_ROOT, doing: Doing::Add };
     // struct tc_htb_glob: version, rate2quantum, defcls, debug, direct_pkts.
     at.request("htb", 0, "lo").nest(TCA_OPTIONS, |options| options.put(TCA_HTB_INIT, &words([3, 10, 0, 0, 0])))
 }
 
 /// A bare ingress discipline on the link with this index, to see whether the kernel has it.
 pub(super) fn ingress_request(link: i32) -> Request {
-    Place { link, handle: TC_H_INGRESS & 0xffff_0000, parent: TC_H_INGRESS }.request("ingress", 0, "lo")
+    let handle = TC_H_INGRESS & 0xffff_0000;
+    Place { link, handle, parent: TC_H_INGRESS, doing: Doing::Add }.request("ingress", 0, "lo")
 }
 
 /// Where a queueing discipline hangs.
@@ -46,19 +66,40 @@ struct Place {
     handle: u32,
     /// The class it hangs in.
     parent: u32,
+    /// What happens to it.
+    doing: Doing,
+}
+
+/// What happens to a queueing discipline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Add,
+    Change,
+    Remove,
 }
 
 impl Place {
-    /// A request for a discipline of this kind, without options, whose packets have so many bytes of overhead.
-    fn request(self, kind: &str, overhead: u32, place: &str) -> Request {
+    /// A request for this place alone.
+    fn bare(self, what: String) -> Request {
         // struct tcmsg: family, padding, index, handle, parent, info.
         let mut body = vec![0_u8; 4];
         body.extend(self.link.to_ne_bytes());
         for word in [self.handle, self.parent, 0] {
             body.extend(word.to_ne_bytes());
         }
+        let kind = match self.doing {
+            Doing::Add => Kind::NewQdisc,
+            Doing::Change => Kind::ChangeQdisc,
+            Doing::Remove => Kind::RemoveQdisc,
+        };
+        Request::new(kind, &body, what)
+    }
+
+    /// A request for a discipline of this kind, without options, whose packets have so many bytes of overhead.
+    fn request(self, kind: &str, overhead: u32, place: &str) -> Request {
+        let word = if self.doing == Doing::Change { "change" } else { "add" };
         let name = [kind.as_bytes(), b"\0"].concat();
-        let request = Request::new(Kind::NewQdisc, &body, format!("add {kind} to {place}")).with(TCA_KIND, &name);
+        let request = self.bare(format!("{word} {kind} to {place}")).with(TCA_KIND, &name);
         // The kernel takes size tables at the root only; sizes stay with packets on their way through the chain.
         if self.parent == TC_H_ROOT { request.nest(TCA_STAB, |table| sizes(table, overhead)) } else { request }
     }
@@ -137,19 +178,17 @@ fn netem(options: &mut Attributes, settings: &Netem) {
         let table: Vec<u8> = table.into_iter().flat_map(i16::to_ne_bytes).collect();
         options.put(TCA_NETEM_DELAY_DIST, &table);
     }
-    if settings.reorder > 0 {
-        // struct tc_netem_reorder: probability, correlation.
-        options.put(TCA_NETEM_REORDER, &words([settings.reorder, 0]));
-    }
-    if settings.corrupt > 0 {
-        // struct tc_netem_corrupt: probability, correlation.
-        options.put(TCA_NETEM_CORRUPT, &words([settings.corrupt, 0]));
-    }
+    // What is left out of a change stays as it was, so that zeros are said as well.
+    // struct tc_netem_reorder and struct tc_netem_corrupt: probability, correlation.
+    options.put(TCA_NETEM_REORDER, &words([settings.reorder, 0]));
+    options.put(TCA_NETEM_CORRUPT, &words([settings.corrupt, 0]));
+    // netem puts packets in order when it has a rate: each then leaves after the one before it. This rate sends a
+    // full packet in two nanoseconds. struct tc_netem_rate: rate, packet_overhead, cell_size, cell_overhead.
     if kernel::keeps_order(settings.jitter) {
-        // netem puts packets in order when it has a rate: each then leaves after the one before it. This rate sends a
-        // full packet in two nanoseconds. struct tc_netem_rate: rate, packet_overhead, cell_size, cell_overhead.
         options.put(TCA_NETEM_RATE, &words([u32::MAX, 0, 0, 0]));
         options.put(TCA_NETEM_RATE64, &IN_ORDER.to_ne_bytes());
+    } else {
+        options.put(TCA_NETEM_RATE, &words([0, 0, 0, 0]));
     }
     if let Some((worsen, recover)) = bursty {
         // struct tc_netem_gemodel: p, r, h, k1. All is lost in the bad state (h = 0) and nothing in the good one.
@@ -162,8 +201,6 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
-/// Bytes per second without effect: 4 Tbit/s, twice as fast as a full packet takes a nanosecond or two.
-const NO_LIMIT: u64 = 500_000_000_000;
 /// The peak rate, which must be above the rate: 8 Tbit/s.
 const PEAK: u64 = 1_000_000_000_000;
 /// Bytes per second at which netem keeps order without adding to a delay: 8 Tbit/s.

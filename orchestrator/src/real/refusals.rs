@@ -12,9 +12,6 @@ use crate::plan::{Action, Plan};
 ///
 /// The first such thing, named as the topology names it.
 pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
-    if let Some(link) = plan.links.iter().find(|link| link.up.trace.is_some() || link.down.trace.is_some()) {
-        bail!("link `{}`: `trace` is not carried out by this version", link.name);
-    }
     if let Some(peer) = plan.peers.iter().find(|peer| peer.exec.is_some()) {
         bail!("group `{}`: `exec` is not carried out by this version", peer.group);
     }
@@ -25,13 +22,13 @@ pub(super) fn refuse(plan: &Plan) -> anyhow::Result<()> {
             | Action::Crash(_)
             | Action::Leave(_)
             | Action::Join(_)
-            | Action::Wait(_) => {}
-            action @ (Action::Await(_)
+            | Action::Wait(_)
             | Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => {
+            | Action::Resume(_) => {}
+            action @ Action::Await(_) => {
                 bail!("step {index}: `{}` is not carried out by this version", crate::scenario::word(action));
             }
         }

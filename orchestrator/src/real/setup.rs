@@ -18,7 +18,10 @@ use tokio::sync::mpsc;
 use crate::{
     authority::Authority,
     content::{self, Content},
-    links::{self, Engine, MissingFeature, kernel},
+    links::{
+        self, Engine, MissingFeature,
+        kernel::{self, reach::Reach},
+    },
     plan::{self, EngineChoice, Plan},
     real::{
         features::{self, Feature},
@@ -75,13 +78,15 @@ type Needs = Vec<(Feature, String)>;
 
 fn needs_of_kernel_engine(plan: &Plan) -> Needs {
     let mut needed = vec![(Feature::Veth, "every peer needs".to_owned())];
-    if plan.links.iter().any(|link| link.up.rate.is_some() || link.down.rate.is_some()) {
+    let reaches = kernel::reach::reaches(plan);
+    let needs = |which: fn(&Reach) -> bool| reaches.values().flatten().any(which);
+    if needs(|reach| reach.bucket) {
         needed.push((Feature::Tbf, "the rates of the links need".to_owned()));
     }
     if let Some(users) = links::netem_users(plan) {
         needed.push((Feature::Netem, users));
     }
-    if plan.links.iter().any(|link| [&link.up, &link.down].into_iter().any(kernel::needs_codel)) {
+    if needs(|reach| reach.codel) {
         needed.push((Feature::CoDel, "the queues of the links need".to_owned()));
     }
     needed

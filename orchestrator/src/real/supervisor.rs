@@ -15,8 +15,8 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
-    links::{Engine, user},
-    plan::Plan,
+    links::{Engine, course::Figures, traces::Move, user},
+    plan::{LinkChange, Partition, Plan},
     real::{
         network::{Network, ReadBack},
         pidfd,
@@ -97,6 +97,64 @@ impl Supervisor {
         self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
     }
 
+    /// Gives links other figures, and looks whether the engine has them; how many directions of links were looked at.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses, or has not what it was given.
+    pub async fn change_links(&self, changes: &[LinkChange]) -> anyhow::Result<usize> {
+        let changes = changes.to_vec();
+        self.with_network(move |network| network.change_links(&changes)).await
+    }
+
+    /// Takes links to where their traces are.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    pub async fn follow(&self, moves: Vec<Move>) -> anyhow::Result<()> {
+        self.with_network(move |network| network.follow(&moves)).await
+    }
+
+    /// What holds for a peer's link now, up and down.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such peer.
+    pub async fn figures(&self, peer: PeerId) -> anyhow::Result<[Figures; 2]> {
+        let none = move || format!("there is no link of {peer}");
+        self.with_network(move |network| network.figures(peer).with_context(none)).await
+    }
+
+    /// Cuts sets of peers off from each other, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    pub async fn cut(&self, partition: &Partition) -> anyhow::Result<()> {
+        let partition = partition.clone();
+        self.with_network(move |network| network.cut(&partition)).await
+    }
+
+    /// Ends the partition of this name; without one nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    pub async fn heal(&self, name: &str) -> anyhow::Result<()> {
+        let name = name.to_owned();
+        self.with_network(move |network| network.heal(&name)).await
+    }
+
+    /// What partitions and links that are down have lost so far.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not tell.
+    pub async fn losses(&self) -> anyhow::Result<user::Losses> {
+        self.with_network(Network::losses).await
+    }
+
     /// Does `work` in the namespace of a peer; sockets opened there stay there.
     ///
     /// Work that blocks holds up the start of processes.
@@ -136,6 +194,14 @@ impl Supervisor {
             command.spawn().map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
         })
         .await?
+    }
+
+    /// Has `work` done with the network that was built.
+    async fn with_network<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Network) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.perform(move |network| work(network.as_mut().context("no network has been built")?)).await?
     }
 
     /// Has `work` done on the thread, after everything asked before.

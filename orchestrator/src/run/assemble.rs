@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     content::Content,
     expect::{Condition, Facts},
+    links::traces::Followed,
     measure::host,
     plan::Plan,
     results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA},
@@ -27,6 +28,8 @@ pub(super) struct Observed<'a> {
     /// Bytes received in vain, by index of the distribution.
     pub(super) wasted: &'a BTreeMap<usize, u64>,
     pub(super) contents: &'a BTreeMap<String, Content>,
+    pub(super) changes: &'a [results::Change],
+    pub(super) traces: Vec<Followed>,
 }
 
 impl Results {
@@ -48,6 +51,8 @@ impl Results {
             recoveries: Vec::new(),
             links: LinkFound::unmeasured(plan),
             latencies: Vec::new(),
+            changes: Vec::new(),
+            traces: Vec::new(),
             verification: Verification::default(),
             expectations: Vec::new(),
             provenance: Provenance { host: host::describe(), ..provenance },
@@ -87,6 +92,8 @@ pub(super) fn set_up_sentence(report: &SetUpReport, peers: usize) -> String {
 /// Fills in everything that is known, also when the scenario did not come to its end.
 pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) {
     results.verdict = Verdict::of(observed.windows, observed.begin_lateness);
+    results.changes = observed.changes.to_vec();
+    results.traces.clone_from(&observed.traces);
     let all = observed.scenario.distributions().iter().enumerate();
     results.distributions = all
         .filter(|(_, state)| state.begun().is_some())

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
-    links::user::Health,
+    links::{traces::Traces, user::Health},
     measure::{Note, Recorder, host::HostSampler},
     progress::Progress,
     results::Results,
@@ -22,8 +22,11 @@ use crate::{
     verdict::LinkTrouble,
 };
 
+mod changes;
 mod orders;
 mod reports;
+
+use changes::{Changed, Changing, Proved};
 
 /// Plays the whole scenario and fills `results` with what came of it, also when it ends early.
 pub(super) async fn play(
@@ -52,6 +55,8 @@ pub(super) async fn play(
         begin_lateness: play.begin_lateness,
         wasted: &play.wasted,
         contents: testbed.contents(),
+        changes: &play.changing.changes,
+        traces: play.changing.traces.followed(),
     };
     assemble::fill(results, job.plan, &observed);
     ended?;
@@ -69,6 +74,7 @@ struct Play<'a> {
     recorder: Recorder,
     host: HostSampler,
     pending: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    changing: Changing,
     /// Participants of each common begin and its instant, until they have reported it.
     begins: BTreeMap<(usize, PeerId), f64>,
     begin_lateness: f64,
@@ -94,6 +100,10 @@ enum Done {
     Prepared(usize, PeerId, anyhow::Result<()>),
     Begun(PeerId, anyhow::Result<()>),
     Closed(usize, anyhow::Result<Closed>),
+    Changed(Changed),
+    Proved(Proved),
+    /// Links are where their traces were.
+    Followed(anyhow::Result<()>),
     Sampled(BTreeMap<PeerId, Status>),
     /// How the user engine does, where there is one.
     Examined(anyhow::Result<Option<Health>>),
@@ -123,6 +133,7 @@ impl<'a> Play<'a> {
             recorder: Recorder::create(job.directory)?,
             host: HostSampler::start(testbed::now()),
             pending: FuturesUnordered::new(),
+            changing: Changing::new(Traces::of(job.plan)),
             begins: BTreeMap::new(),
             begin_lateness: 0.0,
             wasted: BTreeMap::new(),
@@ -144,6 +155,7 @@ impl<'a> Play<'a> {
         let mut ticker = tokio::time::interval_at(first, SAMPLE_INTERVAL);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.follow()?;
             for order in self.scenario.due(now()) {
                 self.carry_out(order, progress)?;
             }
@@ -152,10 +164,13 @@ impl<'a> Play<'a> {
             }
             match self.scenario.status() {
                 scenario::Status::Playing => {}
-                scenario::Status::Finished => return Ok(()),
+                scenario::Status::Finished if self.changing.is_settled() => return Ok(()),
+                // What has not been proved may still fail the run.
+                scenario::Status::Finished => {}
                 scenario::Status::Failed(why) => return Err(anyhow!(why).into()),
             }
             let next = self.scenario.next_deadline().map_or(LONG, |(at, _)| at - now());
+            let next = next.min(self.until_next_move().unwrap_or(LONG));
             tokio::select! {
                 () = stop.wished() => return Err(Early::Stopped),
                 event = self.events.recv() => match event {

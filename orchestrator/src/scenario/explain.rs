@@ -29,7 +29,10 @@ impl Scenario {
             }
         }
         for (index, state) in self.steps.iter().enumerate() {
-            let peers: Vec<PeerId> = state.awaited.iter().map(Awaited::peer).collect();
+            if state.awaited.contains(&Awaited::Changed { step: index }) {
+                parts.push(format!("step {index} ({}) was still being carried out", word(&state.step.action)));
+            }
+            let peers: Vec<PeerId> = state.awaited.iter().filter_map(Awaited::peer).collect();
             if !peers.is_empty() {
                 let what = word(&state.step.action);
                 parts.push(format!("step {index} ({what}) still waited for {}", self.list(&peers)));

@@ -2,6 +2,8 @@
 
 use peerbed_proto::{PeerId, Time};
 
+use super::Change;
+
 /// What somebody else shall do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
@@ -45,6 +47,14 @@ pub enum Order {
         peers: Vec<PeerId>,
         /// When.
         at: Time,
+    },
+    /// Change the network, or stop processes or let them go on; report with [`super::Scenario::handle_changed`] when it has
+    /// been done. Whether it has bitten need not be known by then.
+    Change {
+        /// Index of the step in the plan.
+        step: usize,
+        /// What.
+        change: Change,
     },
     /// End a distribution at its participants, read the finished files back, and report with
     /// [`super::Scenario::handle_closed`].

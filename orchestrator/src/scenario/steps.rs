@@ -116,6 +116,7 @@ impl Scenario {
             Action::Distribute(_) => self.begin_distribution(step),
             Action::Start(peers) => self.bring_up(step, &peers),
             Action::Join(peers) => {
+                self.refuse_paused(step, &peers);
                 for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
                     self.enter(step, peer);
                 }
@@ -124,12 +125,12 @@ impl Scenario {
             Action::Crash(peers) => self.take_down(step, &peers, Process::Dying),
             Action::Leave(peers) => self.take_down(step, &peers, Process::Leaving),
             Action::Wait(_) => {}
-            action @ (Action::Await(_)
-            | Action::Link(_)
+            action @ (Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => {
+            | Action::Resume(_)) => self.begin_change(step, &action),
+            action @ Action::Await(_) => {
                 self.failure = Some(format!("step {step}: nothing here carries out `{}`", word(&action)));
             }
         }
@@ -137,8 +138,10 @@ impl Scenario {
 
     fn begin_distribution(&mut self, step: usize) {
         let Some(distribution) = self.distributions.iter().position(|d| d.step() == step) else { return };
-        let up: BTreeSet<PeerId> =
-            self.processes.iter().filter(|(_, state)| **state == Process::Up).map(|(peer, _)| *peer).collect();
+        // Who is paused hears nothing of it, like those who are down.
+        let takes_part =
+            |(peer, state): &(&PeerId, &Process)| **state == Process::Up && !self.in_force.is_paused(**peer);
+        let up: BTreeSet<PeerId> = self.processes.iter().filter(takes_part).map(|(peer, _)| *peer).collect();
         let state = &mut self.distributions[distribution];
         match state.begin(&up) {
             Ok(peers) => {
@@ -183,9 +186,10 @@ impl Scenario {
                 _ => continue,
             }
             self.processes.insert(*peer, becoming);
+            self.in_force.forget(*peer);
             taken.push(*peer);
             for state in &mut self.steps {
-                state.awaited.retain(|a| a.peer() != *peer || matches!(a, Awaited::Exited(_)));
+                state.awaited.retain(|a| a.peer() != Some(*peer) || matches!(a, Awaited::Exited(_)));
             }
             for distribution in &mut self.distributions {
                 distribution.remove(*peer);

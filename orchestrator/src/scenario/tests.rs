@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use super::*;
 use crate::{
-    plan::{Distribute, EngineChoice, Peer, Via},
+    plan::{Changes, CutDirection, Distribute, EngineChoice, LinkChange, Partition, Peer, Via},
     units::Span,
 };
 
@@ -212,6 +212,96 @@ fn reports_about_strangers_change_nothing() {
     assert_eq!(play.due(200), []);
 }
 
+#[test]
+fn a_change_ends_its_step_when_it_has_been_made() {
+    let change = LinkChange { peers: ids(&[2]), reset: false, up: Changes::default(), down: Changes::default() };
+    let mut play = running(vec![
+        first(distribute("d0", &[1], &[2, 3])),
+        at_ms(1_000, Action::Link(vec![change.clone()])),
+        after(1, Action::Wait(span(500))),
+    ]);
+    assert_eq!(play.due(1_000), [begun(1), changes(1, Change::Links(vec![change]))]);
+    assert_eq!(play.due(1_020), []);
+    play.scenario.handle_changed(1);
+    assert_eq!(play.due(1_030), [ended(1), begun(2)]);
+    assert_eq!(play.due(1_529), []);
+    assert_eq!(play.due(1_530), [ended(2)]);
+}
+
+#[test]
+fn a_heal_ends_the_partition_of_its_name_or_all_that_are_in_force() {
+    let (one, two, three) = (partition("one"), partition("two"), partition("three"));
+    let heal = |name: Option<&str>| Action::Heal { partition: name.map(Into::into) };
+    let mut play = Play::of(
+        2,
+        vec![
+            first(Action::Partition(one.clone())),
+            first(Action::Partition(two.clone())),
+            first(Action::Partition(three.clone())),
+            at_ms(1, heal(Some("two"))),
+            at_ms(2, heal(None)),
+            at_ms(3, heal(None)),
+        ],
+    );
+    let cut = |step, it: &Partition| [begun(step), changes(step, Change::Cut(it.clone()))];
+    assert_eq!(play.due(0), [cut(0, &one), cut(1, &two), cut(2, &three)].concat());
+    (0..3).for_each(|step| play.scenario.handle_changed(step));
+    play.due(0);
+    let staying = vec![one.clone(), three.clone()];
+    assert_eq!(play.due(1), [begun(3), changes(3, Change::Heal { ended: vec![two], staying })]);
+    play.scenario.handle_changed(3);
+    let all = Change::Heal { ended: vec![one, three], staying: Vec::new() };
+    assert_eq!(play.due(2), [ended(3), begun(4), changes(4, all)]);
+    play.scenario.handle_changed(4);
+    assert_eq!(play.due(3), [ended(4), begun(5), ended(5)], "nothing is left to heal");
+}
+
+#[test]
+fn only_running_peers_are_paused_and_only_paused_ones_resumed() {
+    let mut plan = plan(
+        3,
+        vec![
+            first(Action::Pause(ids(&[2, 3, 4]))),
+            at_ms(1, Action::Pause(ids(&[2, 3]))),
+            at_ms(2, Action::Crash(ids(&[3]))),
+            at_ms(3, Action::Resume(ids(&[2, 3, 4]))),
+        ],
+    );
+    plan.peers[3].present = false;
+    let mut play = Play::new(&plan);
+    assert_eq!(play.due(0), [begun(0), changes(0, Change::Pause(ids(&[2, 3])))]);
+    play.scenario.handle_changed(0);
+    assert_eq!(play.due(1), [ended(0), begun(1), ended(1)]);
+    assert_eq!(play.due(2), [begun(2), Order::Kill { peers: ids(&[3]) }]);
+    play.scenario.handle_exited(id(3));
+    assert_eq!(play.due(3), [ended(2), begun(3), changes(3, Change::Resume(ids(&[2])))]);
+}
+
+#[test]
+fn a_paused_participant_is_waited_for_and_a_paused_stranger_takes_no_part() {
+    let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), at_ms(500, Action::Pause(ids(&[3])))]);
+    play.due(500);
+    play.scenario.handle_changed(1);
+    play.completed(0, 2, 900);
+    assert_eq!(play.due(1_000), [ended(1)], "the distribution still runs");
+    assert_eq!(play.scenario.required(0), ids(&[2, 3]).into_iter().collect());
+
+    let mut play = Play::of(2, vec![first(Action::Pause(ids(&[3]))), at_ms(1, distribute("d0", &[1], &[2, 3]))]);
+    play.due(0);
+    play.scenario.handle_changed(0);
+    assert_eq!(play.due(1), [ended(0), begun(1), prepare(0, &[1, 2])]);
+}
+
+#[test]
+fn a_join_of_a_paused_peer_fails_the_run() {
+    let mut play = Play::of(2, vec![first(Action::Pause(ids(&[3]))), at_ms(1, Action::Join(ids(&[3])))]);
+    play.due(0);
+    play.scenario.handle_changed(0);
+    play.due(1);
+    let Status::Failed(why) = play.scenario.status() else { panic!("still playing") };
+    assert_eq!(why, "step 1 lets peer-3 join, which is paused; resume it first");
+}
+
 /// A scenario with its plan and a clock in milliseconds.
 struct Play {
     scenario: Scenario,
@@ -321,6 +411,15 @@ fn ended(step: usize) -> Order {
 
 fn prepare(distribution: usize, peers: &[u32]) -> Order {
     Order::Prepare { distribution, peers: ids(peers) }
+}
+
+fn changes(step: usize, change: Change) -> Order {
+    Order::Change { step, change }
+}
+
+/// Peer 2 on one side and peer 3 on the other.
+fn partition(name: &str) -> Partition {
+    Partition { name: name.into(), sides: vec![ids(&[2]), ids(&[3])], direction: CutDirection::Both }
 }
 
 fn close(distribution: usize, peers: &[u32], completed: &[u32]) -> Order {

@@ -123,10 +123,15 @@ pub(crate) fn address(id: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + id)
 }
 
-/// Builds the network of a plan.
+/// Builds the network of a plan with the kernel's shaping.
 pub(crate) async fn build(plan: &Plan) -> Supervisor {
+    build_with(plan, Engine::Kernel).await
+}
+
+/// Builds the network of a plan with this engine.
+pub(crate) async fn build_with(plan: &Plan, engine: Engine) -> Supervisor {
     let supervisor = Supervisor::start().unwrap();
-    supervisor.build(plan, Engine::Kernel).await.unwrap();
+    supervisor.build(plan, engine).await.unwrap();
     supervisor
 }
 

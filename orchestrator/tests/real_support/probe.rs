@@ -56,17 +56,58 @@ pub(crate) async fn datagrams(
 /// many seconds how many bits per second of whole IP packets come out at the other end, by the kernel's counters.
 pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> f64 {
     let mut sender = role(supervisor, from, &format!("flood {to} {rate}")).await;
-    let arrived = figures(role(supervisor, to, &format!("meter {seconds}")).await).await[0][0];
+    let arrived = meter(supervisor, to, rate, seconds).await;
     sender.kill().unwrap();
     sender.wait().unwrap();
     arrived
 }
 
+/// Milliseconds of the fastest of so many echoes by `ping`.
+pub(crate) async fn ping(supervisor: &Supervisor, from: u32, to: u32, count: u32) -> f64 {
+    let (host, count) = (address(to).to_string(), count.to_string());
+    // Less than all may come back on a lossy link; every fifth of a second is the shortest interval open to everybody.
+    let text = output(supervisor, from, &["ping", "-c", &count, "-i", "0.2", "-W", "2", &host]).await;
+    let figures = text.lines().find_map(|line| line.strip_prefix("rtt min/avg/max/mdev = ")).unwrap();
+    figures.split('/').next().unwrap().parse().unwrap()
+}
+
+/// As [`flood`], while iperf3 sends so fast.
+///
+/// Datagrams of one packet up to 20 Mbit/s; above, where a guest's process cannot send so many, of as many full packets
+/// (IP fragments) as 10 ms carry, 40 at most.
+pub(crate) async fn iperf3_udp(supervisor: &Supervisor, from: u32, to: u32, asked: u64, seconds: f64) -> f64 {
+    let mut server = iperf3_server(supervisor, to).await;
+    let packets = if asked > 20_000_000 { train(asked) } else { 1 };
+    let (host, rate, length) = (address(to), asked + asked / 2, packets * 1480 - 8);
+    let command = format!("iperf3 --client {host} --udp --length {length} --time 60 --bitrate {rate}");
+    let command: Vec<&str> = command.split(' ').collect();
+    let mut client = start(supervisor, from, &command).await;
+    let arrived = meter(supervisor, to, asked, seconds).await;
+    for process in [&mut client, &mut server] {
+        let _ = process.kill();
+        process.wait().unwrap();
+    }
+    arrived
+}
+
+/// Bits per second of whole IP packets that arrive at a peer.
+async fn meter(supervisor: &Supervisor, peer: u32, rate: u64, seconds: f64) -> f64 {
+    // Frames of the kernel engine's veths have 14 bytes of header, those of the user engine's devices none.
+    let header = if supervisor.link_counters().await.unwrap().is_some() { 0 } else { 14 };
+    figures(role(supervisor, peer, &format!("meter {rate} {seconds} {header}")).await).await[0][0]
+}
+
+/// An iperf3 server that listens already.
+async fn iperf3_server(supervisor: &Supervisor, peer: u32) -> Child {
+    let server = start(supervisor, peer, &["iperf3", "--server", "--one-off", "--json"]).await;
+    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
+    output(supervisor, peer, &["timeout", "10", "sh", "-c", script]).await;
+    server
+}
+
 /// Bits per second of whole IP packets that iperf3 gets by TCP after its first seconds.
 pub(crate) async fn iperf3_tcp(supervisor: &Supervisor, from: u32, to: u32, omit: u32, seconds: u32) -> f64 {
-    let mut server = start(supervisor, to, &["iperf3", "--server", "--one-off", "--json"]).await;
-    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
-    output(supervisor, to, &["timeout", "10", "sh", "-c", script]).await;
+    let mut server = iperf3_server(supervisor, to).await;
     let (host, omit, seconds) = (address(to).to_string(), omit.to_string(), seconds.to_string());
     let command = ["iperf3", "--client", &host, "--time", &seconds, "--omit", &omit, "--json", "--get-server-output"];
     let report: Value = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
@@ -99,7 +140,9 @@ pub(crate) fn play_role() {
             play_send(to.parse().unwrap(), count.parse().unwrap(), Duration::from_nanos(nanos.parse().unwrap()));
         }
         ["flood", to, rate] => play_flood(to.parse().unwrap(), rate.parse().unwrap()),
-        ["meter", seconds] => play_meter(seconds.parse().unwrap()),
+        ["meter", rate, seconds, header] => {
+            play_meter(rate.parse().unwrap(), seconds.parse().unwrap(), header.parse().unwrap());
+        }
         _ => {}
     }
 }
@@ -174,8 +217,7 @@ fn play_flood(to: u32, rate: u64) {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
     segment(&socket, 1472);
     socket.connect((address(to), PORT)).unwrap();
-    // Trains as long as the rate allows within 10 ms; the bucket cuts them.
-    let packets = (rate / 8 / 100 / 1500).clamp(1, 40);
+    let packets = train(rate);
     let train = vec![0; packets as usize * 1472];
     let spacing = Duration::from_secs_f64(packets as f64 * 12_000.0 / (rate as f64 * 1.25));
     let began = Instant::now();
@@ -190,20 +232,33 @@ fn play_flood(to: u32, rate: u64) {
     }
 }
 
-/// Bits per second received by the kernel's count, from when the flood has been running for half a second.
-fn play_meter(seconds: f64) {
+/// Full packets in a train: as many as the rate carries within 10 ms, 40 at most, so that a slow sender suffices.
+fn train(rate: u64) -> u64 {
+    (rate / 8 / 100 / 1500).clamp(1, 40)
+}
+
+/// Bits per second received by the kernel's count, from half a second after half of the rate asked for has been seen,
+/// or five seconds have passed: iperf3 begins with a burst and a pause of some round trips.
+fn play_meter(rate: f64, seconds: f64, header: u64) {
     let bytes = || {
         let table = std::fs::read_to_string("/proc/net/dev").unwrap();
         let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
         let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        // Bytes and packets received; every frame has 14 bytes of header.
-        figures[0] - 14 * figures[1]
+        figures[0] - header * figures[1]
     };
     let wait = |until: Instant| {
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             std::thread::park_timeout(left);
         }
     };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        let before = bytes();
+        wait(Instant::now() + Duration::from_millis(200));
+        if (bytes() - before) as f64 * 8.0 > rate * 0.2 / 2.0 {
+            break;
+        }
+    }
     wait(Instant::now() + Duration::from_millis(500));
     let (began, before) = (Instant::now(), bytes());
     wait(began + Duration::from_secs_f64(seconds));

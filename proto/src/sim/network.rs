@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::paths::{Fate, Paths};
 use crate::time::Time;
 
 /// A node of the network, numbered from 0 in the order they were added.
@@ -25,6 +26,16 @@ impl Link {
     #[must_use]
     pub fn mbit(up: f64, down: f64, delay: Duration) -> Self {
         Self { up: up * 125_000.0, down: down * 125_000.0, delay }
+    }
+
+    /// A link without a rate: packets take the delay and nothing else.
+    #[must_use]
+    pub fn unlimited(delay: Duration) -> Self {
+        Self { up: f64::INFINITY, down: f64::INFINITY, delay }
+    }
+
+    fn is_unlimited(&self) -> bool {
+        self.up.is_infinite() && self.down.is_infinite()
     }
 }
 
@@ -55,7 +66,7 @@ pub enum Happening<P> {
     Note(P),
 }
 
-/// A network of nodes joined by a core that is never the bottleneck.
+/// A network of nodes joined by a core that is never the bottleneck, but may delay and lose packets (`sim/paths.rs`).
 ///
 /// ```text
 /// send ─▶ control queue ┐                                                       ┌─▶ Arrived
@@ -71,6 +82,7 @@ pub struct Network<P> {
     /// By time, then in the order they were made.
     events: BTreeMap<(Time, u64), Event<P>>,
     made: u64,
+    paths: Paths,
 }
 
 #[derive(Debug)]
@@ -114,7 +126,30 @@ impl<P> Network<P> {
     /// Makes a network without nodes at time zero.
     #[must_use]
     pub fn new() -> Self {
-        Self { now: Time::ZERO, nodes: Vec::new(), events: BTreeMap::new(), made: 0 }
+        Self::with_paths(Paths::default())
+    }
+
+    /// Makes a network without nodes at time zero, whose core delays and loses packets.
+    #[must_use]
+    pub fn with_paths(paths: Paths) -> Self {
+        Self { now: Time::ZERO, nodes: Vec::new(), events: BTreeMap::new(), made: 0, paths }
+    }
+
+    /// What the core does to packets, to change it.
+    pub fn paths_mut(&mut self) -> &mut Paths {
+        &mut self.paths
+    }
+
+    /// When the next thing happens; a stopped alarm counts, too.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Time> {
+        self.events.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Lets time pass in which nothing happens. Goes no further than to the next event.
+    pub fn idle_until(&mut self, time: Time) {
+        let limit = self.next_at().map_or(time, |next| next.min(time));
+        self.now = self.now.max(limit);
     }
 
     /// Adds a node behind a link.
@@ -134,6 +169,14 @@ impl<P> Network<P> {
 
     /// Queues a packet of `bytes` on the wire.
     pub fn send(&mut self, from: NodeId, to: NodeId, bytes: u64, priority: Priority, packet: P) {
+        if self.nodes[from.0].link.is_unlimited() && self.nodes[to.0].link.is_unlimited() {
+            self.nodes[from.0].sent += bytes;
+            let delay = self.delay(from, to);
+            if let Fate::Arrives { after } = self.paths.fate(from, to) {
+                self.schedule(self.now + delay + after, Event::Arrived { from, to, packet });
+            }
+            return;
+        }
         let node = &mut self.nodes[from.0];
         match priority {
             Priority::Control => node.control.push_back(Queued { to, bytes, packet }),
@@ -223,7 +266,9 @@ impl<P> Network<P> {
         node.sent += queued.bytes;
         let delay = self.delay(from, queued.to);
         self.schedule(self.now + takes, Event::UplinkFree(from));
-        self.schedule(self.now + takes + delay, Event::AtDownlink { from, queued });
+        if let Fate::Arrives { after } = self.paths.fate(from, queued.to) {
+            self.schedule(self.now + takes + delay + after, Event::AtDownlink { from, queued });
+        }
     }
 
     fn pass_down(&mut self, from: NodeId, queued: Queued<P>) {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::{
+    links::course::Figures,
     plan::{Direction, Discipline, Jitter, LinkState, Loss, Order, Queue, Shape},
     units::{Rate, Share, Size, Span},
 };
@@ -78,6 +79,13 @@ impl Settings {
         let bits = u128::from(bytes.saturating_add(self.overhead).max(1)) * 8;
         let fitting = u128::from(rate.0) * TRAIN_TIME_MAX.as_nanos() / (bits * 1_000_000_000);
         u32::try_from(fitting).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl From<&Figures> for Settings {
+    /// Reads what holds at one moment of a run.
+    fn from(figures: &Figures) -> Self {
+        Self { state: figures.state, ..Self::from(&figures.direction) }
     }
 }
 

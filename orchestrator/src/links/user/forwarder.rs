@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use super::{
-    Counters, Health, LinkCounters, Priority,
+    Counters, Health, LinkCounters, Losses, Priority,
     device::Device,
     frame::FRAME_MAX,
     schedule::Side,
@@ -47,6 +47,10 @@ pub(super) enum Command {
     Cut(String, Vec<Vec<u32>>, CutDirection),
     /// End the partition of this name.
     Heal(String),
+    /// Send the settings of one direction of a port's link.
+    Show(Side, u32, mpsc::Sender<Settings>),
+    /// Send what partitions and links that are down have lost.
+    Lost(mpsc::Sender<Losses>),
     /// Send what has been counted.
     Count(mpsc::Sender<Counters>),
     /// Send how well it goes.
@@ -215,6 +219,14 @@ impl Forwarder {
                 }
                 Command::Heal(name) => self.switch.heal(now(), &name, &mut self.outlets),
                 // Who asked may have gone.
+                Command::Show(side, port, answer) => {
+                    let _ = answer.send(self.switch.settings(side, port));
+                }
+                Command::Lost(answer) => {
+                    let partitions = self.switch.partitions().into_iter().map(|cut| (cut.name, cut.dropped)).collect();
+                    let lost = Losses { partitions, down: self.switch.dropped_down() };
+                    let _ = answer.send(lost);
+                }
                 Command::Count(answer) => {
                     let _ = answer.send(self.counters());
                 }

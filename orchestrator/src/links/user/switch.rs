@@ -206,6 +206,21 @@ impl Switch {
         self.partitions.counts()
     }
 
+    /// What one direction of a port's link does now.
+    pub(super) fn settings(&self, side: Side, port: u32) -> Settings {
+        let port = &self.ports[port as usize];
+        match side {
+            Side::Up => *port.up.emulation.settings(),
+            Side::Down => *port.down.emulation.settings(),
+        }
+    }
+
+    /// Packets lost on links that were down.
+    pub(super) fn dropped_down(&self) -> u64 {
+        let both = |port: &Port| [&port.up, &port.down].map(|way| way.emulation.counters().dropped_down);
+        self.ports.iter().flat_map(both).sum()
+    }
+
     /// Packets dropped for want of memory, anywhere.
     pub(super) fn dropped_memory(&self) -> u64 {
         let both = |port: &Port| [&port.up, &port.down].map(|way| way.emulation.counters().dropped_memory);

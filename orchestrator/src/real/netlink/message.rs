@@ -61,16 +61,26 @@ pub(in crate::real) enum Kind {
     NewLink,
     /// Changes a link.
     SetLink,
+    /// Removes a link, and with it the routes by it.
+    RemoveLink,
+    /// Asks for one link with its counters; for [`Socket::list`](super::Socket::list) only.
+    GetLink,
     /// Gives a link an address.
     NewAddress,
     /// Makes a route.
     NewRoute,
     /// Makes a rule that chooses a table of routes.
     NewRule,
+    /// Removes the rule that is like this.
+    RemoveRule,
     /// Makes a neighbour entry.
     NewNeighbour,
     /// Makes a queueing discipline; fails when there is one.
     NewQdisc,
+    /// Gives a queueing discipline other settings; fails when there is none.
+    ChangeQdisc,
+    /// Removes a queueing discipline and all that hangs in it.
+    RemoveQdisc,
     /// Lists queueing disciplines; for [`Socket::list`](super::Socket::list) only.
     GetQdiscs,
 }
@@ -80,12 +90,17 @@ impl Kind {
     fn code(self) -> (u16, u16) {
         match self {
             Self::NewLink => (16, NLM_F_CREATE | NLM_F_EXCL),
+            Self::RemoveLink => (17, 0),
+            Self::GetLink => (18, NLM_F_ACK),
             Self::SetLink => (19, 0),
             Self::NewAddress => (20, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewRoute => (24, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewNeighbour => (28, NLM_F_CREATE | NLM_F_EXCL),
             Self::NewRule => (32, NLM_F_CREATE | NLM_F_EXCL),
+            Self::RemoveRule => (33, 0),
             Self::NewQdisc => (36, NLM_F_CREATE | NLM_F_EXCL),
+            Self::ChangeQdisc => (36, 0),
+            Self::RemoveQdisc => (37, 0),
             Self::GetQdiscs => (38, NLM_F_DUMP),
         }
     }

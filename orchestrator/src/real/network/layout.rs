@@ -15,10 +15,12 @@
 
 use std::net::Ipv4Addr;
 
+use anyhow::Context;
 use peerbed_proto::random::Random;
 
 use super::{
-    Core, GATEWAY, LOOPBACK, core_requests, link,
+    Core, GATEWAY, LOOPBACK, Towards, core_requests,
+    current::Current,
     requests::{End, Pair, Table, address, gateway_route, host_route, last_hop_rule, link_up, neighbour, pair},
 };
 use crate::{
@@ -72,7 +74,13 @@ impl<'a> Layout<'a> {
     }
 
     /// Sends each core and mirror its requests: its own address, its peers' links, its ways to the others.
-    pub(super) fn fill(&self, plan: &Plan, spaces: &mut [Core], peers: &[Inhabitant<'_>]) -> anyhow::Result<()> {
+    pub(super) fn fill(
+        &self,
+        plan: &Plan,
+        spaces: &mut [Core],
+        peers: &[Inhabitant<'_>],
+        links: &Current,
+    ) -> anyhow::Result<()> {
         for (first, second) in self.joints() {
             let ends = [(first, second), (second, first)].map(|(here, there)| end(here, there));
             let joint = Pair { near: &ends[0], far: &ends[1], far_namespace: &spaces[second].namespace };
@@ -82,7 +90,7 @@ impl<'a> Layout<'a> {
         for (here, space) in spaces.iter_mut().enumerate() {
             let mut requests = vec![link_up(LOOPBACK, "lo of the core"), address(LOOPBACK, place(here), "the core")];
             if here < self.cores() {
-                requests.extend(self.core(plan, here, peers)?);
+                requests.extend(self.core(plan, here, peers, links)?);
             } else {
                 let core = self.mirrored[here - self.cores()];
                 requests.extend(self.way(plan, here, core));
@@ -98,7 +106,8 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn cores(&self) -> usize {
+    /// Namespaces that route; mirrors follow them.
+    pub(super) fn cores(&self) -> usize {
         1 + self.regions.len()
     }
 
@@ -119,7 +128,13 @@ impl<'a> Layout<'a> {
     }
 
     /// What happens in one core: its ways to other cores and its mirror, its peers, and routes to everybody.
-    fn core(&self, plan: &Plan, here: usize, peers: &[Inhabitant<'_>]) -> anyhow::Result<Vec<Request>> {
+    fn core(
+        &self,
+        plan: &Plan,
+        here: usize,
+        peers: &[Inhabitant<'_>],
+        links: &Current,
+    ) -> anyhow::Result<Vec<Request>> {
         let mirror = self.mirror_of(here);
         let others = (0..self.cores()).filter(|there| *there != here);
         let neighbours: Vec<usize> = others.chain(mirror).collect();
@@ -132,7 +147,8 @@ impl<'a> Layout<'a> {
             let home = self.core_of(peer);
             let via = if home == here { mirror } else { Some(home) };
             if home == here {
-                let (made, link) = core_requests(peer, index, link(plan, peer)?, namespace);
+                let tc = links.get(&peer.id).map(|link| link.tc(Towards::Peer)).context("every peer has a link")?;
+                let (made, link) = core_requests(peer, index, tc, namespace);
                 requests.extend(made);
                 let table = if mirror.is_some() { Table::LastHop } else { Table::Main };
                 requests.push(host_route(table, peer.address, link, &peer.name));

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use peerbed_proto::id::PeerId;
 
-use super::{FIRST_PEER_LINK, Layout, Network, link, link_seed, peer_end};
+use super::{FIRST_PEER_LINK, Layout, Network, current, peer_end};
 use crate::{
     links::kernel::{
-        self, Tc,
+        Tc,
         compare::{self, Difference, Found},
     },
     plan::Plan,
@@ -42,6 +42,17 @@ pub enum Towards {
     Peer,
 }
 
+impl Towards {
+    /// The topology's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Core => "up",
+            Self::Peer => "down",
+        }
+    }
+}
+
 impl Network {
     /// Reads back every discipline of every link, in the order of the plan's peers, and then those between regions.
     ///
@@ -62,20 +73,20 @@ impl Network {
             in_cores.push(list(&mut core.socket, &format!("core {number}"))?);
         }
         let mut ends = Vec::with_capacity(2 * plan.peers.len());
+        let asked = current::current(plan)?;
         for (index, peer) in (0..).zip(&plan.peers) {
-            let link = link(plan, peer)?;
+            let link = asked.get(&peer.id).with_context(|| format!("{} has no link", peer.name))?;
             let in_peer = self.list_of(peer.id, &peer.name)?;
-            let (up, down) = (link_seed(peer, "up"), link_seed(peer, "down"));
             ends.push(end(
                 format!("eth0 of {}", peer.name),
                 Some((peer.id, Towards::Core)),
-                kernel::read(&link.up, up),
+                link.tc(Towards::Core).clone(),
                 in_peer.get(&peer_end(peer).index),
             ));
             ends.push(end(
                 format!("core's end of the link of {}", peer.name),
                 Some((peer.id, Towards::Peer)),
-                kernel::read(&link.down, down),
+                link.tc(Towards::Peer).clone(),
                 in_cores[layout.core_of(peer)].get(&(FIRST_PEER_LINK + index)),
             ));
         }
@@ -102,7 +113,7 @@ fn end(place: String, direction: Option<(PeerId, Towards)>, asked: Tc, found: Op
     ReadBack { place, direction, asked, found, differences }
 }
 
-fn list(socket: &mut Socket, place: &str) -> anyhow::Result<BTreeMap<i32, Vec<Found>>> {
+pub(super) fn list(socket: &mut Socket, place: &str) -> anyhow::Result<BTreeMap<i32, Vec<Found>>> {
     let mut by_link: BTreeMap<i32, Vec<Found>> = BTreeMap::new();
     for message in socket.list(qdisc::dump_request(place))? {
         // What cannot be read is missing then, and missing is a difference.

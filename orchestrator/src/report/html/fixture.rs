@@ -1,39 +1,22 @@
 //! Made-up courses and results for the tests of figures.
 
-use crate::results::{Completion, Distribution, Results};
+use serde_json::{Value, json};
+
+use crate::results::{Distribution, Results};
 
 use super::{course::Course, record::EventLine};
 
 /// A distribution with these completions, of 1 MiB and with a bound of 1.5 s.
 pub(crate) fn distribution(via: &str, completions: &[Option<f64>]) -> Distribution {
     let last = completions.iter().copied().try_fold(0.0, |last: f64, c| c.map(|c| last.max(c)));
-    Distribution {
-        id: "d0".into(),
-        name: "release".into(),
-        file: "release".into(),
-        via: via.into(),
-        bytes: 1 << 20,
-        peers: completions.len(),
-        required: completions.len(),
-        seconds: last,
-        bound_seconds: Some(1.5),
-        bound_term: Some("total-upload".into()),
-        ratio: last.map(|last| last / 1.5),
-        optimum_seconds: None,
-        p50_seconds: None,
-        p95_seconds: None,
-        begun_seconds: 0.0,
-        wasted_bytes: None,
-        completions: (1..)
-            .zip(completions)
-            .map(|(n, seconds)| Completion {
-                peer: format!("home-{n}"),
-                seconds: *seconds,
-                verified: true,
-                required: true,
-            })
-            .collect(),
-    }
+    let completion = |(n, seconds): (usize, &Option<f64>)| json!({ "peer": format!("home-{}", n + 1), "seconds": seconds, "verified": true, "required": true });
+    let completions: Vec<Value> = completions.iter().enumerate().map(completion).collect();
+    let written = json!({
+        "id": "d0", "name": "release", "file": "release", "via": via, "bytes": 1 << 20, "peers": completions.len(),
+        "required": completions.len(), "seconds": last, "bound_seconds": 1.5, "bound_term": "total-upload",
+        "ratio": last.map(|last| last / 1.5), "completions": completions
+    });
+    serde_json::from_value(written).expect("a distribution as runs write it")
 }
 
 /// `peers` homes that get `pieces` pieces, one a second, each beginning with another, and send 1 MB meanwhile.
@@ -61,7 +44,7 @@ pub(super) fn course(peers: u32, pieces: u32) -> Course {
         event(format!(r#"{{"t":{t},"peer":"home-{peer}","event":"completed","distribution":"d0"}}"#));
     }
     for peer in 1..=peers {
-        let sent = serde_json::json!({ "role": "leecher", "have": pieces, "pieces": pieces, "bytes_up": 1_000_000 });
+        let sent = json!({ "role": "leecher", "have": pieces, "pieces": pieces, "bytes_up": 1_000_000 });
         let part = serde_json::from_value(sent).expect("a sample as peers answer it");
         course.sample(&format!("home-{peer}"), 100.0 + f64::from(pieces), &part);
     }
@@ -71,7 +54,7 @@ pub(super) fn course(peers: u32, pieces: u32) -> Course {
 
 /// The results of a valid run with these distributions.
 pub(crate) fn results(distributions: Vec<Distribution>) -> Results {
-    let text = serde_json::json!({
+    let text = json!({
         "schema": 1, "name": "made-up", "seed": 1, "engine": "kernel", "testbed": "real",
         "verdict": { "state": "valid", "reasons": [] }, "distributions": distributions,
         "lookups": [], "recoveries": [], "links": [], "expectations": []

@@ -42,6 +42,7 @@ impl<'a> Play<'a> {
                 }
             }
             Order::Begin { distribution, peers, at } => self.begin(distribution, &peers, at)?,
+            Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
         }
         Ok(())

@@ -35,6 +35,9 @@ impl Play<'_> {
             }
             Done::TakenDown(result) => result?,
             Done::Closed(distribution, closed) => self.handle_closed(distribution, closed?)?,
+            Done::Changed(changed) => self.handle_changed(changed)?,
+            Done::Proved(proved) => self.handle_proved(proved)?,
+            Done::Followed(followed) => self.handle_followed(followed)?,
             Done::Sampled(statuses) => {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
@@ -118,6 +121,7 @@ impl Play<'_> {
             | EventKind::PeerRefused { .. }
             | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
+            | EventKind::Ring(_)
             | EventKind::Left
             | EventKind::Error { .. } => {}
         }

@@ -1,0 +1,70 @@
+//! The first packet between two peers takes one round trip, not two: nobody has to ask first who has an address.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests tell what they measured, and fail where they stand"
+)]
+
+mod change_support;
+mod real_support;
+
+use std::time::{Duration, Instant};
+
+use change_support::{build, engines, sockets};
+use peerbed_orchestrator::{
+    links::Engine,
+    plan::Direction,
+    real::{Supervisor, features::Feature},
+    units::Span,
+};
+use real_support::{direction, has, link, output, plan};
+
+#[tokio::test]
+async fn the_first_round_trip_between_two_peers_takes_one_delay_each_way() {
+    for engine in engines() {
+        if engine == Engine::Kernel && !has(&[Feature::Netem]) {
+            continue;
+        }
+        // 200 ms there and back; who asked for an address first would need 400 ms.
+        let slow = Direction { delay: Span(Duration::from_millis(50)), ..direction(None) };
+        let supervisor = build(&plan(vec![link("far", slow.clone(), slow)], 2), engine).await;
+        let first = round_trip(&supervisor).await;
+        let second = round_trip(&supervisor).await;
+        println!("{engine}: first {first:?}, second {second:?}, asked 200 ms");
+        for trip in [first, second] {
+            assert!((0.199..0.3).contains(&trip.as_secs_f64()), "{engine}: {trip:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_round_trip_is_one_packet_each_way_and_no_other() {
+    for engine in engines() {
+        let supervisor = build(&plan(vec![link("near", direction(None), direction(None))], 2), engine).await;
+        assert_eq!(packets(&supervisor).await, (0, 0), "{engine}: before the first");
+        round_trip(&supervisor).await;
+        assert_eq!(packets(&supervisor).await, (1, 1), "{engine}: received and sent by the first peer");
+    }
+}
+
+/// A datagram from peer 1 to peer 2 and back.
+async fn round_trip(supervisor: &Supervisor) -> Duration {
+    let (near, far) = sockets(supervisor, 1, 2).await;
+    for socket in [&near, &far] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    let began = Instant::now();
+    near.send_to(b"there", far.local_addr().unwrap()).unwrap();
+    let (_, from) = far.recv_from(&mut [0; 8]).unwrap();
+    far.send_to(b"back", from).unwrap();
+    near.recv_from(&mut [0; 8]).unwrap();
+    began.elapsed()
+}
+
+/// Packets, or frames, that the first peer's link has received and sent.
+async fn packets(supervisor: &Supervisor) -> (u64, u64) {
+    let statistics = output(supervisor, 1, &["cat", "/proc/thread-self/net/dev"]).await;
+    let line = statistics.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+    let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    (figures[1], figures[9])
+}

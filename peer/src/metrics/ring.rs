@@ -1,0 +1,94 @@
+//! The series of the ring that a peer is in, as Prometheus text: copied from the node's and the driver's counts at each
+//! scrape. All are zero without a ring, and the counters start anew with each ring that is entered.
+
+use std::io::Write;
+
+use crate::ring::RingSnapshot;
+
+/// Appends the series of a ring to the text that a scrape gets.
+pub(crate) fn write(text: &mut Vec<u8>, ring: Option<&RingSnapshot>) {
+    for ((name, help), kind, of) in GAUGES.into_iter().chain(COUNTERS) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let value = ring.map_or(0, of);
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}").expect("writing to memory");
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Name and help, kind, and where the value comes from.
+type Series = ((&'static str, &'static str), Kind, fn(&RingSnapshot) -> u64);
+
+macro_rules! counters {
+    ($($name:literal, $help:literal, $of:ident . $field:ident;)+) => {
+        [$((($name, $help), Kind::Counter, |ring: &RingSnapshot| ring.counts.$of.$field),)+]
+    };
+}
+
+const GAUGES: [Series; 7] = [
+    (("peerbed_ring_member", "1 while the node is a member of its ring."), Kind::Gauge, |ring| {
+        u64::from(ring.status.standing == crate::ring_control::Standing::Member)
+    }),
+    (("peerbed_ring_successors", "Live places of the successor list."), Kind::Gauge, |ring| {
+        ring.status.successors.iter().flatten().count() as u64
+    }),
+    (("peerbed_ring_fingers", "Different peers among the fingers."), Kind::Gauge, |ring| {
+        ring.status.fingers.len() as u64
+    }),
+    (("peerbed_ring_records", "Records held, copies included."), Kind::Gauge, |ring| ring.status.records as u64),
+    (("peerbed_ring_record_bytes", "Bytes that the records held count for."), Kind::Gauge, |ring| {
+        ring.status.record_bytes as u64
+    }),
+    (("peerbed_ring_neighbours", "Peers that connections are kept with."), Kind::Gauge, |ring| {
+        ring.status.neighbours as u64
+    }),
+    (("peerbed_ring_connections", "Open connections of the ring."), Kind::Gauge, |ring| ring.status.connections as u64),
+];
+
+const COUNTERS: [Series; 36] = counters! {
+    "peerbed_ring_messages_sent_total", "Messages sent.", core.sent;
+    "peerbed_ring_messages_received_total", "Messages received.", core.received;
+    "peerbed_ring_questions_total", "Questions asked.", core.questions;
+    "peerbed_ring_questions_repeated_total", "Questions asked a second time or more often.", core.questions_repeated;
+    "peerbed_ring_questions_withheld_total", "Questions not asked because too many were under way.", core.questions_withheld;
+    "peerbed_ring_deaths_total", "Peers found dead.", core.deaths;
+    "peerbed_ring_stabilisations_total", "Stabilisations begun.", core.stabilisations;
+    "peerbed_ring_busy_total", "Steps put off because the node asked was in the middle of its own.", core.busy;
+    "peerbed_ring_orphaned_total", "Times all successors were dead and others were taken from memory.", core.orphaned;
+    "peerbed_ring_misplaced_total", "Self-lookups that found another owner of the node's own point.", core.misplaced;
+    "peerbed_ring_lookups_total", "Lookups begun, of any kind.", core.lookups;
+    "peerbed_ring_lookups_failed_total", "Lookups that failed after all retries.", core.lookups_failed;
+    "peerbed_ring_forwarded_total", "Lookups of others passed on.", core.forwarded;
+    "peerbed_ring_forwards_dropped_total", "Lookups of others dropped.", core.forwards_dropped;
+    "peerbed_ring_flooded_total", "Messages dropped because their sender sent too many.", core.flooded;
+    "peerbed_ring_answers_stray_total", "Answers nobody waited for.", core.answers_stray;
+    "peerbed_ring_answers_bad_total", "Answers that do not fit their question.", core.answers_bad;
+    "peerbed_ring_violations_total", "Undecodable messages, and messages that name somebody at another's point.",
+        core.violations;
+    "peerbed_ring_lists_cut_total", "Successor lists received out of order.", core.lists_cut;
+    "peerbed_ring_intakes_total", "Times the node's arc grew and records were collected for it.", core.intakes;
+    "peerbed_ring_writes_total", "Writes taken as owner.", core.writes;
+    "peerbed_ring_writes_unreplicated_total", "Writes that no replica acknowledged in time.", core.writes_unreplicated;
+    "peerbed_ring_reads_total", "Reads answered as owner or from a copy.", core.reads;
+    "peerbed_ring_records_sent_total", "Records sent to other nodes.", core.records_sent;
+    "peerbed_ring_records_received_total", "Records received from other nodes.", core.records_received;
+    "peerbed_ring_records_refused_total", "Records refused because of a limit.", core.records_refused;
+    "peerbed_ring_records_expired_total", "Records dropped because their time was up.", core.records_expired;
+    "peerbed_ring_records_returned_total", "Copies handed to their owner and dropped.", core.records_returned;
+    "peerbed_ring_dials_failed_total", "Dials that failed.", traffic.dials_failed;
+    "peerbed_ring_connections_stale_total", "Connections given up because nothing came over them.", traffic.stale;
+    "peerbed_ring_connections_duplicate_total", "Connections closed because there were two to one peer.", traffic.duplicates;
+    "peerbed_ring_connections_banned_total", "Connections refused because of earlier offences.", traffic.banned;
+    "peerbed_ring_messages_dropped_total", "Messages not sent because a limit was reached.", traffic.dropped;
+    "peerbed_ring_messages_misdirected_total", "Messages not sent because somebody else sits at that point.",
+        traffic.misdirected;
+    "peerbed_ring_streams_broken_total", "Streams that brought no whole message.", traffic.broken;
+    "peerbed_ring_unanswerable_total", "Questions of others that were never answered.", traffic.unanswered;
+};

@@ -1,0 +1,456 @@
+//! The connections of a ring: one to each neighbour all the time, others while they are used, each dialled when something
+//! is to be sent.
+//!
+//! Who dialled decides when to let go, so that nobody closes what the other side counts on. Two peers that dial each other
+//! at once keep the connection of the lower number; a newcomer long after that means that the other side has lost its own.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerbed_proto::ring::Message;
+use peerbed_proto::wire::Encode;
+use quinn::{Connection, SendStream};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+
+use super::Input;
+use super::exchange::{Line, reply};
+use super::seats::Seats;
+use crate::transport::{Close, PeerConnection, Protocol, Transport};
+
+/// All connections of a ring's driver.
+#[derive(Debug)]
+pub(super) struct Links {
+    transport: Arc<Transport>,
+    seats: Arc<Seats>,
+    inbox: mpsc::Sender<Input>,
+    /// At most one entry for each place of the roster.
+    links: BTreeMap<u32, Link>,
+    next_serial: u64,
+    tasks: JoinSet<()>,
+    pub(super) traffic: Traffic,
+    pub(super) neighbours: usize,
+    pub(super) connected: usize,
+}
+
+/// Counters of a driver, beside its core's. Each only grows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    /// Dials that failed.
+    pub(crate) dials_failed: u64,
+    /// Connections given up because nothing came over them any more.
+    pub(crate) stale: u64,
+    /// Connections closed because there were two to the same peer.
+    pub(crate) duplicates: u64,
+    /// Connections refused because of earlier offences.
+    pub(crate) banned: u64,
+    /// Messages not sent because a limit was reached.
+    pub(crate) dropped: u64,
+    /// Messages not sent because somebody else sits at their receiver's point.
+    pub(crate) misdirected: u64,
+    /// Streams that brought no whole message.
+    pub(crate) broken: u64,
+    /// Questions of others that were never answered.
+    pub(crate) unanswered: u64,
+}
+
+/// Everything about one other peer.
+#[derive(Debug, Default)]
+struct Link {
+    /// The one in use last; those before it are about to be closed.
+    open: Vec<Open>,
+    dial: Option<AbortHandle>,
+    /// What is to be sent once connected. At most [`WAITING_MAX`].
+    waiting: VecDeque<Message>,
+    /// No dial before this unless something is to be sent.
+    rest_until: Option<Instant>,
+    offences: u32,
+}
+
+#[derive(Debug)]
+struct Open {
+    serial: u64,
+    connection: Connection,
+    dialled: Dialled,
+    since: Instant,
+    used: Instant,
+    /// Set on one that another has replaced.
+    close_at: Option<Instant>,
+    /// Datagrams received before each question that is still open.
+    asked: BTreeMap<u32, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialled {
+    ByUs,
+    ByThem,
+}
+
+/// Whether a peer is still connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// By another connection, or one is on its way.
+    Another,
+    /// Not at all, although it was.
+    None,
+    /// It does not matter: that connection was known to be gone.
+    Known,
+}
+
+impl Links {
+    pub(super) fn new(transport: Arc<Transport>, seats: Arc<Seats>, inbox: mpsc::Sender<Input>) -> Self {
+        Self {
+            transport,
+            seats,
+            inbox,
+            links: BTreeMap::new(),
+            next_serial: 0,
+            tasks: JoinSet::new(),
+            traffic: Traffic::default(),
+            neighbours: 0,
+            connected: 0,
+        }
+    }
+
+    /// Sends a question or a note, now or when connected.
+    pub(super) fn send(&mut self, peer: u32, message: Message) {
+        self.drop_stale(peer, &message);
+        let link = self.links.entry(peer).or_default();
+        if let Some(open) = link.open.last_mut() {
+            let line = open.line(peer, &self.inbox);
+            let frame = message.to_frame();
+            let Some(tasks) = room(&mut self.tasks, &mut self.traffic) else { return };
+            match message {
+                Message::Question { number, .. } => {
+                    open.asked.entry(number).or_insert_with(|| open.connection.stats().udp_rx.datagrams);
+                    tasks.spawn(line.ask(number, frame));
+                }
+                Message::Answer { .. } | Message::Note(_) => {
+                    tasks.spawn(line.tell(frame));
+                }
+            }
+            open.used = Instant::now();
+            return;
+        }
+        if link.waiting.len() >= WAITING_MAX {
+            self.traffic.dropped += 1;
+            return;
+        }
+        link.waiting.push_back(message);
+        self.dial(peer);
+    }
+
+    /// Answers a question.
+    pub(super) fn reply(&mut self, stream: SendStream, answer: &Message) {
+        if let Some(tasks) = room(&mut self.tasks, &mut self.traffic) {
+            tasks.spawn(reply(stream, answer.to_frame()));
+        }
+    }
+
+    /// Takes a connection that somebody else opened.
+    pub(super) fn handle_accepted(&mut self, accepted: PeerConnection) {
+        let peer = accepted.peer;
+        if self.seats.contact(peer).is_none() {
+            return self.transport.refuse_unserved(&accepted, "the ring has no place for this peer");
+        }
+        let link = self.links.entry(peer).or_default();
+        if link.offences >= OFFENCES_MAX {
+            self.traffic.banned += 1;
+            return Close::Violation.close(&accepted.connection);
+        }
+        self.open(accepted, Dialled::ByThem);
+    }
+
+    /// Takes the end of a dial.
+    ///
+    /// # Errors
+    ///
+    /// When the peer cannot be reached, and is not connected otherwise.
+    pub(super) fn handle_dialled(&mut self, peer: u32, result: anyhow::Result<PeerConnection>) -> Result<(), ()> {
+        let link = self.links.entry(peer).or_default();
+        link.dial = None;
+        match result {
+            Ok(connection) => {
+                self.open(connection, Dialled::ByUs);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(peer, "ring: {error:#}");
+                self.traffic.dials_failed += 1;
+                link.waiting.clear();
+                link.rest_until = Some(Instant::now() + REST);
+                if link.open.is_empty() { Err(()) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// A question got its answer, or never will.
+    pub(super) fn handle_answered(&mut self, peer: u32, serial: u64, number: u32) {
+        if let Some(open) = self.find(peer, serial) {
+            open.asked.remove(&number);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn handle_closed(&mut self, peer: u32, serial: u64) -> Left {
+        let Some(link) = self.links.get_mut(&peer) else { return Left::Known };
+        let before = link.open.len();
+        link.open.retain(|open| open.serial != serial);
+        link.keep_last();
+        match link.open.len() {
+            left if left == before => Left::Known,
+            0 if link.dial.is_none() => Left::None,
+            _ => Left::Another,
+        }
+    }
+
+    /// A peer broke the protocol: its connection is closed, and after some of these it is not let in again.
+    pub(super) fn handle_violated(&mut self, peer: u32, serial: u64) {
+        tracing::info!(peer, "ring: broke the protocol");
+        if let Some(open) = self.find(peer, serial) {
+            Close::Violation.close(&open.connection);
+        }
+        let link = self.links.entry(peer).or_default();
+        link.offences = link.offences.saturating_add(1);
+    }
+
+    /// Dials the wanted peers that are not connected, and closes what is not needed.
+    pub(super) fn tend(&mut self, wanted: &[u32]) {
+        while self.tasks.try_join_next().is_some() {}
+        let now = Instant::now();
+        for peer in wanted {
+            let link = self.links.entry(*peer).or_default();
+            if link.open.is_empty() && link.rest_until.is_none_or(|until| until <= now) {
+                self.dial(*peer);
+            }
+        }
+        self.neighbours = wanted.len();
+        self.connected =
+            wanted.iter().filter(|peer| self.links.get(*peer).is_some_and(|it| !it.open.is_empty())).count();
+        let mut idle: Vec<(Instant, u32)> = Vec::new();
+        for (peer, link) in &mut self.links {
+            for open in link.open.iter().filter(|open| open.close_at.is_some_and(|at| at <= now)) {
+                Close::Duplicate.close(&open.connection);
+            }
+            if let Some(open) = link.open.last()
+                && open.dialled == Dialled::ByUs
+                && open.asked.is_empty()
+                && !wanted.contains(peer)
+            {
+                idle.push((open.used, *peer));
+            }
+        }
+        idle.sort_unstable();
+        let too_many = idle.len().saturating_sub(OTHERS_MAX);
+        for (place, (used, peer)) in idle.into_iter().enumerate() {
+            if (place < too_many || now - used > IDLE_MAX)
+                && let Some(open) = self.links.get(&peer).and_then(|link| link.open.last())
+            {
+                Close::Done.close(&open.connection);
+            }
+        }
+    }
+
+    /// Open connections.
+    pub(super) fn count(&self) -> usize {
+        self.links.values().map(|link| link.open.len()).sum()
+    }
+
+    /// Lets what is on its way out leave, and closes everything.
+    pub(super) async fn finish(&mut self) {
+        // Those that wait for an answer have nothing to send any more.
+        let _ = timeout(FAREWELL_MAX, async { while self.tasks.join_next().await.is_some() {} }).await;
+        self.tasks.abort_all();
+        for link in self.links.values_mut() {
+            if let Some(dial) = link.dial.take() {
+                dial.abort();
+            }
+            for open in &link.open {
+                Close::Leaving.close(&open.connection);
+            }
+        }
+    }
+
+    fn open(&mut self, connection: PeerConnection, dialled: Dialled) {
+        let (peer, now) = (connection.peer, Instant::now());
+        self.next_serial += 1;
+        let serial = self.next_serial;
+        let open = Open {
+            serial,
+            connection: connection.connection,
+            dialled,
+            since: now,
+            used: now,
+            close_at: None,
+            asked: BTreeMap::new(),
+        };
+        let line = open.line(peer, &self.inbox);
+        self.tasks.spawn(line.serve());
+        let ours_is_lower = self.transport.me() < peer;
+        let link = self.links.entry(peer).or_default();
+        self.traffic.duplicates += link.insert(open, ours_is_lower);
+        for message in std::mem::take(&mut link.waiting) {
+            self.send(peer, message);
+        }
+    }
+
+    fn dial(&mut self, peer: u32) {
+        let Some(addr) = self.seats.address(peer) else { return };
+        let link = self.links.entry(peer).or_default();
+        if link.dial.is_some() {
+            return;
+        }
+        let (transport, inbox) = (self.transport.clone(), self.inbox.clone());
+        let dialling = self.tasks.spawn(async move {
+            let dial = timeout(DIAL_MAX, transport.dial(Protocol::Ring, peer, addr)).await;
+            let result = dial.unwrap_or_else(|_| Err(anyhow::anyhow!("peer {peer} at {addr} does not answer")));
+            let _ = inbox.send(Input::Dialled { peer, result }).await;
+        });
+        link.dial = Some(dialling);
+    }
+
+    /// A question asked again on a connection over which nothing has come since: the other side has lost it.
+    fn drop_stale(&mut self, peer: u32, message: &Message) {
+        let Message::Question { number, .. } = message else { return };
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let is_stale = |open: &Open| {
+            let before = open.asked.get(number);
+            before.is_some_and(|before| open.connection.stats().udp_rx.datagrams <= *before)
+        };
+        if link.open.last().is_some_and(is_stale)
+            && let Some(open) = link.open.pop()
+        {
+            self.traffic.stale += 1;
+            Close::Done.close(&open.connection);
+            link.keep_last();
+        }
+    }
+
+    fn find(&mut self, peer: u32, serial: u64) -> Option<&mut Open> {
+        self.links.get_mut(&peer)?.open.iter_mut().find(|open| open.serial == serial)
+    }
+}
+
+impl Link {
+    /// Adds a connection; returns how many have to go because of it.
+    fn insert(&mut self, open: Open, ours_is_lower: bool) -> u64 {
+        let Some(before) = self.open.last() else {
+            self.open.push(open);
+            return 0;
+        };
+        let is_at_once = open.since - before.since < AT_ONCE && before.dialled != open.dialled;
+        let lower = if ours_is_lower { Dialled::ByUs } else { Dialled::ByThem };
+        let keeps_before = is_at_once && before.dialled == lower;
+        let place = if keeps_before { self.open.len() - 1 } else { self.open.len() };
+        self.open.insert(place, open);
+        let last = self.open.len() - 1;
+        // What was asked over a loser is still answered there.
+        for loser in &mut self.open[..last] {
+            loser.close_at.get_or_insert(loser.used + GRACE);
+        }
+        // Somebody who dials again and again gets no more of them.
+        if self.open.len() > OPEN_MAX {
+            Close::Duplicate.close(&self.open[0].connection);
+        }
+        1
+    }
+
+    /// The last one left is used, even if another had replaced it.
+    fn keep_last(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.close_at = None;
+        }
+    }
+}
+
+impl Open {
+    fn line(&self, peer: u32, inbox: &mpsc::Sender<Input>) -> Line {
+        Line { connection: self.connection.clone(), peer, serial: self.serial, inbox: inbox.clone() }
+    }
+}
+
+/// Streams of questions whose answers are still to come.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// By who asked and the number; a question asked twice has two streams. The limit of streams on each connection bounds
+    /// them, and [`ANSWER_WITHIN`] how long each stays.
+    open: BTreeMap<(u32, u32), VecDeque<(Instant, SendStream)>>,
+}
+
+impl Replies {
+    pub(super) fn keep(&mut self, peer: u32, number: u32, stream: SendStream) {
+        self.open.entry((peer, number)).or_default().push_back((Instant::now(), stream));
+    }
+
+    pub(super) fn take(&mut self, peer: u32, number: u32) -> Option<SendStream> {
+        let streams = self.open.get_mut(&(peer, number))?;
+        let stream = streams.pop_front();
+        if streams.is_empty() {
+            self.open.remove(&(peer, number));
+        }
+        stream.map(|(_, stream)| stream)
+    }
+
+    /// Lets go of questions that the core has dropped: their senders sent too many.
+    /// Returns how many there were.
+    pub(super) fn forget_old(&mut self) -> u64 {
+        let (now, mut forgotten) = (Instant::now(), 0);
+        self.open.retain(|_, streams| {
+            let before = streams.len();
+            streams.retain(|(since, _)| now - *since < ANSWER_WITHIN);
+            forgotten += (before - streams.len()) as u64;
+            !streams.is_empty()
+        });
+        forgotten
+    }
+}
+
+/// The set of tasks, unless it is full: then what was to be sent is dropped and counted.
+fn room<'a>(tasks: &'a mut JoinSet<()>, traffic: &mut Traffic) -> Option<&'a mut JoinSet<()>> {
+    while tasks.len() >= TASKS_MAX {
+        if tasks.try_join_next().is_none() {
+            traffic.dropped += 1;
+            return None;
+        }
+    }
+    Some(tasks)
+}
+
+/// Messages that wait for a connection. A node asks a peer a handful of things before it takes it for dead.
+const WAITING_MAX: usize = 64;
+
+/// Tasks at a time: one per connection, dial, and question or answer on its way. More than the core's questions.
+const TASKS_MAX: usize = 8_192;
+
+/// Time a dial may take. Handshakes on the longest paths take two seconds; the core gives up sooner on shorter ones.
+const DIAL_MAX: Duration = Duration::from_secs(5);
+
+/// Time after a failed dial in which a neighbour is not dialled for its own sake.
+const REST: Duration = Duration::from_secs(1);
+
+/// Connections kept beside those to neighbours. A lookup uses one after the other; dialling anew costs a round trip and a
+/// half and a signature on either side.
+const OTHERS_MAX: usize = 128;
+
+/// Time without a message of ours after which such a connection is closed. Wild guess.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Two connections made in opposite directions within this time are two dials that crossed.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Time for answers on a connection that another has replaced.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Connections with one peer at a time; with one more the oldest is closed at once.
+const OPEN_MAX: usize = 3;
+
+/// Offences after which a peer is not let in any more.
+const OFFENCES_MAX: u32 = 5;
+
+/// Time within which the core answers whatever it answers at all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Time for the last messages to leave.
+const FAREWELL_MAX: Duration = Duration::from_millis(300);

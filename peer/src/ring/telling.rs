@@ -1,0 +1,142 @@
+//! What a ring's driver tells: events, pointers when they change, status and counts.
+
+use std::collections::BTreeMap;
+
+use peerbed_proto::Time;
+use peerbed_proto::ring::{self, Entry, Event, Ring};
+
+use super::links::{Links, Traffic};
+use crate::clock;
+use crate::event_log::EventLog;
+use crate::events::EventKind;
+use crate::ring_control::{Found, Outcome, Read, RingReport, RingStatus, Standing, Written};
+
+/// Counters of a node and of its driver.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RingCounts {
+    pub(crate) core: ring::Stats,
+    pub(crate) traffic: Traffic,
+}
+
+/// Tells what happens in a ring.
+#[derive(Debug)]
+pub(super) struct Teller {
+    ring: String,
+    log: EventLog,
+    told: Option<(Option<u32>, Vec<Option<u32>>)>,
+    /// When each put, get or delete under way began. The core limits them.
+    begun: BTreeMap<u64, Time>,
+}
+
+impl Teller {
+    pub(super) fn new(ring: String, log: EventLog) -> Self {
+        Self { ring, log, told: None, begun: BTreeMap::new() }
+    }
+
+    /// A put, get or delete begins.
+    pub(super) fn begin(&mut self, request: u64, now: Time) {
+        self.begun.insert(request, now);
+    }
+
+    /// Tells that the node is a member.
+    pub(super) fn joined(&self) {
+        self.report(RingReport::Joined);
+    }
+
+    /// Tells what the core wants told.
+    pub(super) fn event(&mut self, event: Event) {
+        let report = match event {
+            Event::Joined => RingReport::Joined,
+            Event::Left => RingReport::Left,
+            Event::Orphaned => RingReport::Orphaned,
+            Event::Misplaced { owner } => RingReport::Misplaced { owner: owner.peer.0 },
+            // All pointers are told together, by `pointers`.
+            Event::SuccessorChanged { .. } | Event::PredecessorChanged { .. } => return,
+            Event::LookedUp { request, result } => {
+                let outcome = outcome(result.map(|lookup| Found {
+                    owner: lookup.owner.peer.0,
+                    predecessor: lookup.predecessor.peer.0,
+                    hops: lookup.hops,
+                    timeouts: lookup.timeouts,
+                    tries: lookup.tries,
+                    seconds: lookup.elapsed.as_secs_f64(),
+                }));
+                RingReport::LookedUp { request, outcome }
+            }
+            Event::Written { request, result, .. } => {
+                let seconds = self.took(request);
+                let written = |it: ring::Written| Written { owner: it.owner.peer.0, replicas: it.replicas, seconds };
+                RingReport::Written { request, outcome: outcome(result.map(written)) }
+            }
+            Event::Read { request, result, .. } => {
+                let seconds = self.took(request);
+                let read = |it: Option<ring::Read>| Read {
+                    from: it.as_ref().map(|read| read.from.peer.0),
+                    value: it.map(|read| String::from_utf8_lossy(&read.value).into_owned()),
+                    seconds,
+                };
+                RingReport::Read { request, outcome: outcome(result.map(read)) }
+            }
+        };
+        self.report(report);
+    }
+
+    /// Tells predecessor and successors when they are others than those told last.
+    pub(super) fn pointers(&mut self, core: &Ring) {
+        if core.standing() == ring::Standing::Joining || core.standing() == ring::Standing::Gone {
+            return;
+        }
+        let is_told = self.told.as_ref().is_some_and(|(predecessor, successors)| {
+            *predecessor == core.predecessor().map(|it| it.peer.0)
+                && successors.iter().copied().eq(core.successors().iter().map(peer_of))
+        });
+        if is_told {
+            return;
+        }
+        let now = (core.predecessor().map(|it| it.peer.0), core.successors().iter().map(peer_of).collect::<Vec<_>>());
+        self.report(RingReport::Pointers { predecessor: now.0, successors: now.1.clone() });
+        self.told = Some(now);
+    }
+
+    /// How the node is.
+    pub(super) fn status(&self, core: &Ring, links: &Links) -> RingStatus {
+        let (records, record_bytes) = core.load();
+        RingStatus {
+            ring: self.ring.clone(),
+            standing: match core.standing() {
+                ring::Standing::Joining => Standing::Joining,
+                ring::Standing::Member => Standing::Member,
+                ring::Standing::Leaving => Standing::Leaving,
+                ring::Standing::Gone => Standing::Gone,
+            },
+            point: core.me().point,
+            predecessor: core.predecessor().map(|it| it.peer.0),
+            successors: core.successors().iter().map(peer_of).collect(),
+            fingers: core.fingers().iter().map(|it| it.peer.0).collect(),
+            records,
+            record_bytes,
+            neighbours: links.neighbours,
+            connected: links.connected,
+            connections: links.count(),
+        }
+    }
+
+    fn took(&mut self, request: u64) -> f64 {
+        self.begun.remove(&request).map_or(0.0, |begun| (clock::now() - begun).as_secs_f64())
+    }
+
+    fn report(&self, report: RingReport) {
+        self.log.record(EventKind::Ring(report));
+    }
+}
+
+fn peer_of(entry: &Entry) -> Option<u32> {
+    entry.contact().map(|contact| contact.peer.0)
+}
+
+fn outcome<T, E: std::error::Error>(result: Result<T, E>) -> Outcome<T> {
+    match result {
+        Ok(found) => Outcome::Found(found),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}

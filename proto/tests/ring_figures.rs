@@ -1,0 +1,55 @@
+//! A small part of docs/ring-tables.md in ordinary tests: hops, failures and churn stay what the tables say.
+
+use std::time::{Duration, Instant};
+
+use peerbed_proto::ring::{Options, Routing};
+use peerbed_proto::sim::ring::{LookupFigures, RingSim, figures, mean, percentile, random_points};
+use peerbed_proto::sim::{Latency, Paths};
+
+#[test]
+fn mean_hops_are_within_three_per_cent_of_the_model() {
+    // protocols.md section 3.2, column r = 2; the figure for 16 peers is the model's over 2,000 rings.
+    for (peers, model) in [(8, 1.35), (16, 1.82), (32, 2.31), (64, 2.78), (128, 3.30)] {
+        let figures = figures::quiet(peers, 2, Routing::Fingers, 6_000 / peers as u64, 60);
+        assert_eq!(figures.wrong + figures.failed, 0);
+        let off = mean(&figures.hops) / model - 1.0;
+        assert!(off.abs() <= 0.03, "{peers} peers: {:.2} hops, off by {:.1} %", mean(&figures.hops), 100.0 * off);
+    }
+}
+
+#[test]
+fn from_successor_to_successor_it_is_half_way_round() {
+    let figures = figures::quiet(64, 2, Routing::Successor, 10, 200);
+    assert_eq!(figures.wrong + figures.failed, 0);
+    let half = 63.0 / 2.0;
+    assert!((mean(&figures.hops) / half - 1.0).abs() <= 0.05, "{:.1} hops", mean(&figures.hops));
+}
+
+#[test]
+fn with_half_of_all_peers_dead_every_lookup_still_succeeds() {
+    // Chord (ToN 2003), table II, last row: path 5.09 (3, 8), timeouts 5.10 (0, 11).
+    let mut all = LookupFigures::default();
+    figures::failed_fraction(0.5, 3, 300).into_iter().for_each(|ring| all.add(ring));
+    assert_eq!((all.count, all.wrong, all.failed), (900, 0, 0));
+    let (path, timeouts) = (mean(&all.hops), mean(&all.timeouts));
+    assert!((4.6..=5.6).contains(&path), "path {path:.2}");
+    assert!((3.5..=7.0).contains(&timeouts), "timeouts {timeouts:.2}");
+    assert!(percentile(&all.hops, 0.99) <= 12);
+}
+
+#[test]
+fn ten_thousand_nodes_look_up_in_seconds() {
+    let circle = figures::circle();
+    let options = Options { stabilise: Duration::from_secs(30), audit: Duration::ZERO, ..Options::default() };
+    let paths = Paths::new(1, Latency::Exponential { mean: Duration::from_millis(50) });
+    let begun = clock();
+    let mut ring = RingSim::found(circle, &random_points(circle, 10_000, 1), options, 1, paths);
+    let figures = ring.look_up_many(2_000, Duration::from_micros(100), 1);
+    assert_eq!((figures.count, figures.wrong, figures.failed), (2_000, 0, 0));
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?} in a debug build", begun.elapsed());
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures the host, not the ring")]
+fn clock() -> Instant {
+    Instant::now()
+}
