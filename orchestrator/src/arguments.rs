@@ -2,7 +2,10 @@
 //!
 //! Only form is checked here. `main.rs` acts on it.
 
-use std::path::PathBuf;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 use peerbed_orchestrator::compare::Limit;
@@ -83,6 +86,11 @@ pub(crate) struct Run {
     /// topology's `repeat`.
     #[arg(long, env = "PEERBED_REPEAT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
+
+    /// Serve metrics of the run and of every peer on this address while it goes on, with service discovery for Prometheus at
+    /// `/sd`; a port alone is one of this host, 0 is any free one.
+    #[arg(long, env = "PEERBED_METRICS", value_name = "[ADDR:]PORT", value_parser = address)]
+    pub(crate) metrics: Option<SocketAddr>,
 
     /// Append a summary in Markdown to this file, as the pages of CI servers show it; for GitHub Actions:
     /// `--summary "$GITHUB_STEP_SUMMARY"`.
@@ -181,6 +189,13 @@ pub(crate) struct Doctor {
     /// How many peers shall run at once; limits of the host are compared with what so many need.
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) peers: u32,
+}
+
+/// An address with its port; a port alone is one of the loopback address, so that nobody else is served by accident.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let own = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    own.or_else(|_| text.parse())
+        .map_err(|_| "write a port, or an address and a port, such as 127.0.0.1:9464".to_owned())
 }
 
 /// The meaning of exit codes of `compare`.

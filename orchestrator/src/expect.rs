@@ -1,7 +1,7 @@
 //! Conditions on what a run found, as `expect:` and `when:` write them.
 //!
 //! ```text
-//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  verdict is [not] STATE
+//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  verdict is [not] STATE  |  over
 //! OP        := <= | < | >= | > | == | !=
 //! ```
 //!
@@ -14,6 +14,9 @@
 //! | `completed` | required peers that have the whole file | number of peers, or a share | yes |
 //! | `progress` | wanted pieces that have arrived | share | yes |
 //!
+//! `over` are conditions over many values: percentiles, values over time, and faults that heal in time; their grammar is in
+//! [`over`].
+//!
 //! Reading and evaluating live here. Where the facts come from lives in `results` and `scenario`; whether a condition
 //! names something that exists is checked by `topology`.
 
@@ -22,6 +25,7 @@ use std::ops::Range;
 use crate::plan::Via;
 
 mod evaluate;
+pub mod over;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -51,6 +55,8 @@ pub enum Subject {
         /// With what.
         value: Value,
     },
+    /// Many values: of peers, or over time.
+    Over(over::Over),
     /// Whether this host could measure the run.
     Verdict {
         /// `valid`, `suspect` or `invalid`.
@@ -147,7 +153,7 @@ impl Condition {
     pub fn is_live(&self) -> bool {
         match &self.subject {
             Subject::Distribution { metric, .. } => matches!(metric, Metric::Completed | Metric::Progress),
-            Subject::Verdict { .. } => false,
+            Subject::Over(_) | Subject::Verdict { .. } => false,
         }
     }
 
@@ -156,6 +162,7 @@ impl Condition {
     pub fn selector(&self) -> Option<&Selector> {
         match &self.subject {
             Subject::Distribution { selector, .. } => Some(selector),
+            Subject::Over(over) => over.selector(),
             Subject::Verdict { .. } => None,
         }
     }

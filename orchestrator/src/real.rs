@@ -5,7 +5,7 @@
 //! all this (`supervisor`), peers and their processes (`peer`, `process`, `control`). When things happen is decided by
 //! the scenario.
 
-mod control;
+pub(crate) mod control;
 pub mod features;
 mod netlink;
 pub mod netns;

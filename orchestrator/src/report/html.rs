@@ -11,12 +11,12 @@
 use std::path::PathBuf;
 
 use crate::{
+    record::Record,
     results::{Distribution, Found, Results},
     run_directory::RunDirectory,
 };
 
 mod completions;
-mod course;
 mod curves;
 mod figure;
 #[cfg(test)]
@@ -26,10 +26,8 @@ mod heat;
 mod host;
 mod links;
 mod markup;
-mod outline;
 mod page;
 mod progress;
-mod record;
 mod scale;
 mod spread;
 mod sweep;
@@ -40,7 +38,6 @@ mod words;
 
 use figure::Figure;
 use page::Page;
-use record::Record;
 
 /// Writes `report.html` into `directory` and says where it is.
 ///

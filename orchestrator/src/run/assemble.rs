@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use serde_json::json;
 
+use super::courses;
 use crate::{
     content::Content,
-    expect::{Condition, Facts},
+    expect::{Condition, Facts, Subject},
     links::traces::Followed,
     measure::host,
     plan::Plan,
     results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA},
+    run_directory::RunDirectory,
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
     theory,
@@ -146,7 +148,15 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
 /// # Errors
 ///
 /// When the plan holds a text that is no condition; planning refuses these.
-pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
+pub(super) fn judge(
+    results: &mut Results,
+    plan: &Plan,
+    scenario: &Scenario,
+    directory: &RunDirectory,
+) -> anyhow::Result<()> {
+    let parse = |text: &String| Condition::parse(text).map_err(|e| anyhow!("the plan expects `{text}`: {e}"));
+    let conditions: Vec<Condition> = plan.expectations.iter().map(parse).collect::<anyhow::Result<_>>()?;
+    let looks_back = conditions.iter().any(|condition| matches!(condition.subject, Subject::Over(_)));
     let facts = Facts {
         distributions: (0..scenario.distributions().len())
             .filter_map(|index| scenario.facts(index))
@@ -157,9 +167,9 @@ pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> 
             })
             .collect(),
         verdict: Some(results.verdict.state.as_str().to_owned()),
+        courses: looks_back.then(|| courses::read(directory, results)),
     };
-    for text in &plan.expectations {
-        let condition = Condition::parse(text).map_err(|e| anyhow!("the plan expects `{text}`: {e}"))?;
+    for condition in &conditions {
         let found = condition.evaluate(&facts);
         results.expectations.push(Expectation { text: found.text, held: found.held, value: found.value });
     }

@@ -106,7 +106,7 @@ impl Scenario {
     fn holds(&self, step: usize) -> bool {
         let Some(condition) = &self.steps[step].condition else { return false };
         let distributions = (0..self.distributions.len()).filter_map(|d| self.facts(d)).collect();
-        condition.evaluate(&Facts { distributions, verdict: None }).held
+        condition.evaluate(&Facts { distributions, ..Facts::default() }).held
     }
 
     fn begin_step(&mut self, step: usize, now: Time) {

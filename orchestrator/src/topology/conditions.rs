@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     reader::{Reader, Written},
-    tree::Node,
+    tree::{Node, Value},
 };
 use crate::{
     diagnose::{Place, Problem},
@@ -29,7 +29,10 @@ pub(super) fn read_live(reader: &mut Reader, node: &Node) -> Option<Written<Cond
 }
 
 fn read_condition(reader: &mut Reader, node: &Node) -> Option<Written<Condition>> {
-    let text = reader.text(node, "a condition")?;
+    let text = match unquoted(node) {
+        Some(text) => text,
+        None => reader.text(node, "a condition")?,
+    };
     match Condition::parse(&text.value) {
         Ok(value) => Some(Written { value, place: text.place }),
         Err(error) => {
@@ -38,6 +41,15 @@ fn read_condition(reader: &mut Reader, node: &Node) -> Option<Written<Condition>
             None
         }
     }
+}
+
+/// `within 6s of crash: recovered` without quotes, which YAML takes for a key and its value.
+fn unquoted(node: &Node) -> Option<Written<String>> {
+    let Value::Map(entries) = &node.value else { return None };
+    let [entry] = entries.as_slice() else { return None };
+    let Value::Scalar(scalar) = &entry.value.value else { return None };
+    let place = Place { end: entry.value.place.end, ..entry.place };
+    entry.key.starts_with("within ").then(|| Written { value: format!("{}: {}", entry.key, scalar.text), place })
 }
 
 /// Where some bytes of a condition's trimmed text stand in the file; the whole text where escapes or blanks hide that.

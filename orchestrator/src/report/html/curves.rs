@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::outline::Outline;
 use crate::{
+    record::outline::Outline,
     report::figures::{ratio, value},
     results::{Distribution, Outcome, SweepRun},
     run_directory::RunDirectory,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::results::{Distribution, Results};
 
-use super::{course::Course, record::EventLine};
+use crate::record::{EventLine, course::Course};
 
 /// A distribution with these completions, of 1 MiB and with a bound of 1.5 s.
 pub(crate) fn distribution(via: &str, completions: &[Option<f64>]) -> Distribution {

@@ -4,9 +4,9 @@ use super::{
     figure::{Figure, Key, Shape},
     frame::Frame,
     markup::Table,
-    record::Record,
 };
 use crate::{
+    record::Record,
     report::figures::{NONE, seconds},
     verdict::{BUSY_SHARE, PRESSURE_SHARE, Window},
 };

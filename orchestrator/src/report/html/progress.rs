@@ -1,12 +1,12 @@
 //! Figure: how far each peer was over time, between nothing and the whole file.
 
 use super::{
-    course::{Course, Part},
     figure::{Figure, Key, Shape},
     frame::Frame,
     markup::{Table, count, escape},
 };
 use crate::{
+    record::course::{Course, Part},
     report::figures::seconds,
     results::{Distribution, percentile},
 };

@@ -1,13 +1,12 @@
 //! Two heat maps of a distribution: how widely each piece was spread, and how far each peer was, over time.
 
 use super::{
-    course::Course,
     figure::Figure,
     frame::HALF_WIDTH,
     heat::{self, COLUMNS, HeatMap},
     markup::{Table, count},
 };
-use crate::{report::figures::seconds, results::percentile};
+use crate::{record::course::Course, report::figures::seconds, results::percentile};
 
 /// How many of the peers had each piece, over time; none without reports of pieces.
 pub(super) fn pieces(id: &str, course: &Course) -> Option<Figure> {

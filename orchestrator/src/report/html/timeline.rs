@@ -9,10 +9,12 @@ use super::{
     figure::{Figure, Key, Shape},
     frame::WHOLE_WIDTH,
     markup::{Table, at, count, escape},
-    record::{Mark, Record},
     scale::Scale,
 };
-use crate::report::figures::seconds;
+use crate::{
+    record::{Mark, Record},
+    report::figures::seconds,
+};
 
 /// Steps as bars, faults in a colour of their own with the time to recover, and everything else as ticks.
 pub(super) fn figure(record: &Record, recoveries: &[Value]) -> Option<Figure> {
@@ -211,7 +213,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::html::record::StepSeen;
+    use crate::record::StepSeen;
 
     fn record() -> Record {
         let mut record = Record { started: 100.0, ended: 130.0, ..Record::default() };

@@ -7,13 +7,18 @@
 use std::collections::BTreeMap;
 
 use super::{
-    course::{Course, Part},
     figure::{Figure, Key, Shape, series_class},
     frame::Frame,
     markup::{Table, escape},
-    outline::Outline,
 };
-use crate::{report::figures::seconds, results::Distribution};
+use crate::{
+    record::{
+        course::{Course, Part},
+        outline::Outline,
+    },
+    report::figures::seconds,
+    results::Distribution,
+};
 
 /// Stacked rates of the groups below the capacity of all who may send; none where nothing was sampled.
 pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course, outline: &Outline) -> Option<Figure> {

@@ -5,9 +5,9 @@ use std::{fmt::Write, fs};
 use super::{
     markup::{count, escape},
     page::{Badge, Mood},
-    record::Record,
 };
 use crate::{
+    record::Record,
     report::{figures, verdict_line},
     results::{Conclusion, NO_ENGINE, Outcome, Results},
     run_directory::RunDirectory,

@@ -13,8 +13,8 @@ use crate::{plan, scenario, units::Rate};
 /// The part of a plan that is drawn.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Outline {
-    pub(super) peers: Vec<OutlinePeer>,
+pub(crate) struct Outline {
+    pub(crate) peers: Vec<OutlinePeer>,
     links: Vec<OutlineLink>,
     steps: Vec<Value>,
 }
@@ -22,10 +22,10 @@ pub(super) struct Outline {
 /// A peer of the plan.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct OutlinePeer {
+pub(crate) struct OutlinePeer {
     id: u32,
-    pub(super) name: String,
-    pub(super) group: String,
+    pub(crate) name: String,
+    pub(crate) group: String,
     link: String,
 }
 
@@ -45,7 +45,7 @@ struct OutlineDirection {
 
 impl Outline {
     /// What can be understood of the file; nothing of one that cannot be read.
-    pub(super) fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let Ok(text) = fs::read_to_string(path) else { return Self::default() };
         let mut options = serde_saphyr::Options::default();
         // The file is our own, and as long as it has peers.
@@ -54,7 +54,7 @@ impl Outline {
     }
 
     /// The group of the peer called `name`; without a plan, the name up to its number.
-    pub(super) fn group(&self, name: &str) -> String {
+    pub(crate) fn group(&self, name: &str) -> String {
         if let Some(peer) = self.peers.iter().find(|peer| peer.name == name) {
             return peer.group.clone();
         }
@@ -65,17 +65,17 @@ impl Outline {
     }
 
     /// Bits per second that the peer called `name` may send; none where it is unknown or unlimited.
-    pub(super) fn up(&self, name: &str) -> Option<u64> {
+    pub(crate) fn up(&self, name: &str) -> Option<u64> {
         rate(&self.link_of(name)?.up)
     }
 
     /// Bits per second that the peer called `name` may receive; none where it is unknown or unlimited.
-    pub(super) fn down(&self, name: &str) -> Option<u64> {
+    pub(crate) fn down(&self, name: &str) -> Option<u64> {
         rate(&self.link_of(name)?.down)
     }
 
     /// Who sends and who is addressed in the distribution `id`, by name.
-    pub(super) fn sides(&self, id: &str) -> Option<(Vec<String>, Vec<String>)> {
+    pub(crate) fn sides(&self, id: &str) -> Option<(Vec<String>, Vec<String>)> {
         let spec = self.steps.iter().map(|step| &step["action"]["distribute"]).find(|spec| spec["id"] == id)?;
         let side = |key: &str| {
             let ids = spec[key].as_array().into_iter().flatten().filter_map(Value::as_u64);
@@ -85,7 +85,7 @@ impl Outline {
     }
 
     /// A few words on the step with this index; none where it is unknown.
-    pub(super) fn step(&self, index: usize) -> Option<String> {
+    pub(crate) fn step(&self, index: usize) -> Option<String> {
         let written = self.steps.get(index)?;
         let spec = &written["action"]["distribute"];
         if let (Some(name), Some(via)) = (spec["name"].as_str(), spec["via"].as_str()) {
@@ -96,7 +96,7 @@ impl Outline {
     }
 
     /// Groups and how many peers each has, in the order of the plan.
-    pub(super) fn groups(&self) -> Vec<(String, usize)> {
+    pub(crate) fn groups(&self) -> Vec<(String, usize)> {
         let mut order: Vec<(String, usize)> = Vec::new();
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for peer in &self.peers {

@@ -1,7 +1,8 @@
 //! What a run wrote down, read back for drawing: events, samples of peers and host, and what the plan says of peers.
 //!
 //! Reading is lenient: what another version wrote and this one does not know is left out, and a line cut off by the end
-//! of a run is skipped. How a distribution went is put together in `course`.
+//! of a run is skipped. How a distribution went is put together in `course`,
+//! what a plan says in `outline`.
 
 use std::{
     collections::BTreeMap,
@@ -15,82 +16,86 @@ use serde_json::Value;
 
 use crate::{run_directory::RunDirectory, verdict::Window};
 
-use super::{course::Course, outline::Outline};
+pub(crate) mod course;
+pub(crate) mod outline;
+
+use course::Course;
+use outline::Outline;
 
 /// Everything about a run that its figures show and its results do not hold.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Peers and steps as planned.
-    pub(super) outline: Outline,
+    pub(crate) outline: Outline,
     /// When the scenario's clock started, in seconds of CLOCK_MONOTONIC; as all instants below, but for those that say
     /// otherwise.
-    pub(super) started: f64,
+    pub(crate) started: f64,
     /// The last instant of which anything is known.
-    pub(super) ended: f64,
+    pub(crate) ended: f64,
     /// How each distribution went, by its id.
-    pub(super) courses: BTreeMap<String, Course>,
+    pub(crate) courses: BTreeMap<String, Course>,
     /// Steps of the scenario, by their index in the plan.
-    pub(super) steps: BTreeMap<usize, StepSeen>,
+    pub(crate) steps: BTreeMap<usize, StepSeen>,
     /// Everything else that is worth a mark, in order of time.
-    pub(super) marks: Vec<Mark>,
+    pub(crate) marks: Vec<Mark>,
     /// What was seen of the host.
-    pub(super) windows: Vec<Window>,
+    pub(crate) windows: Vec<Window>,
     /// Events that peers discarded because nobody took them in time.
-    pub(super) missed: u64,
+    pub(crate) missed: u64,
 }
 
 /// A step of the scenario.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StepSeen {
-    pub(super) action: String,
-    pub(super) begun: f64,
-    pub(super) ended: Option<f64>,
+pub(crate) struct StepSeen {
+    pub(crate) action: String,
+    pub(crate) begun: f64,
+    pub(crate) ended: Option<f64>,
 }
 
 /// Something that happened at one instant.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
-    pub(super) t: f64,
+pub(crate) struct Mark {
+    pub(crate) t: f64,
     /// The kind of event: `exited`, `peer-dropped`, …
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// What it was about, in words.
-    pub(super) words: String,
+    pub(crate) words: String,
 }
 
 /// A line of `events.ndjson`; every key that some kind of event has.
 #[derive(Debug, Deserialize)]
-pub(super) struct EventLine {
-    pub(super) t: f64,
-    pub(super) event: String,
+pub(crate) struct EventLine {
+    pub(crate) t: f64,
+    pub(crate) event: String,
     #[serde(default)]
-    pub(super) peer: Option<Value>,
+    pub(crate) peer: Option<Value>,
     #[serde(default)]
-    pub(super) distribution: Option<String>,
+    pub(crate) distribution: Option<String>,
     #[serde(default)]
-    pub(super) piece: Option<u32>,
+    pub(crate) piece: Option<u32>,
     #[serde(default)]
-    pub(super) have: Option<u32>,
+    pub(crate) have: Option<u32>,
     #[serde(default)]
-    pub(super) pieces: Option<u32>,
+    pub(crate) pieces: Option<u32>,
     #[serde(default)]
-    pub(super) bytes: Option<u64>,
+    pub(crate) bytes: Option<u64>,
     #[serde(default)]
-    pub(super) at: Option<f64>,
+    pub(crate) at: Option<f64>,
     #[serde(default)]
-    pub(super) step: Option<usize>,
+    pub(crate) step: Option<usize>,
     #[serde(default)]
-    pub(super) action: Option<String>,
+    pub(crate) action: Option<String>,
     #[serde(default)]
-    pub(super) count: Option<u64>,
+    pub(crate) count: Option<u64>,
     #[serde(default)]
-    pub(super) expected: Option<bool>,
+    pub(crate) expected: Option<bool>,
     #[serde(flatten)]
-    pub(super) rest: BTreeMap<String, Value>,
+    pub(crate) rest: BTreeMap<String, Value>,
 }
 
 impl Record {
     /// Reads what there is in `directory`; a missing file is as good as an empty one.
-    pub(super) fn read(directory: &RunDirectory) -> Self {
+    pub(crate) fn read(directory: &RunDirectory) -> Self {
         let mut record = Self { outline: Outline::read(&directory.plan()), ..Self::default() };
         let mut first = f64::INFINITY;
         each_line(&directory.events(), |line: EventLine| {
@@ -109,12 +114,12 @@ impl Record {
     }
 
     /// Seconds since the scenario's start.
-    pub(super) fn since_start(&self, t: f64) -> f64 {
+    pub(crate) fn since_start(&self, t: f64) -> f64 {
         (t - self.started).max(0.0)
     }
 
     /// How long the scenario took, in seconds, as far as it is known.
-    pub(super) fn length(&self) -> f64 {
+    pub(crate) fn length(&self) -> f64 {
         self.since_start(self.ended)
     }
 
@@ -168,15 +173,15 @@ struct Sample {
 
 /// One peer's part in one distribution at one instant.
 #[derive(Debug, Deserialize)]
-pub(super) struct SampledPart {
+pub(crate) struct SampledPart {
     #[serde(default)]
-    pub(super) role: String,
+    pub(crate) role: String,
     #[serde(default)]
-    pub(super) have: u32,
+    pub(crate) have: u32,
     #[serde(default)]
-    pub(super) pieces: u32,
+    pub(crate) pieces: u32,
     #[serde(default)]
-    pub(super) bytes_up: u64,
+    pub(crate) bytes_up: u64,
 }
 
 /// Hands over every line of an NDJSON file that can be read.

@@ -2,33 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::{EventLine, SampledPart};
+use super::{EventLine, SampledPart};
 
 /// One distribution over time. Instants are seconds since its common begin, once it is finished.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(crate) struct Course {
     begun: Option<f64>,
     /// Pieces of the file.
-    pub(super) pieces: u32,
+    pub(crate) pieces: u32,
     /// Bytes of the file; zero until somebody completed it.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Everyone who took part, by name.
-    pub(super) parts: BTreeMap<String, Part>,
+    pub(crate) parts: BTreeMap<String, Part>,
 }
 
 /// One peer's part in a distribution.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// `seed`, `leecher`, `server` or `client`; empty where nothing was sampled.
-    pub(super) role: String,
+    pub(crate) role: String,
     /// Pieces it had at the begin.
-    pub(super) initial: u32,
+    pub(crate) initial: u32,
     /// When it had verified which piece, in order of time.
-    pub(super) gained: Vec<(f64, u32)>,
+    pub(crate) gained: Vec<(f64, u32)>,
     /// When it had the whole file.
-    pub(super) completed: Option<f64>,
+    pub(crate) completed: Option<f64>,
     /// Bytes sent and acknowledged by then, in order of time, never falling.
-    pub(super) sent: Vec<(f64, f64)>,
+    pub(crate) sent: Vec<(f64, f64)>,
     /// Pieces it had by then, where samples saw it.
     sampled: Vec<(f64, u32)>,
     is_source: bool,
@@ -36,7 +36,7 @@ pub(super) struct Part {
 
 impl Course {
     /// Takes in an event of this distribution.
-    pub(super) fn event(&mut self, line: &EventLine) {
+    pub(crate) fn event(&mut self, line: &EventLine) {
         if line.event == "begin-fixed" {
             self.begun = line.at.or(Some(line.t));
             return;
@@ -60,7 +60,7 @@ impl Course {
     }
 
     /// Takes in what a sample says of one peer.
-    pub(super) fn sample(&mut self, name: &str, t: f64, seen: &SampledPart) {
+    pub(crate) fn sample(&mut self, name: &str, t: f64, seen: &SampledPart) {
         self.pieces = self.pieces.max(seen.pieces);
         let part = self.parts.entry(name.to_owned()).or_default();
         part.role.clone_from(&seen.role);
@@ -70,7 +70,7 @@ impl Course {
     }
 
     /// Makes instants relative to the begin and puts everything in order; to be called once, after everything.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let begun = self.begun.unwrap_or_else(|| {
             let first = self.parts.values().filter_map(|part| part.sent.first().map(|(t, _)| *t));
             first.reduce(f64::min).unwrap_or(0.0)
@@ -81,12 +81,12 @@ impl Course {
     }
 
     /// Those who wanted the file, with their names.
-    pub(super) fn receivers(&self) -> impl Iterator<Item = (&String, &Part)> {
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = (&String, &Part)> {
         self.parts.iter().filter(|(_, part)| !part.is_source)
     }
 
     /// The last instant of which something is known.
-    pub(super) fn length(&self) -> f64 {
+    pub(crate) fn length(&self) -> f64 {
         let ends = self
             .receivers()
             .flat_map(|(_, part)| part.gained.last().map(|(t, _)| *t).into_iter().chain(part.completed));
@@ -122,7 +122,7 @@ impl Part {
     }
 
     /// How many pieces it had over time: steps of instant and number, the first at zero.
-    pub(super) fn progress(&self) -> Vec<(f64, u32)> {
+    pub(crate) fn progress(&self) -> Vec<(f64, u32)> {
         let mut steps = vec![(0.0, self.initial)];
         if self.gained.is_empty() {
             // Events may have been discarded; samples are coarser and never lost.
@@ -134,7 +134,7 @@ impl Part {
     }
 
     /// Pieces that had arrived by `t`, each on a straight line from the one before.
-    pub(super) fn pieces_by(&self, t: f64) -> f64 {
+    pub(crate) fn pieces_by(&self, t: f64) -> f64 {
         let after = self.gained.partition_point(|(at, _)| *at <= t);
         let from = if after == 0 { 0.0 } else { self.gained[after - 1].0 };
         match self.gained.get(after) {
@@ -144,7 +144,7 @@ impl Part {
     }
 
     /// Bytes sent by `t`, between samples on a straight line.
-    pub(super) fn sent_by(&self, t: f64) -> f64 {
+    pub(crate) fn sent_by(&self, t: f64) -> f64 {
         let after = self.sent.partition_point(|(at, _)| *at <= t);
         let (from, sent) = if after == 0 { (0.0, 0.0) } else { self.sent[after - 1] };
         match self.sent.get(after) {
