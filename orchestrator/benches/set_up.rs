@@ -9,6 +9,8 @@ use std::{
     net::Ipv4Addr,
     path::PathBuf,
     process::{Command, ExitCode, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +18,7 @@ use anyhow::{Context, bail};
 use peerbed_orchestrator::{
     links::Engine,
     plan::{Direction, Discipline, EngineChoice, Jitter, Link, Loss, Peer, Plan, Queue},
-    real::Supervisor,
+    real::{Supervisor, netns::Namespace},
     run_directory::RunDirectory,
     testbed::{Options, Testbed},
     units::{Rate, Share, Span},
@@ -58,9 +60,9 @@ fn testbeds(sizes: &[u32]) -> anyhow::Result<()> {
 /// Networks without processes, by each engine and by processes of `ip` and `tc`.
 fn networks(sizes: &[u32]) -> anyhow::Result<()> {
     let runtime = runtime()?;
-    // A namespace and a device each, and some room.
-    let open_files = Rlimit { current: Some(65_536), maximum: getrlimit(Resource::Nofile).maximum };
-    setrlimit(Resource::Nofile, open_files).context("asking for more open files")?;
+    // A namespace and a device for each peer: as many as this process may ask for.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("asking for more open files")?;
     out("networks alone, seconds up and down; the same links");
     out("peers  kernel engine  user engine    ip and tc");
     for &peers in sizes {
@@ -81,9 +83,68 @@ fn network(runtime: &Runtime, peers: u32, engine: Engine) -> anyhow::Result<(Dur
     let began = Instant::now();
     runtime.block_on(supervisor.build(&plan, engine))?;
     let up = began.elapsed();
+    let markers = Markers::start()?;
+    runtime.block_on(markers.set(&supervisor, peers))?;
     let began = Instant::now();
     drop(supervisor);
+    markers.await_cleared()?;
     Ok((up, began.elapsed()))
+}
+
+/// Ends of links whose other ends are in some of the namespaces: a link goes when the kernel has cleared one of its
+/// namespaces away. Closing the last descriptor of a namespace returns at once and leaves that work to the kernel.
+struct Markers {
+    thread: u32,
+    /// Ends the thread when dropped.
+    cleared: mpsc::Sender<mpsc::Sender<()>>,
+}
+
+impl Markers {
+    fn start() -> anyhow::Result<Self> {
+        let (cleared, asked) = mpsc::channel::<mpsc::Sender<()>>();
+        let (ready, thread) = mpsc::channel();
+        thread::spawn(move || {
+            let own = Namespace::create();
+            let _ =
+                ready.send(own.as_ref().ok().map(|_| rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()));
+            while let Ok(done) = asked.recv() {
+                await_no_marker();
+                let _ = done.send(());
+            }
+        });
+        let thread = thread.recv()?.context("making a namespace for markers")?;
+        Ok(Self { thread, cleared })
+    }
+
+    /// Marks every hundredth namespace.
+    async fn set(&self, supervisor: &Supervisor, peers: u32) -> anyhow::Result<()> {
+        for peer in (1..=peers).step_by(100).chain([peers]) {
+            let command = format!("link add {MARKER}{peer} type veth peer name {MARKER}{peer} netns {}", self.thread);
+            let mut ip = Command::new("ip");
+            ip.args(command.split(' ')).stdin(Stdio::null()).stderr(Stdio::null());
+            // The last may have its mark already.
+            supervisor.spawn(PeerId(peer), ip).await?.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the marked namespaces are gone.
+    fn await_cleared(&self) -> anyhow::Result<()> {
+        let (done, answer) = mpsc::channel();
+        self.cleared.send(done).context("the thread of markers has ended")?;
+        answer.recv().context("the thread of markers has ended")
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel tells nobody when it has cleared away, and the time is measured"
+)]
+fn await_no_marker() {
+    // The file shows the devices of the reading thread's namespace.
+    while std::fs::read_to_string("/proc/thread-self/net/dev").is_ok_and(|table| table.contains(MARKER)) {
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -237,5 +298,6 @@ fn out(line: &str) {
 
 const TESTBEDS: [u32; 4] = [30, 100, 200, 500];
 const NETWORKS: [u32; 3] = [100, 300, 1000];
+const MARKER: &str = "mark-";
 const PREFIX: &str = "peerbed-bench-";
 const GATEWAY: &str = "198.19.255.254";

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use peerbed_proto::id::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -65,6 +66,12 @@ pub async fn make(testbed: &Testbed, change: Change) -> anyhow::Result<Made> {
 }
 
 impl Made {
+    /// Those whose processes go on by it.
+    #[must_use]
+    pub fn resumed(&self) -> &[PeerId] {
+        if let Change::Resume(peers) = &self.change { peers } else { &[] }
+    }
+
     /// Finds out whether the change has bitten. Takes as long as packets take at the links' worst, with full queues, and
     /// a tenth of a second.
     ///

@@ -22,6 +22,7 @@ pub fn text() -> String {
         text.push_str(&format!("\n`preset: {}`: {}.\n\nSource: {}.\n", places.name, names.join(", "), places.source));
         text.push_str(&distances(places));
     }
+    text.push_str(CHANGES);
     text.push_str(TRACES);
     text.push_str(PLACEHOLDERS);
     text
@@ -70,6 +71,36 @@ A preset fills in what a link leaves open. None of them loses packets, because t
 |---|---|---|---|---|
 ";
 
+const CHANGES: &str = "
+## Steps that change links, the network and processes
+
+A step ends when its change has been made, and the next one may begin. Whether the change has bitten is proved meanwhile, and
+a change that has not ends the run with exit code 3 and one sentence. A further change of the network waits until the one
+before is proved, which takes as long as packets take with full queues and a tenth of a second; `changes` in `results.json`
+has for each when it was asked for (`asked_at`, since the scenario's start), how long until it was made (`applied_seconds`)
+and proved (`proved_seconds`), and the proof's numbers; `events.ndjson` has the same as `change-asked`, `change-applied`
+and `change-proved`.
+
+| step | what holds then | how it is proved |
+|---|---|---|
+| `link` | relative figures are relative to the class's own, not to earlier changes; what earlier steps changed stays, unless `reset: true` | what shapes every changed direction is read back (kernel) or asked for (user engine); at the first peer of each class, probes arrive in the time between the delay and the delay with a full queue, and where the rate changed to 20mbit or less, a train of 5 to 28 full packets is no faster than it |
+| `link` with `state: down`, `flap` | every packet is lost, and queues run empty | probes are lost and counted |
+| `partition` | packets from one side to another are lost behind their sender's link, those between regions also when they are on their way; what has reached its receiver's link arrives | up to 32 ways across, in which each peer is as far as they suffice: of 5 probes each none arrives, and the partition has counted packets |
+| `heal` | as before the partition | a probe arrives on each of these ways |
+| `pause` | the processes stand still (SIGSTOP); who is paused when a distribution begins takes no part in it, like those who are down; what a paused participant is told, it hears when it goes on | the kernel shows them as stopped |
+| `resume` | they go on (SIGCONT) | the kernel shows them as running, and they answer |
+
+Probes are datagrams of 40 bytes from sockets of Peerbed's own, as many as it takes, and trains of up to 42 kB; they take their
+time on the links as other packets do. The two engines differ in this:
+
+- The kernel engine loses packets of an uplink that is down behind the uplink and not before it, so that they take their
+  time there.
+- Where a change brings another queue discipline, or takes jitter from `normal` or `pareto` to `uniform`, the kernel's chain of
+  disciplines is made anew and what waits in it is lost; by all other changes nothing is lost, with both engines.
+- After a change of its rate the kernel's bucket is full: the rate of 4 ms and a packet may go at once, and of an outage
+  (`0kbit` in a trace) a packet at its beginning. The kernel engine's outage is a rate of 8 bits per second.
+";
+
 const TRACES: &str = "
 ## Trace files
 
@@ -88,6 +119,9 @@ Times count from the start of the scenario and increase; at most 10000 lines and
 the last one to the end, or until `repeat` begins the trace anew. Before the first line, and for columns that are not
 there, the link's own figures hold. A rate of `0kbit` is an outage: nothing leaves, the queue fills. The path is relative to
 the topology file, which is also where `plan` and `run` look; the plan holds every line, so a run needs the file no more.
+A figure that a step has changed is the step's and no longer the trace's, until `reset: true`. Lines that are over before
+this host gets to them are skipped and counted: `traces` in `results.json` has how many were carried out, how many skipped,
+and how late the latest was; `events.ndjson` has each as `traced`.
 ";
 
 const PLACEHOLDERS: &str = "

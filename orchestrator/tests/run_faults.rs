@@ -110,6 +110,36 @@ fn a_partition_that_does_not_bite_fails_the_run() {
 }
 
 #[test]
+fn a_heal_that_does_not_take_fails_the_run() {
+    if !is_root() {
+        println!("skipped: only root can join the namespaces of a run from outside");
+        return;
+    }
+    for engine in engines() {
+        let place = Place::with(&topology(
+            engine,
+            "{ up: 20mbit, down: 20mbit }",
+            "
+  - partition: { sides: [home-1, home-2], name: split }
+  - wait: { for: 8s }
+  - heal: {}
+  - wait: { for: 60s }",
+        ));
+        let run = place.start();
+        wait_until("the partition is proved", Duration::from_secs(60), || {
+            place.events().iter().any(|event| event["event"] == "change-proved")
+        });
+        inside(&place.peer("home-1").unwrap().to_string(), "ip route add blackhole 198.18.0.3/32");
+        let run = run.wait_with_output().unwrap();
+        assert_eq!(code(&run), 3, "{engine}: {}{}", stderr(&run), stdout(&run));
+        let results = place.results();
+        let error = results["error"].as_str().unwrap();
+        assert!(error.contains("(heal): the heal did not take: no probe arrived from home-1 to home-2"), "{error}");
+        assert!(changes(&results)[0]["proof"].is_object() && changes(&results)[1]["proof"].is_null());
+    }
+}
+
+#[test]
 fn traces_are_followed_from_the_start_of_the_scenario() {
     for engine in engines() {
         // Half of each second nothing leaves the origin.
@@ -174,11 +204,15 @@ fn bypass(place: &Place) {
     ip(&format!("link add by1 netns {one} type veth peer name by2 netns {two}"));
     // Peers' addresses are those of the plan: origin has the first.
     for (process, link, other) in [(&one, "by1", "198.18.0.3"), (&two, "by2", "198.18.0.2")] {
-        for words in [format!("ip link set {link} up"), format!("ip route add {other}/32 dev {link}")] {
-            let inside = Command::new("nsenter").args(["-t", process, "-n"]).args(words.split(' ')).output().unwrap();
-            assert!(inside.status.success(), "{words}: {}", String::from_utf8_lossy(&inside.stderr));
-        }
+        inside(process, &format!("ip link set {link} up"));
+        inside(process, &format!("ip route add {other}/32 dev {link}"));
     }
+}
+
+/// Runs a command in the network namespace of a process.
+fn inside(process: &str, words: &str) {
+    let output = Command::new("nsenter").args(["-t", process, "-n"]).args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn changes(results: &Value) -> Vec<Value> {

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what these tests read is part of the repository")]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use peerbed_orchestrator::{
+    diagnose::Problems,
     plan::{self, Plan},
     topology::{self, sweep},
 };
@@ -13,7 +17,7 @@ use peerbed_orchestrator::{
 fn every_ready_topology_is_read_and_planned() {
     let mut seen = 0;
     for (name, text) in ready() {
-        let topology = topology::read(&name, &text).unwrap_or_else(|problems| panic!("{problems}"));
+        let topology = read(&name, &text).unwrap_or_else(|problems| panic!("{problems}"));
         let runs = sweep::expand(&topology).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!runs.is_empty(), "{name} makes no run");
         for (combination, plan) in &runs {
@@ -28,7 +32,7 @@ fn every_ready_topology_is_read_and_planned() {
 fn a_plan_made_twice_is_identical_byte_for_byte_and_survives_being_read() {
     for (name, text) in ready() {
         let plans = || {
-            let topology = topology::read(&name, &text).unwrap();
+            let topology = read(&name, &text).unwrap();
             sweep::expand(&topology).unwrap().into_iter().map(|(_, plan)| plan).collect::<Vec<_>>()
         };
         for (first, second) in plans().into_iter().zip(plans()) {
@@ -57,7 +61,7 @@ fn the_demo_is_what_its_comment_says() {
 #[test]
 fn the_seed_figure_makes_a_run_for_each_number_of_peers_and_way() {
     let (name, text) = ready().into_iter().find(|(name, _)| name.ends_with("seed-figure.yaml")).unwrap();
-    let runs = sweep::expand(&topology::read(&name, &text).unwrap()).unwrap();
+    let runs = sweep::expand(&read(&name, &text).unwrap()).unwrap();
     assert_eq!(runs.len(), 16);
     let (combination, plan) = &runs[15];
     assert_eq!(combination.to_string(), "groups.peer.count=35 scenario.0.distribute.via=swarm");
@@ -67,7 +71,13 @@ fn the_seed_figure_makes_a_run_for_each_number_of_peers_and_way() {
 
 fn plan_of(file: &str) -> Plan {
     let (name, text) = ready().into_iter().find(|(name, _)| name.ends_with(file)).unwrap();
-    plan::resolve(&topology::read(&name, &text).unwrap()).unwrap()
+    plan::resolve(&read(&name, &text).unwrap()).unwrap()
+}
+
+/// Reads a topology with the traces beside it.
+fn read(name: &str, text: &str) -> Result<topology::Topology, Problems> {
+    let beside = Path::new(name).parent().unwrap();
+    topology::read_with(name, text, &|file| fs::read_to_string(beside.join(file)))
 }
 
 /// The files in `topologies/`, by their paths.

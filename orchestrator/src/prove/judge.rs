@@ -84,7 +84,14 @@ const SLACK: Duration = Duration::from_millis(150);
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
+    use crate::{
+        links::course::Figures,
+        plan::{Direction, Discipline, Jitter, LinkState, Loss, Order, Queue},
+        units::{Rate, Span},
+    };
 
     const NOTHING: Seen = Seen { sent: 5, arrived: 0, least: None };
     const SOME: Seen = Seen { sent: 5, arrived: 2, least: Some(Duration::from_millis(3)) };
@@ -101,5 +108,60 @@ mod tests {
             words(silence("the partition p0", &[NOTHING], 0)),
             "the partition p0 did not bite: 5 probes were sent, and it has not counted one packet that it lost"
         );
+    }
+
+    #[test]
+    fn a_heal_takes_an_arrival_on_every_way() {
+        let ways = [way("home-1 to home-2"), way("home-2 to home-1")];
+        assert!(arrival(&ways, &[SOME, SOME]).is_ok());
+        assert_eq!(
+            arrival(&ways, &[SOME, NOTHING]).unwrap_err().to_string(),
+            "the heal did not take: no probe arrived from home-2 to home-1 (1 of 2 ways are silent)"
+        );
+    }
+
+    #[test]
+    fn the_fastest_probe_is_neither_faster_than_the_delay_nor_slower_than_a_full_queue() {
+        let took = |ms| Seen { sent: 5, arrived: 3, least: Some(Duration::from_millis(ms)) };
+        let judged = |ms| times(&[link()], &[took(ms)]);
+        let found = judged(45).unwrap();
+        assert_eq!(found["home-1 to (vantage): asked_seconds"], 0.04);
+        assert_eq!(found["home-1 to (vantage): least_seconds"], 0.045);
+        assert!(judged(120).is_ok(), "behind a full queue");
+        assert_eq!(
+            judged(10).unwrap_err().to_string(),
+            "the change of a link did not bite: the fastest probe from home-1 to (vantage) took 10.0 ms, and the link asks for \
+             38.9 ms to 260.0 ms"
+        );
+        assert!(judged(300).unwrap_err().to_string().contains("took 300.0 ms"));
+        assert!(times(&[link()], &[NOTHING]).unwrap_err().to_string().contains("no probe arrived from home-1"));
+    }
+
+    /// 40 ms of delay and 70 ms at the bottleneck at most.
+    fn link() -> LinkWay {
+        let none = Share(0);
+        let direction = Direction {
+            rate: Some(Rate(2_000_000)),
+            overhead: 0,
+            delay: Span(Duration::from_millis(40)),
+            jitter: Jitter { amount: Span::default(), shape: Shape::Uniform, order: Order::Free },
+            loss: Loss { average: none, burst: 1 },
+            reorder: none,
+            duplicate: none,
+            corrupt: none,
+            queue: Queue::Time(Span(Duration::from_millis(50))),
+            discipline: Discipline::DropTail,
+            trace: None,
+        };
+        let figures = Figures { state: LinkState::Up, direction };
+        let way = Way { longest: Duration::from_millis(110), ..way("home-1 to (vantage)") };
+        LinkWay { way, figures, has_new_rate: false }
+    }
+
+    fn way(name: &str) -> Way {
+        let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (from, to) = (socket(), socket());
+        let target = to.local_addr().unwrap();
+        Way { name: name.into(), from, to, target, longest: Duration::ZERO }
     }
 }

@@ -182,18 +182,19 @@ impl Network {
             index: FIRST_SINK + 2 * number + offset,
             mac: [2, SINK_SIDE, 0, 0, 0, u8::try_from(offset).unwrap_or_default()],
         };
-        let (near, far) = (end("sink", 0), end("lost", 1));
+        let (into, behind) = (end("sink", 0), end("lost", 1));
         let Some(space) = self.cores.get_mut(core) else { anyhow::bail!("there is no core {core}") };
         let place = format!("sink of {name} in core {core}");
-        let joint = Pair { near: &near, far: &far, far_namespace: &space.namespace };
+        // The end that sends comes up last: it finds the other there and sends from the first packet on.
+        let joint = Pair { near: &behind, far: &into, far_namespace: &space.namespace };
         // The hardware address is that of neither end, so that what arrives is nobody's.
         let nobody = [2, CORE_SIDE, 0xff, 0xff, 0xff, 0xff];
         space.socket.perform(vec![
             pair(&joint, &place),
-            link_up(far.index, &place),
-            neighbour(near.index, NOBODY, nobody, &place),
+            link_up(into.index, &place),
+            neighbour(into.index, NOBODY, nobody, &place),
         ])?;
-        Ok(Sink { core, link: near.index })
+        Ok(Sink { core, link: into.index })
     }
 
     fn count_all(&mut self, cuts: &Cuts) -> anyhow::Result<Losses> {

@@ -3,7 +3,7 @@
 //! A change's proof goes on while the scenario does. The next change of the network waits for it, because datagrams that
 //! are still on their way would prove something else then. What proves what is known to `prove`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use peerbed_proto::PeerId;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -28,6 +28,8 @@ pub(super) struct Changing {
     unproved: usize,
     pub(super) traces: Traces,
     is_following: bool,
+    /// Peers that were paused: what their sockets dropped meanwhile was asked for and says nothing about the host.
+    excused: BTreeSet<PeerId>,
 }
 
 /// A change that has been made, or could not be.
@@ -49,7 +51,19 @@ pub(super) struct Proved {
 
 impl Changing {
     pub(super) fn new(traces: Traces) -> Self {
-        Self { turn: Arc::default(), changes: Vec::new(), unproved: 0, traces, is_following: false }
+        Self {
+            turn: Arc::default(),
+            changes: Vec::new(),
+            unproved: 0,
+            traces,
+            is_following: false,
+            excused: BTreeSet::new(),
+        }
+    }
+
+    /// Whether what this peer's socket has dropped lately is no trouble; true once for each pause and each resumption.
+    pub(super) fn excuses(&mut self, peer: PeerId) -> bool {
+        self.excused.remove(&peer)
     }
 
     /// Whether the scenario may end: nothing is left to be proved.
@@ -65,6 +79,9 @@ impl Play<'_> {
         let action = scenario::word(&self.job.plan.steps[step].action);
         let (peers, partitions) = self.about(&change);
         self.recorder.note(asked, &Note::ChangeAsked { step, action, peers: &peers, partitions: &partitions })?;
+        if let Change::Pause(paused) = &change {
+            self.changing.excused.extend(paused);
+        }
         let index = self.changing.changes.len();
         self.changing.unproved += 1;
         self.changing.changes.push(results::Change {
@@ -91,6 +108,7 @@ impl Play<'_> {
         let Changed { index, at, made, turn } = changed;
         let step = self.changing.changes[index].step;
         let made = made.map_err(|error| self.blame(step, error))?;
+        self.changing.excused.extend(made.resumed());
         let seconds = self.since_start(at) - self.changing.changes[index].asked_at;
         self.changing.changes[index].applied_seconds = Some(seconds);
         self.recorder.note(at, &Note::ChangeApplied { step, seconds })?;

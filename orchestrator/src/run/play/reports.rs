@@ -145,7 +145,9 @@ impl Play<'_> {
     /// Counts what a peer's socket dropped since it was last asked. A process that was started anew counts from zero.
     fn note_dropped(&mut self, peer: PeerId, dropped: u64) {
         let before = self.receive_dropped.insert(peer, dropped).filter(|before| *before <= dropped).unwrap_or(0);
-        self.trouble.receive_dropped += dropped - before;
+        if !self.changing.excuses(peer) {
+            self.trouble.receive_dropped += dropped - before;
+        }
     }
 
     /// A peer that does not obey has often just died; its end says more than a broken connection.
