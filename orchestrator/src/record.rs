@@ -141,7 +141,8 @@ impl Record {
                 self.courses.entry(id).or_default().event(&line);
             }
             // Every copy is in the results; peers that come up are told by the steps that bring them up.
-            "read-back" | "ready" => {}
+            // So are changes of links, partitions and processes.
+            "read-back" | "ready" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
             _ => self.mark(&line),
         }
     }

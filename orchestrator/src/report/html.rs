@@ -18,6 +18,7 @@ use crate::{
 
 mod completions;
 mod curves;
+mod faults;
 mod figure;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -36,6 +37,7 @@ mod times;
 mod uplinks;
 mod words;
 
+use faults::Fault;
 use figure::Figure;
 use page::Page;
 
@@ -79,6 +81,7 @@ pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
 
 fn run(results: &Results, directory: &RunDirectory) -> String {
     let record = Record::read(directory);
+    let faults = faults::of(results, &record);
     let mut page = Page::new(&results.name, &words::subtitle(results));
     page.badge(&words::badge(results));
     page.raw(&words::outcome(results));
@@ -93,10 +96,10 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
         let id = if distribution.id.is_empty() { &distribution.name } else { &distribution.id };
         let title = format!("{} via {}", distribution.name, distribution.via);
         page.section(id, &title, &times::sentence(distribution));
-        page.figures(of_distribution(id, distribution, &record));
+        page.figures(of_distribution(id, distribution, &record, &faults));
     }
     page.section("course", "Course of the run", "");
-    page.figures([timeline::figure(&record, &results.recoveries)]);
+    page.figures([timeline::figure(&record, &results.recoveries, &faults)]);
     page.section("conditions", "Links and host", &words::conditions(results));
     page.figures([links::figure(results), host::figure(&record)]);
     for table in [links::table(results), links::latencies(results)].into_iter().flatten() {
@@ -108,12 +111,12 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
 }
 
 /// The figures of one distribution, in reading order.
-fn of_distribution(id: &str, distribution: &Distribution, record: &Record) -> Vec<Option<Figure>> {
+fn of_distribution(id: &str, distribution: &Distribution, record: &Record, faults: &[Fault]) -> Vec<Option<Figure>> {
     let Some(course) = record.courses.get(&distribution.id) else { return Vec::new() };
     vec![
-        progress::figure(id, distribution, course),
+        progress::figure(id, distribution, course, faults),
         spread::pieces(id, course),
-        uplinks::figure(id, distribution, course, &record.outline),
+        uplinks::figure(id, distribution, course, &record.outline, faults),
         spread::peers(id, course),
     ]
 }

@@ -107,7 +107,7 @@ impl Page {
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
              <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\n\
              <link rel=\"icon\" href=\"data:,\"/>\n<title>{title} · peerbed</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n\
              <a class=\"skip\" href=\"#main\">Skip to the figures</a>\n\
              <header><p class=\"brand\">peerbed</p><h1>{title} {}</h1><p>{subtitle}</p>\

@@ -1,6 +1,7 @@
 //! Figure: how far each peer was over time, between nothing and the whole file.
 
 use super::{
+    faults::{self, Fault},
     figure::{Figure, Key, Shape},
     frame::Frame,
     markup::{Table, count, escape},
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// Lines of all peers, or bands where they are many, beside what the fluid model allows.
-pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course) -> Option<Figure> {
+pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course, faults: &[Fault]) -> Option<Figure> {
     let peers: Vec<(&String, Vec<(f64, f64)>)> =
         course.receivers().map(|(name, part)| (name, shares(part, course.pieces))).collect();
     let end = course.length().max(distribution.bound_seconds.unwrap_or(0.0));
@@ -21,6 +22,7 @@ pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course) -> 
     }
     let frame = Frame::half(end * 1.04, 100.0);
     let mut drawing = frame.axes("seconds since the begin", "% of the pieces");
+    drawing.push_str(&faults::bands(&frame, faults, distribution.begun_seconds));
     let bands = Bands::of(&peers, course.length());
     if peers.len() > LINES_MAX {
         drawing.push_str(&format!("<path class=\"s0 fill faint\" d=\"{}\"/>\n", frame.area(&bands.most, &bands.least)));
@@ -152,9 +154,9 @@ mod tests {
     #[test]
     fn few_peers_get_a_line_each_and_many_get_bands() {
         let distribution = fixture::distribution("swarm", &[Some(4.0)]);
-        let few = figure("d0", &distribution, &fixture::course(3, 4)).unwrap();
+        let few = figure("d0", &distribution, &fixture::course(3, 4), &[]).unwrap();
         assert_eq!(few.drawing.matches("line thin").count(), 3);
-        let many = figure("d0", &distribution, &fixture::course(50, 4)).unwrap();
+        let many = figure("d0", &distribution, &fixture::course(50, 4), &[]).unwrap();
         assert_eq!((many.drawing.matches("line thin").count(), many.drawing.matches("fill ").count()), (0, 2));
     }
 

@@ -48,12 +48,13 @@ pub(super) fn pieces(id: &str, course: &Course) -> Option<Figure> {
 
 /// How far each peer was, over time, the first to complete at the top.
 pub(super) fn peers(id: &str, course: &Course) -> Option<Figure> {
+    let end = course.length();
     let mut rows: Vec<(f64, &String, Vec<f64>)> = course
         .receivers()
         .map(|(name, part)| {
             let steps = part.progress();
             let cell = |column: usize| {
-                let after = steps.partition_point(|(t, _)| *t <= instant(column, course.length()));
+                let after = steps.partition_point(|(t, _)| *t <= instant(column, end));
                 f64::from(steps[after.max(1) - 1].1) / f64::from(course.pieces.max(1))
             };
             (part.completed.unwrap_or(f64::INFINITY), name, (0..COLUMNS).map(cell).collect())
@@ -65,7 +66,7 @@ pub(super) fn peers(id: &str, course: &Course) -> Option<Figure> {
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (first, last) = (rows[0].1.clone(), rows[rows.len() - 1].1.clone());
     let map = HeatMap {
-        end: course.length(),
+        end,
         labels: vec![(0.0, "first".into()), (1.0, "last".into())],
         rows: heat::merged(rows.into_iter().map(|(_, _, row)| row).collect()),
         name: "peer",

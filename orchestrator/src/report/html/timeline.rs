@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::{
+    faults::Fault,
     figure::{Figure, Key, Shape},
     frame::WHOLE_WIDTH,
     markup::{Table, at, count, escape},
@@ -17,8 +18,8 @@ use crate::{
 };
 
 /// Steps as bars, faults in a colour of their own with the time to recover, and everything else as ticks.
-pub(super) fn figure(record: &Record, recoveries: &[Value]) -> Option<Figure> {
-    let rows = rows(record, recoveries);
+pub(super) fn figure(record: &Record, recoveries: &[Value], faults: &[Fault]) -> Option<Figure> {
+    let rows = rows(record, recoveries, faults);
     if rows.is_empty() {
         return None;
     }
@@ -67,7 +68,7 @@ struct Span {
     words: String,
 }
 
-fn rows(record: &Record, recoveries: &[Value]) -> Vec<Row> {
+fn rows(record: &Record, recoveries: &[Value], faults: &[Fault]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, step) in &record.steps {
         let words = record.outline.step(*index).unwrap_or_else(|| step.action.clone());
@@ -77,6 +78,7 @@ fn rows(record: &Record, recoveries: &[Value]) -> Vec<Row> {
         let span = Span { from, to, words: words.clone() };
         rows.push(Row { name: words, class: if is_fault { "s1" } else { "s0" }, spans: vec![span] });
     }
+    rows.extend(lasting(faults));
     rows.extend(recovery_row(record, recoveries));
     let mut kinds: BTreeMap<&str, Vec<&Mark>> = BTreeMap::new();
     for mark in &record.marks {
@@ -91,6 +93,21 @@ fn rows(record: &Record, recoveries: &[Value]) -> Vec<Row> {
         rows.push(Row { name, class: "s3", spans: marks.iter().map(span).collect() });
     }
     rows
+}
+
+/// Faults that lasted, a row for each kind; what was over at once is seen in its step.
+fn lasting(faults: &[Fault]) -> Vec<Row> {
+    let mut kinds: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+    for fault in faults.iter().filter(|fault| fault.to > fault.from) {
+        let span = Span { from: fault.from, to: fault.to, words: fault.words.clone() };
+        kinds.entry(&fault.kind).or_default().push(span);
+    }
+    let row = |(kind, spans): (&str, Vec<Span>)| Row {
+        name: format!("in force: {kind} ({})", spans.len()),
+        class: "s1",
+        spans,
+    };
+    kinds.into_iter().map(row).collect()
 }
 
 /// Recoveries as the results have them; one that never came lasts to the end.
@@ -196,7 +213,7 @@ fn table(rows: &[Row]) -> Table {
 }
 
 /// Steps that disturb an overlay; drawn apart from those that use it.
-const FAULTS: &[&str] = &["crash", "leave", "link", "partition", "pause"];
+const FAULTS: &[&str] = &["crash", "leave", "link", "partition", "pause", "flap"];
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 10.0;
@@ -230,7 +247,7 @@ mod tests {
             json!({ "fault": "crash", "peers": ["home-1"], "at_seconds": 10.0, "recovered_seconds": 3.1 }),
             json!({ "fault": "crash", "peers": ["home-2"], "at_seconds": 12.0, "recovered_seconds": null }),
         ];
-        let rows = rows(&record(), &recoveries);
+        let rows = rows(&record(), &recoveries, &[]);
         let classes: Vec<&str> = rows.iter().map(|row| row.class).collect();
         assert_eq!(classes, ["s0", "s1", "s2", "s3"]);
         assert_eq!((rows[2].spans[0].to, rows[2].spans[1].to), (13.1, 30.0));
@@ -239,13 +256,13 @@ mod tests {
 
     #[test]
     fn words_of_events_are_escaped() {
-        let figure = figure(&record(), &[]).unwrap();
+        let figure = figure(&record(), &[], &[]).unwrap();
         assert!(figure.drawing.contains("home-1 &lt;x&gt;"), "{}", figure.drawing);
         assert_eq!(figure.description, "1 step, 1 fault, 0 recoveries, 1 other report.");
     }
 
     #[test]
     fn nothing_that_happened_is_no_figure() {
-        assert!(figure(&Record::default(), &[]).is_none());
+        assert!(figure(&Record::default(), &[], &[]).is_none());
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    faults::{self, Fault},
     figure::{Figure, Key, Shape, series_class},
     frame::Frame,
     markup::{Table, escape},
@@ -21,7 +22,13 @@ use crate::{
 };
 
 /// Stacked rates of the groups below the capacity of all who may send; none where nothing was sampled.
-pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course, outline: &Outline) -> Option<Figure> {
+pub(super) fn figure(
+    id: &str,
+    distribution: &Distribution,
+    course: &Course,
+    outline: &Outline,
+    faults: &[Fault],
+) -> Option<Figure> {
     let use_ = Use::of(course, outline)?;
     let capacity = capacity(distribution, course, outline);
     let frame = Frame::half(course.length() * 1.04, use_.highest().max(capacity.unwrap_or(0.0)) / 1e6);
@@ -34,6 +41,7 @@ pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course, out
         drawing.push_str(&format!("<path class=\"{class} fill area\" d=\"{path}\"><title>{tip}</title></path>\n"));
         below = above;
     }
+    drawing.push_str(&faults::bands(&frame, faults, distribution.begun_seconds));
     if let Some(capacity) = capacity {
         let line = frame.line(&[(0.0, capacity / 1e6), (frame.x.high(), capacity / 1e6)]);
         drawing.push_str(&format!("<path class=\"ink bound\" d=\"{line}\"/>\n"));
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn without_samples_there_is_nothing_to_draw() {
         let distribution = fixture::distribution("swarm", &[Some(1.0)]);
-        assert!(figure("d0", &distribution, &Course::default(), &Outline::default()).is_none());
+        assert!(figure("d0", &distribution, &Course::default(), &Outline::default(), &[]).is_none());
     }
 
     #[test]
