@@ -47,7 +47,7 @@ pub use self::{
 };
 use crate::{
     content::Content,
-    links::{Engine, user::Health},
+    links::{Engine, kernel::pace::Reading, user::Health},
     plan::{Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
@@ -187,6 +187,10 @@ impl Real {
 
     pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
         self.supervised().await.get()?.engine_health().await
+    }
+
+    pub(crate) async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
+        self.supervised().await.get()?.paces().await
     }
 
     /// The supervisor, held until the answer is dropped.

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
-    links::{Engine, MissingFeature, user::Health},
+    links::{Engine, MissingFeature, kernel::pace::Reading, user::Health},
     plan::{Distribute, Plan},
-    real::Real,
+    real::{Real, Towards},
     run_directory::RunDirectory,
 };
 
@@ -95,6 +95,17 @@ impl Testbed {
     pub async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
         match self {
             Self::Real(real) => real.engine_health().await,
+        }
+    }
+
+    /// What each direction of the links has done so far, where the kernel shapes them; nothing otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    pub async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
+        match self {
+            Self::Real(real) => real.paces().await,
         }
     }
 

@@ -75,6 +75,9 @@ pub struct LinkTrouble {
     pub receive_dropped: u64,
     /// Packets that an engine dropped for want of room or memory, outside the queues of the topology.
     pub engine_dropped: u64,
+    /// Directions of links that were saturated and did not carry their rate (kernel engine; the user engine's lateness
+    /// says the same of every packet).
+    pub off_pace: u32,
     /// Lateness that 99 % of the packets of the user engine did not exceed, in seconds; none with the kernel engine.
     pub engine_lateness: Option<f64>,
 }
@@ -189,6 +192,12 @@ const FAULTS: &[Fault] = &[
         says: "the engine dropped packets for want of room",
         is_hit: |w| w.links.engine_dropped > 0,
         suspect_share: 0.0,
+        invalid_share: CERTAIN_SHARE,
+    },
+    Fault {
+        says: "a saturated link carried less than 90 % or more than 105 % of its rate",
+        is_hit: |w| w.links.off_pace > 0,
+        suspect_share: SUSPECT_SHARE,
         invalid_share: CERTAIN_SHARE,
     },
     Fault {
@@ -314,13 +323,14 @@ mod tests {
 
     #[test]
     fn each_fault_is_seen_alone() {
-        let changes: [fn(usize, &mut Window); 8] = [
+        let changes: [fn(usize, &mut Window); 9] = [
             |_, w| w.busy = 1.0,
             |_, w| w.steal = 0.5,
             |_, w| w.pressure = Some(0.9),
             |_, w| w.lateness = 1.0,
             |_, w| w.softnet_dropped = 1,
             |_, w| w.links.engine_dropped = 1,
+            |_, w| w.links.off_pace = 1,
             |_, w| w.links.receive_dropped = 10,
             |_, w| w.links.engine_lateness = Some(0.006),
         ];

@@ -21,6 +21,7 @@
 
 pub mod compare;
 mod distribution;
+pub mod pace;
 pub mod reach;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@
 mod current;
 mod cuts;
 mod layout;
+mod paces;
 mod prefixes;
 mod read_back;
 mod requests;

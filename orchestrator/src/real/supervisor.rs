@@ -15,10 +15,10 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
-    links::{Engine, course::Figures, traces::Move, user},
+    links::{Engine, course::Figures, kernel::pace::Reading, traces::Move, user},
     plan::{LinkChange, Partition, Plan},
     real::{
-        network::{Network, ReadBack},
+        network::{Network, ReadBack, Towards},
         pidfd,
     },
 };
@@ -85,6 +85,15 @@ impl Supervisor {
             .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::counters).transpose())
             .await?;
         counters.context("asking the user engine for its counters")
+    }
+
+    /// What each direction of the links has done, for the kernel engine; nothing with the user engine.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network, or the kernel gives no list.
+    pub async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
+        self.perform(|network| network.as_mut().context("no network has been built")?.paces()).await?
     }
 
     /// Reads back every queueing discipline of the network and compares it with `plan`, from which it was built.

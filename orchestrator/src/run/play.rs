@@ -13,9 +13,14 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
-    links::{traces::Traces, user::Health},
+    links::{
+        kernel::pace::{Reading, Watch},
+        traces::Traces,
+        user::Health,
+    },
     measure::{Note, Recorder, host::HostSampler},
     progress::Progress,
+    real::Towards,
     results::Results,
     scenario::{self, Scenario},
     testbed::{self, Event, Testbed},
@@ -84,6 +89,8 @@ struct Play<'a> {
     receive_dropped: BTreeMap<PeerId, u64>,
     /// How the user engine did when it was last asked.
     engine: Health,
+    /// What the kernel's disciplines had done when they were last looked at.
+    paces: Watch<(PeerId, Towards)>,
     /// What was seen of links and sockets in the current window.
     trouble: LinkTrouble,
     ticks: u64,
@@ -105,6 +112,8 @@ enum Done {
     /// Links are where their traces were.
     Followed(anyhow::Result<()>),
     Sampled(BTreeMap<PeerId, Status>),
+    /// What the kernel's disciplines have done, where they shape the links.
+    Paced(anyhow::Result<Vec<((PeerId, Towards), Reading)>>),
     /// How the user engine does, where there is one.
     Examined(anyhow::Result<Option<Health>>),
 }
@@ -139,6 +148,7 @@ impl<'a> Play<'a> {
             wasted: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
+            paces: Watch::default(),
             trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
@@ -198,6 +208,7 @@ impl<'a> Play<'a> {
         }
         let testbed = self.testbed;
         self.later(async move { Done::Examined(testbed.engine_health().await) });
+        self.later(async move { Done::Paced(testbed.paces().await) });
         self.ticks += 1;
         progress.update(&self.scenario.view(), now());
         Ok(())

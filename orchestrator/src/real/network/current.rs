@@ -208,7 +208,11 @@ impl Network {
     }
 
     /// Does `work` with a netlink socket in a peer's namespace.
-    fn in_peer<T>(&self, peer: PeerId, work: impl FnOnce(&mut Socket) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    pub(super) fn in_peer<T>(
+        &self,
+        peer: PeerId,
+        work: impl FnOnce(&mut Socket) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let namespace = self.namespace(peer).with_context(|| format!("{peer} has no namespace"))?;
         namespace.enter().with_context(|| format!("entering the namespace of {peer}"))?;
         let done = Socket::open().context("opening a netlink socket").and_then(|mut socket| work(&mut socket));
@@ -246,6 +250,21 @@ impl PeerLink {
     /// What the kernel engine has been told last of one direction.
     pub(super) fn tc(&self, towards: Towards) -> &Tc {
         &self.way(towards).tc
+    }
+
+    /// How often one direction has been given other settings.
+    pub(super) fn changes(&self, towards: Towards) -> u32 {
+        self.way(towards).changes
+    }
+
+    /// The index of the link's end in its core.
+    pub(super) fn index(&self) -> i32 {
+        self.index
+    }
+
+    /// The index of the link's end in its peer's namespace.
+    pub(super) fn index_in_peer(&self) -> i32 {
+        peer_end(&self.peer).index
     }
 
     pub(super) fn address(&self) -> Ipv4Addr {

@@ -42,6 +42,11 @@ impl Play<'_> {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
             }
+            Done::Paced(readings) => {
+                let found = self.paces.take(readings?);
+                self.trouble.engine_dropped += found.dropped;
+                self.trouble.off_pace += found.off_pace;
+            }
             Done::Examined(health) => {
                 if let Some(health) = health? {
                     self.handle_health(health);
