@@ -1,5 +1,5 @@
 //! Prometheus' configuration and rules, as `promtool` judges them.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
+#![expect(clippy::print_stdout, reason = "tests tell what they skip")]
 
 use std::{path::PathBuf, process::Command};
 

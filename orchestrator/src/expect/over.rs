@@ -172,6 +172,9 @@ impl Over {
     }
 }
 
+/// How long a series lasted, and its values from each instant on.
+type Lasting = (f64, Vec<(f64, f64)>);
+
 /// Whether it holds, and what was found: of several values the one furthest from holding.
 pub(super) fn judge(over: &Over, courses: &Courses) -> (bool, serde_json::Value) {
     let found = match over {
@@ -240,7 +243,7 @@ impl Courses {
     }
 
     /// The points of a series over time and how long it lasted, one list per selected distribution.
-    fn points(&self, series: &Series) -> Option<Vec<(f64, Vec<(f64, f64)>)>> {
+    fn points(&self, series: &Series) -> Option<Vec<Lasting>> {
         match series {
             Series::Distribution(selector, kind) => {
                 let points = |course: &&DistributionCourse| match kind {

@@ -131,9 +131,9 @@ fn bar(series: &Series, text: &str, from: usize) -> Result<Bar, ConditionError> 
             .parse()
             .ok()
             .filter(|n: &f64| n.is_finite() && *n >= 0.0)
-            .or_else(|| value.parse::<Span>().ok().map(|span| span.seconds()))
+            .or_else(|| value.parse::<Span>().ok().map(Span::seconds))
     };
-    let share = || value.parse::<Share>().ok().map(|share| share.fraction());
+    let share = || value.parse::<Share>().ok().map(Share::fraction);
     let (wanted, hint) = match series {
         Series::Distribution(_, DistributionSeries::Completion) | Series::Host(HostSeries::Lateness) => {
             (seconds(), "give seconds, such as 40 or 40s")
@@ -151,7 +151,7 @@ fn bar(series: &Series, text: &str, from: usize) -> Result<Bar, ConditionError> 
 }
 
 fn span(text: &str, range: Range<usize>) -> Result<f64, ConditionError> {
-    let span = text.parse::<Span>().map(|span| span.seconds());
+    let span = text.parse::<Span>().map(Span::seconds);
     span.map_err(|_| plain::error(format!("`{text}` is no span"), "give a span, such as 6s", range))
 }
 
