@@ -68,3 +68,53 @@ pub(super) fn part(place: Place, text: &str, range: &Range<usize>) -> Place {
         end: start + range.end,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{plan, topology};
+
+    const TOPOLOGY: &str = "\
+version: 1
+name: healing
+links: { home: { up: 2mbit, down: 20mbit } }
+groups:
+  origin: { link: home, swarm: seed, tracker: {} }
+  home: { count: 3, link: home, swarm: leecher }
+files: { release: { size: 1MiB } }
+scenario:
+  - distribute: { file: release, from: origin, to: home, via: swarm }
+  - { at: 2s, crash: { peers: home, count: 1 } }
+expect:
+  - within 6s of crash: distribution.release.uplink >= 1mbit
+  - \"within 6s of crash: recovered\"
+  - p95(distribution.release.completion) <= 40s
+";
+
+    #[test]
+    fn what_has_to_come_true_after_a_fault_needs_no_quotes() {
+        let topology = topology::read("healing.yaml", TOPOLOGY).unwrap_or_else(|problems| panic!("{problems}"));
+        let plan = plan::resolve(&topology).unwrap_or_else(|problems| panic!("{problems}"));
+        let expected = [
+            "within 6s of crash: distribution.release.uplink >= 1mbit",
+            "within 6s of crash: recovered",
+            "p95(distribution.release.completion) <= 40s",
+        ];
+        assert_eq!(plan.expectations, expected);
+    }
+
+    #[test]
+    fn a_distribution_that_is_not_there_is_missed_in_every_form() {
+        for (there, wrong) in [
+            ("distribution.release.uplink", "distribution.releas.uplink"),
+            ("p95(distribution.release", "p95(distribution.releas"),
+        ] {
+            let problems = topology::read("healing.yaml", &TOPOLOGY.replace(there, wrong))
+                .map(|topology| plan::resolve(&topology));
+            let text = match problems {
+                Err(problems) | Ok(Err(problems)) => problems.to_string(),
+                Ok(Ok(_)) => panic!("{wrong} was accepted"),
+            };
+            assert!(text.contains("releas"), "{text}");
+        }
+    }
+}
