@@ -1,4 +1,5 @@
-//! A swarm over links with delay and loss, run by the built `peerbed` with the kernel engine.
+//! A swarm over links with delay and loss, run by the built `peerbed` with the kernel engine; and, with both engines, while
+//! the network changes.
 //!
 //! The verdict is about the host and not about the links. A guest has one slow processor whose clock belongs to another
 //! machine, so that its runs may well be judged `invalid` (exit code 4). This test accepts 0 and 4, and holds what the
@@ -13,7 +14,7 @@
 mod real_support;
 mod run_support;
 
-use peerbed_orchestrator::real::features::Feature;
+use peerbed_orchestrator::real::features::{Feature, probe};
 use real_support::{has, is_guest};
 use run_support::{Place, can_run, code, stderr, stdout};
 
@@ -61,4 +62,45 @@ fn a_swarm_completes_over_links_with_delay_and_loss() {
     let completions = distribution["completions"].as_array().unwrap();
     assert!(completions.len() == 4 && completions.iter().all(|c| c["verified"] == true), "{distribution}");
     assert!(distribution["ratio"].as_f64().unwrap() >= 1.0, "{distribution}");
+}
+
+/// As [`SWARM`], while regions are apart for a second and links get worse, better, go down and come up again.
+const CHANGES: &str = "
+  - at: 1s
+    partition: { sides: [eu, us], name: ocean }
+  - wait: { for: 1s }
+  - heal: { partition: ocean }
+  - link: { peers: near, delay: +30ms, loss: +2%, up: x0.5, down: { jitter: 8ms } }
+  - link: { peers: near, reset: true }
+  - flap: { peers: far, down-for: 400ms }
+expect:
+";
+
+#[test]
+fn a_swarm_completes_while_its_network_changes_and_every_change_is_proved() {
+    if !can_run() {
+        return;
+    }
+    let has_tun = probe(&[Feature::Tun]).unwrap()[0].1.is_none();
+    let engines = [("kernel", has(&[Feature::Netem])), ("user", has_tun)];
+    for (engine, _) in engines.into_iter().filter(|(_, is_there)| *is_there) {
+        let topology = SWARM.replace("engine: kernel", &format!("engine: {engine}"));
+        let place = Place::with(&topology.replace("\nexpect:\n", CHANGES));
+        let run = place.command().arg("--quiet").output().unwrap();
+        assert!([0, 4].contains(&code(&run)), "{engine}: {}{}", stdout(&run), stderr(&run));
+        let results = place.results();
+        let distribution = &results["distributions"][0];
+        println!("{engine}: {} s, verdict {}", distribution["seconds"], results["verdict"]["state"]);
+        let completions = distribution["completions"].as_array().unwrap();
+        assert!(completions.len() == 4 && completions.iter().all(|c| c["verified"] == true), "{distribution}");
+        let changes = results["changes"].as_array().unwrap();
+        let actions: Vec<&str> = changes.iter().map(|change| change["action"].as_str().unwrap()).collect();
+        assert_eq!(actions, ["partition", "heal", "link", "link", "link", "link"], "{engine}");
+        for change in changes {
+            println!("{engine}: {change}");
+            assert!(change["proof"].is_object(), "{engine}: {change}");
+        }
+        let delayed = &changes[2]["proof"]["numbers"];
+        assert_eq!(delayed["near-1 to (vantage): asked_seconds"], 0.05, "{engine}: {delayed}");
+    }
 }

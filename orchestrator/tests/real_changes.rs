@@ -107,6 +107,34 @@ async fn a_new_rate_is_what_comes_through_and_a_reset_brings_the_old_one_back() 
 }
 
 #[tokio::test]
+async fn three_hundred_links_are_changed_and_cut_off_in_a_fraction_of_a_second() {
+    for engine in engines() {
+        let slower = Changes { rate: Some(NewRate::Limited(Rate(1_000_000))), ..Changes::default() };
+        let mut plan = plan(vec![link("home", direction(Some(2_000_000)), direction(Some(20_000_000)))], 300);
+        let everybody: Vec<u32> = (1..=300).collect();
+        plan.steps = vec![step(&everybody, slower, slower)];
+        let supervisor = build(&plan, engine).await;
+        let (even, odd): (Vec<u32>, Vec<u32>) = everybody.iter().partition(|peer| **peer % 2 == 0);
+        let began = Instant::now();
+        change(&supervisor, &everybody, slower, slower).await;
+        let changed = began.elapsed();
+        // Nobody has a neighbour on the own side: as many rules as there can be.
+        supervisor.cut(&partition("odds", &[&even, &odd], CutDirection::Both)).await.unwrap();
+        let cut = began.elapsed() - changed;
+        assert!(!arrives(&supervisor, 1, 300).await && arrives(&supervisor, 2, 300).await, "{engine}");
+        let before = began.elapsed();
+        supervisor.heal("odds").await.unwrap();
+        let healed = began.elapsed() - before;
+        println!(
+            "{engine}: 600 directions changed and read back in {changed:.2?}, cut in {cut:.2?}, healed in {healed:.2?}"
+        );
+        assert!(arrives(&supervisor, 1, 300).await, "{engine}");
+        // An idle host takes a tenth of this.
+        assert!(changed < Duration::from_secs(4) && cut + healed < Duration::from_secs(4), "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn packets_that_waited_through_an_outage_come_when_the_rate_is_back() {
     for engine in engines() {
         let trace = Trace { repeat: None, points: vec![point(0, 0)] };

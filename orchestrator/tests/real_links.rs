@@ -7,11 +7,18 @@
 
 mod real_support;
 
-use std::io::{BufRead, BufReader};
+use std::{
+    io::{BufRead, BufReader},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use peerbed_orchestrator::real::Supervisor;
-use real_support::{address, build, can_make_namespaces, direction, is_installed, link, output, plan, start};
+use peerbed_orchestrator::{links::kernel::pace::Watch, real::Supervisor};
+use real_support::{
+    address, build, can_make_namespaces, direction, is_installed, link, output, plan,
+    probe::{flood, play_role},
+    start,
+};
 use serde_json::Value;
 
 #[tokio::test]
@@ -106,4 +113,32 @@ async fn wait_for_listener(supervisor: &Supervisor, peer: u32) {
     let mut child = child;
     let _ = BufReader::new(child.stdout.take().unwrap()).lines().count();
     assert!(child.wait().unwrap().success(), "iperf3 does not listen");
+}
+
+#[tokio::test]
+async fn a_saturated_link_off_its_pace_is_seen() {
+    if !can_make_namespaces() || !is_installed("tc") {
+        return;
+    }
+    let rate = 2_000_000;
+    let plan = plan(vec![link("home", direction(Some(rate)), direction(None))], 2);
+    let supervisor = build(&plan).await;
+    let off_pace = async {
+        let mut watch = Watch::default();
+        // Behind the orchestrator's back.
+        let slower = "tc qdisc change dev eth0 root handle 1: tbf rate 1600kbit burst 4000 limit 12500";
+        output(&supervisor, 1, &slower.split(' ').collect::<Vec<_>>()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        watch.take(supervisor.paces().await.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        watch.take(supervisor.paces().await.unwrap()).off_pace
+    };
+    let (_, off_pace) = tokio::join!(flood(&supervisor, 1, 2, rate, 5.0), off_pace);
+    assert_eq!(off_pace, 1);
+}
+
+/// Not a test: what this program does when the test above has started it again with a role.
+#[test]
+fn role_of_a_child_process() {
+    play_role();
 }
