@@ -11,7 +11,7 @@
 //! | a plan, time, events | [`scenario::Scenario::due`] | [`scenario::Order`]s to the testbed |
 //! | events, samples | [`measure::Recorder`] | files of the [`run_directory::RunDirectory`] as they arrive |
 //! | what was observed | [`run::carry_out`] with [`theory`], [`expect`], [`verdict`] | [`results::Results`], on disk |
-//! | a directory | [`report::summary`] | the table |
+//! | a directory | [`report::summary`], [`report::html`], [`report::junit`] | the table, the page, JUnit |
 
 pub mod authority;
 pub mod capacity;

@@ -86,7 +86,7 @@ impl Board {
     }
 }
 
-/// Serves `board` on `address` until the future is dropped; `told` hears the address that was taken, with its port.
+/// Takes `address`, and says which it is: port 0 is any free one.
 ///
 /// # Errors
 ///
