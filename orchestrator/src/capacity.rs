@@ -24,7 +24,7 @@ use crate::{
 /// What one packet costs on a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Version of this format and of what is measured; [`SCHEMA`].
+    /// Version of this format and of what is measured; `SCHEMA`.
     pub schema: u32,
     /// Release of the kernel it was measured on.
     pub kernel: String,

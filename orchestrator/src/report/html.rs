@@ -3,7 +3,7 @@
 //! Made from the files of a run directory alone: results, plan, events and samples. The file holds HTML, CSS and SVG, no
 //! script and no reference to anything outside, so that it opens anywhere and for ever. This file says which figures
 //! there are and in which order; each figure is a file of its own, a pure function from what was recorded to a
-//! [`figure::Figure`].
+//! `Figure`.
 //!
 //! Sizes are bounded whatever the run: heat maps have at most 125 × 125 cells, lines at most one point per place, tables
 //! at most 1000 rows, and files shown as text are cut off.
@@ -57,7 +57,7 @@ pub fn write(directory: &RunDirectory) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn write_all(directory: &RunDirectory) -> anyhow::Result<PathBuf> {
     if let Found::Sweep(results) = Found::read(directory)? {
         for run in &results.runs {

@@ -4,7 +4,7 @@
 
 use crate::plan::Shape;
 
-/// The table for a shape, in units of [`SCALE`] to one standard deviation; none for the shape that needs no table.
+/// The table for a shape, in units of `SCALE` to one standard deviation; none for the shape that needs no table.
 #[must_use]
 pub fn table(shape: Shape) -> Option<Vec<i16>> {
     let quantiles = match shape {
