@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Read, Write},
+    io::{BufRead, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -70,6 +70,22 @@ pub fn make(file: &plan::File, run: &RunDirectory, files_root: &Path) -> anyhow:
     Ok(Content { path, manifest: manifest_path, bytes: digests.bytes, sha256: digests.sha256.finalize().into() })
 }
 
+/// The bytes of `file`, without writing anything.
+///
+/// # Errors
+///
+/// When it is a real file, relative to `files_root`, and cannot be opened.
+pub fn open(file: &plan::File, files_root: &Path) -> anyhow::Result<Box<dyn Read>> {
+    Ok(match &file.content {
+        plan::Content::Generated { size, seed } => Box::new(Generated::new(size.0, *seed)),
+        plan::Content::Path(path) => {
+            let path = files_root.join(path);
+            let opened = File::open(&path);
+            Box::new(opened.with_context(|| format!("file `{}`: cannot open {}", file.name, path.display()))?)
+        }
+    })
+}
+
 /// SHA-256 over the bytes of a file.
 ///
 /// # Errors
@@ -101,21 +117,59 @@ impl Digests {
     }
 }
 
-/// Writes `size` bytes of Xoshiro256++ from `seed`: the same on every host, and nothing that compresses.
+/// Writes the bytes that follow from `seed`.
 fn generate(path: &Path, size: u64, seed: u64, digests: &mut Digests) -> std::io::Result<()> {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut bytes = Generated::new(size, seed);
     let mut out = BufWriter::with_capacity(BLOCK, File::create(path)?);
-    let mut block = vec![0; BLOCK];
-    let mut left = size;
-    while left > 0 {
-        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-        let block = &mut block[..length];
-        random.fill_bytes(block);
+    while let block @ [_, ..] = bytes.fill_buf()? {
         digests.feed(block);
         out.write_all(block)?;
-        left -= length as u64;
+        let length = block.len();
+        bytes.consume(length);
     }
     out.flush()
+}
+
+/// So many bytes of Xoshiro256++ from a seed: the same on every host, and nothing that compresses.
+struct Generated {
+    random: Xoshiro256PlusPlus,
+    /// Bytes that have not been made yet.
+    left: u64,
+    block: Vec<u8>,
+    /// Where the bytes of the block begin that have not been taken yet.
+    from: usize,
+}
+
+impl Generated {
+    fn new(size: u64, seed: u64) -> Self {
+        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), left: size, block: Vec::new(), from: 0 }
+    }
+}
+
+impl BufRead for Generated {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.from == self.block.len() {
+            // The generator gives eight bytes at a time: only the last block may have another length.
+            let length = usize::try_from(self.left).unwrap_or(BLOCK).min(BLOCK);
+            self.block.resize(length, 0);
+            self.random.fill_bytes(&mut self.block);
+            self.left -= length as u64;
+            self.from = 0;
+        }
+        Ok(&self.block[self.from..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.from = (self.from + amount).min(self.block.len());
+    }
+}
+
+impl Read for Generated {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
 }
 
 fn read(path: &Path, digests: &mut Digests) -> std::io::Result<()> {
@@ -160,6 +214,9 @@ mod tests {
             let content = make(&file, &run, Path::new("/")).unwrap();
             assert_eq!(std::fs::metadata(&content.path).unwrap().len(), 300_001);
             assert_eq!(digest(&content.path).unwrap(), content.sha256);
+            let mut bytes = Vec::new();
+            open(&file, Path::new("/")).unwrap().read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, std::fs::read(&content.path).unwrap());
             content.sha256
         };
         assert_eq!(make_with(7), make_with(7));

@@ -18,9 +18,14 @@ use peerbed_orchestrator::{
     suite::{self, Suite},
 };
 
-use super::{Problem, append, arguments, complain, exit_code, print, stop_on_signals};
+use super::{NOT_CARRIED_OUT, Problem, append, arguments, complain, exit_code, print, stop_on_signals};
 
 pub(super) fn report(arguments: &arguments::Report) -> Result<ExitCode, Problem> {
+    let there = RunDirectory::at(&arguments.directory);
+    if !there.results().is_file() && there.plan().is_file() {
+        print(&report::unfinished(&there).map_err(input)?);
+        return Ok(ExitCode::from(NOT_CARRIED_OUT));
+    }
     let made = RunDirectory::open(&arguments.directory).and_then(|directory| {
         if arguments.html {
             Ok(format!("{}\n", report::html::write_all(&directory)?.display()))

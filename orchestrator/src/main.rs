@@ -15,7 +15,8 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use peerbed_orchestrator::{
     capacity::{self, Calibration},
-    diagnose::{Colour, Problems},
+    content,
+    diagnose::{Colour, Problems, suggestion},
     doctor,
     observe::{self, Board},
     plan::{self, Plan},
@@ -24,7 +25,7 @@ use peerbed_orchestrator::{
     reference, report,
     results::{Conclusion, Found, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
-    run_directory::{RunDirectory, timestamp},
+    run_directory::{RunDirectory, disk_problem, timestamp},
     schema,
     suite::Suite,
     testbed,
@@ -32,6 +33,7 @@ use peerbed_orchestrator::{
         self, Topology,
         sweep::{self, Overrides},
     },
+    torrent::Torrent,
 };
 use peerbed_proto::Hash;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +42,7 @@ use arguments::{Arguments, Command};
 
 mod arguments;
 mod judging;
+mod visiting;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -56,6 +59,10 @@ fn main() -> ExitCode {
         Command::Report(arguments) => judging::report(&arguments),
         Command::Suite(arguments) => judging::suite(&arguments),
         Command::Compare(arguments) => judging::compare(&arguments),
+        Command::Torrent(arguments) => write_torrent(&arguments),
+        Command::Exec(arguments) => visiting::exec(&arguments),
+        Command::Shell(arguments) => visiting::shell(&arguments, std::env::var_os("SHELL")),
+        Command::Ps(arguments) => visiting::ps(&arguments),
         Command::Doctor(arguments) => return examine(arguments.peers),
     };
     done.unwrap_or_else(|problem| problem.tell())
@@ -116,14 +123,20 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     warn_of_capacity(&runs);
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
+    let files_root = arguments.file.parent().unwrap_or(Path::new("."));
+    let options = testbed::Options::new(peer_binary, files_root);
+    // What is refused leaves no directory behind, so that the next attempt may have the same one. The runs of a sweep
+    // differ in figures; one that is refused alone is noted as failed among the others.
+    if let Some((_, plan)) = runs.first() {
+        testbed::Testbed::check(plan, &options).map_err(|error| Problem::Run(anyhow!("{error:#}")))?;
+    }
     let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&topology.name, started));
     let directory = RunDirectory::create(&root)?;
-    let files_root = arguments.file.parent().unwrap_or(Path::new("."));
     let order = Order {
         name: &topology.name,
         text: text.as_bytes(),
         directory: &directory,
-        testbed: testbed::Options::new(peer_binary, files_root),
+        testbed: options,
         payload: if arguments.keep_files { Payload::Keep } else { Payload::Remove },
         links: if arguments.no_verify { Links::Trust } else { Links::Verify },
         provenance: provenance(&text, started),
@@ -278,6 +291,29 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn write_torrent(arguments: &arguments::TorrentOf) -> Result<ExitCode, Problem> {
+    let (topology, _) = read(&arguments.topology)?;
+    let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
+    let files: Vec<&plan::File> = runs.first().map(|(_, plan)| plan.files.iter().collect()).unwrap_or_default();
+    let file = files.iter().find(|file| file.name == arguments.file).ok_or_else(|| {
+        let hint = suggestion(&arguments.file, files.iter().map(|file| file.name.as_str()));
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Problem::Input(format!("error: {} has no file `{}`{hint}", arguments.topology.display(), arguments.file))
+    })?;
+    let root = arguments.topology.parent().unwrap_or(Path::new("."));
+    let torrent = Torrent { name: &file.name, piece: file.piece.0, tracker: arguments.tracker.as_deref() };
+    let bytes = torrent.encode(content::open(file, root)?)?;
+    std::fs::write(&arguments.out, bytes).map_err(|error| disk_problem(&error, "write", &arguments.out))?;
+    if let Some(path) = &arguments.content {
+        let copied = std::fs::File::create(path).and_then(|mut copy| {
+            let mut bytes = content::open(file, root).map_err(io::Error::other)?;
+            io::copy(&mut bytes, &mut copy)
+        });
+        copied.map_err(|error| disk_problem(&error, "write", path))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Says where this host is probably too small for one of `runs`. It is a guess, and an unknown host is no reason to stop.
 fn warn_of_capacity(runs: &[(sweep::Combination, Plan)]) {
     let directory = std::env::var_os("XDG_CACHE_HOME")
@@ -329,7 +365,8 @@ fn read_beside(topology: &Path, name: &str) -> io::Result<String> {
 fn peer_binary(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let path = default_peer(asked);
     if path.is_file() {
-        return Ok(path);
+        // Peers are started in directories of their own.
+        return Ok(path.canonicalize().unwrap_or(path));
     }
     Err(anyhow!(
         "cannot find the peer program {}; build it with `cargo build --bins`, or name it with --peer-binary or \

@@ -114,6 +114,18 @@ pub enum Note<'a> {
         /// Whether it has the original's SHA-256.
         verified: bool,
     },
+    /// A program of somebody else's has done its work.
+    ProgramCompleted {
+        /// Name of the peer.
+        peer: String,
+    },
+    /// A distribution was left out, because this host lacks the programs for it.
+    LeftOut {
+        /// The distribution.
+        distribution: String,
+        /// What is lacking.
+        why: String,
+    },
     /// A peer's process ended.
     Exited {
         /// Name of the peer.

@@ -24,7 +24,7 @@ mod yaml;
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
 pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, Trace, TracePoint};
 pub use matrix::matrix;
-pub use program::{Completion, ExpectedExit, Program, Ready};
+pub use program::{Completion, ExpectedExit, Program, Ready, Requirement};
 pub use resolve::resolve;
 
 /// Everything one run does, with no default left open.
@@ -220,6 +220,10 @@ pub struct Distribute {
     pub tracker: Option<PeerId>,
     /// Behaviour of every participant, for a swarm.
     pub options: Option<swarm::Options>,
+    /// What tables call the programs that spread the file, where it is not Peerbed's own peers that do; then there is
+    /// no tracker of ours and there are no options, and `via` says which bound holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How a file is spread.

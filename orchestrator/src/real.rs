@@ -5,6 +5,8 @@
 //! all this (`supervisor`), peers and their processes (`peer`, `process`, `control`). When things happen is decided by
 //! the scenario.
 
+pub mod attach;
+mod cell;
 pub(crate) mod control;
 pub mod features;
 mod netlink;
@@ -14,8 +16,8 @@ mod pausing;
 mod peer;
 mod pidfd;
 mod process;
+mod program;
 mod qdisc;
-mod refusals;
 mod setup;
 mod supervisor;
 
@@ -23,6 +25,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -48,7 +51,8 @@ pub use self::{
 use crate::{
     content::Content,
     links::{Engine, kernel::pace::Reading, user::Health},
-    plan::{Distribute, Plan, Via},
+    live::Published,
+    plan::{self, Distribute, Plan, Via},
     run_directory::RunDirectory,
     testbed::{Event, Options, SetUpError, SetUpReport},
     verify::vantage,
@@ -61,7 +65,11 @@ pub struct Real {
     contents: BTreeMap<String, Content>,
     peers: BTreeMap<PeerId, Peer>,
     /// None once torn down.
-    supervisor: Mutex<Option<Supervisor>>,
+    supervisor: Mutex<Option<Arc<Supervisor>>>,
+    /// None once nobody may join any more.
+    published: Mutex<Option<Published>>,
+    /// Peers whose program this host cannot run, and why.
+    unavailable: BTreeMap<PeerId, String>,
     peer_binary: PathBuf,
     ready_within: Duration,
     stop_within: Duration,
@@ -73,9 +81,8 @@ impl Real {
         run: &RunDirectory,
         options: &Options,
     ) -> Result<(Self, mpsc::Receiver<Event>), SetUpError> {
-        refusals::refuse(plan)?;
-        let choice = setup::choose_engine(plan)?;
-        setup::check_host(plan, options)?;
+        let choice = Self::check(plan, options)?;
+        let unavailable = program::unavailable(plan).await?;
         let supervisor = Supervisor::start()?;
         let began = Instant::now();
         let (network, made) = tokio::join!(
@@ -86,8 +93,10 @@ impl Real {
         if choice.engine == Engine::Kernel {
             setup::check_shaping(&supervisor, &vantage::with_vantage(plan)).await?;
         }
+        let engine = choice.engine.to_string();
+        let published = Published::new(plan, run, &engine, &supervisor.namespaces().await?)?;
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
-        let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &events))).collect();
+        let peers = plan.peers.iter().map(|peer| (peer.id, setup::peer(peer, run, &made.contents, &events))).collect();
         let report = SetUpReport {
             engine: choice.engine,
             engine_reason: choice.reason,
@@ -100,12 +109,15 @@ impl Real {
             report,
             contents: made.contents,
             peers,
-            supervisor: Mutex::new(Some(supervisor)),
+            supervisor: Mutex::new(Some(Arc::new(supervisor))),
+            published: Mutex::new(Some(published)),
+            unavailable,
             peer_binary: options.peer_binary.clone(),
             ready_within: options.ready_within,
             stop_within: options.stop_within,
         };
-        let present: Vec<PeerId> = plan.peers.iter().filter(|peer| peer.present).map(|peer| peer.id).collect();
+        let is_present = |peer: &&plan::Peer| peer.present && !real.unavailable.contains_key(&peer.id);
+        let present: Vec<PeerId> = plan.peers.iter().filter(is_present).map(|peer| peer.id).collect();
         match real.start_timed(&present).await {
             Ok((processes, readiness)) => {
                 real.report.processes = made.configurations_time + processes;
@@ -120,12 +132,23 @@ impl Real {
         }
     }
 
+    /// Finds the engine for a plan that can be carried out here.
+    pub(crate) fn check(plan: &Plan, options: &Options) -> Result<setup::Choice, SetUpError> {
+        let choice = setup::choose_engine(plan)?;
+        setup::check_host(plan, options)?;
+        Ok(choice)
+    }
+
     pub(crate) fn set_up_report(&self) -> &SetUpReport {
         &self.report
     }
 
     pub(crate) fn contents(&self) -> &BTreeMap<String, Content> {
         &self.contents
+    }
+
+    pub(crate) fn unavailable(&self) -> &BTreeMap<PeerId, String> {
+        &self.unavailable
     }
 
     pub(crate) async fn start(&self, peers: &[PeerId]) -> anyhow::Result<()> {
@@ -161,8 +184,10 @@ impl Real {
     }
 
     pub(crate) async fn begin(&self, id: &str, peers: &[PeerId], at: f64) -> anyhow::Result<()> {
+        let (programs, own): (Vec<_>, Vec<_>) = self.chosen(peers)?.into_iter().partition(|peer| peer.is_program());
+        programs.into_iter().try_for_each(|peer| peer.begin(at))?;
         let command = Command::Begin(Begin { id: id.to_owned(), at });
-        first_error(join_all(self.chosen(peers)?.into_iter().map(|peer| tell(peer, command.clone()))).await)
+        first_error(join_all(own.into_iter().map(|peer| tell(peer, command.clone()))).await)
     }
 
     pub(crate) async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
@@ -170,7 +195,7 @@ impl Real {
         let chosen = self.chosen(peers)?;
         // Who is paused is told when it goes on; to wait for that here might be to wait for a step behind this one.
         let (paused, up): (Vec<_>, Vec<_>) =
-            chosen.into_iter().filter(|peer| peer.is_up()).partition(|peer| peer.is_paused());
+            chosen.into_iter().filter(|peer| peer.is_up() && !peer.is_program()).partition(|peer| peer.is_paused());
         paused.into_iter().for_each(|peer| peer.end_later(id));
         let up = up.into_iter();
         first_error(join_all(up.map(|peer| tell(peer, command.clone()))).await)
@@ -203,7 +228,8 @@ impl Real {
     }
 
     pub(crate) async fn statuses(&self) -> BTreeMap<PeerId, Status> {
-        let up = self.peers.values().filter(|peer| peer.is_up() && !peer.is_paused());
+        let is_asked = |peer: &&Peer| peer.is_up() && !peer.is_program() && !peer.is_paused();
+        let up = self.peers.values().filter(is_asked);
         let asked = up.map(async |peer| {
             let status = timeout(STATUS_WITHIN, peer.control.status()).await.ok()?.ok()?;
             Some((peer.id, status))
@@ -225,7 +251,15 @@ impl Real {
             Politeness::Ask => join_all(self.peers.values().map(|peer| peer.stop(self.stop_within))).await,
             Politeness::Kill => join_all(self.peers.values().map(Peer::crash)).await,
         };
+        // From here on nobody can join; those who did hold namespaces and would keep them.
+        drop(self.published.lock().await.take());
         if let Some(supervisor) = self.supervisor.lock().await.take() {
+            let namespaces = supervisor.namespaces().await.unwrap_or_default();
+            let visitors = tokio::task::spawn_blocking(move || attach::end_visitors(namespaces.values().copied()));
+            let ended = visitors.await.context("ending what had joined the peers' namespaces")??;
+            if ended > 0 {
+                tracing::warn!("{ended} processes that had joined the run's namespaces were ended with it");
+            }
             // Ends the thread and waits for it; takes no time worth a thread of its own, but may not block this one.
             let ended = tokio::task::spawn_blocking(|| drop(supervisor)).await;
             ended.context("ending the supervisor thread")?;
@@ -237,16 +271,13 @@ impl Real {
     async fn start_timed(&self, peers: &[PeerId]) -> anyhow::Result<(Duration, Duration)> {
         let began = Instant::now();
         let peers = self.chosen(peers)?;
-        // Held no longer than that: others have to do with the network while processes make ready.
-        let spawned = {
-            let supervised = self.supervised().await;
-            let supervisor = supervised.get()?;
-            join_all(peers.iter().map(|peer| peer.spawn(supervisor, &self.peer_binary))).await
-        };
+        // Not kept locked: programs may take their time, and others are started meanwhile.
+        let supervisor = self.supervisor.lock().await.clone().context("the testbed has been torn down")?;
+        let spawned = join_all(peers.iter().map(|peer| peer.spawn(&supervisor, &self.peer_binary))).await;
         let processes = began.elapsed();
         // All that were started are waited for, even when another could not be: they are known as up or gone then.
         let ready = peers.iter().zip(spawned).map(async |(peer, starting)| match starting? {
-            Some(starting) => peer.await_ready(starting, self.ready_within).await,
+            Some(starting) => peer.await_ready(starting, self.ready_within, &supervisor).await,
             None => Ok(()),
         });
         first_error(join_all(ready).await)?;
@@ -280,12 +311,12 @@ impl Real {
 }
 
 /// The supervisor of a testbed, held.
-pub(crate) struct Supervised<'a>(MutexGuard<'a, Option<Supervisor>>);
+pub(crate) struct Supervised<'a>(MutexGuard<'a, Option<Arc<Supervisor>>>);
 
 impl Supervised<'_> {
     /// The supervisor, unless the testbed has been torn down.
     pub(crate) fn get(&self) -> anyhow::Result<&Supervisor> {
-        self.0.as_ref().context("the testbed has been torn down")
+        self.0.as_deref().context("the testbed has been torn down")
     }
 }
 
@@ -321,7 +352,8 @@ fn first_error(results: Vec<anyhow::Result<()>>) -> anyhow::Result<()> {
     let Some(first) = errors.next() else { return Ok(()) };
     match errors.count() {
         0 => Err(first),
-        more => Err(first.context(format!("{more} more peers failed besides"))),
+        // The cause first: it may be long, and is what the reader looks for.
+        more => Err(anyhow!("{first:#}\n{more} more peers failed besides")),
     }
 }
 

@@ -138,6 +138,19 @@ In command, arguments, values of the environment and paths:
 | `{peers.GROUP}` | the addresses of a group |
 | `{directory}` | the peer's own directory, in which it is started |
 | `{file.NAME}` | the path of the original of an entry under `files:` |
+| `{torrent.NAME}` | the path of a torrent (BEP 3) of that entry, which names no tracker |
 
 Other small letters in braces are refused; braces around anything else are left alone.
+
+## Programs as peers
+
+A program of a group with `exec` runs in its peer's directory, in a network namespace behind a link like any other peer,
+where the names of all peers resolve; what it prints on either stream is in `peers/NAME/log`. It has a process namespace
+of its own: whatever it starts ends with it. `leave` sends SIGTERM, `crash` SIGKILL.
+
+`distribute` among programs (`from` and `to` both) starts those of `to` that are down, at the begin of the distribution,
+and puts a file `begin` into the directories of those that are up already. Each completes as its `complete` says; then
+its copy (`output`) is read back. `via` says which bound the time is compared with. `wait: { programs: … }` waits for
+completions without a distribution. Lines are looked at up to 4096 bytes; `\\r` ends one too. Files are looked for every
+20 ms; one that has to be the same as another is compared whenever it has grown to the same size and changed.
 ";

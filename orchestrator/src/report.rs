@@ -21,6 +21,9 @@ pub mod junit;
 mod links;
 pub mod markdown;
 mod sweep;
+mod unfinished;
+
+pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.
 ///
@@ -38,6 +41,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     let mut text = title(results);
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
+    }
+    for left_out in &results.left_out {
+        line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
     links::summary(&mut text, results);
     changes::summary(&mut text, results);

@@ -52,6 +52,12 @@ pub struct Results {
     pub verdict: Verdict,
     /// Distributions in the order of the scenario; only those that were begun.
     pub distributions: Vec<Distribution>,
+    /// Programs of somebody else's that completed, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<ProgramCompletion>,
+    /// Distributions that were left out because this host lacks the programs for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Lookups in rings.
     pub lookups: Vec<Value>,
     /// Faults and the times to recover from them.
@@ -113,8 +119,11 @@ pub struct Distribution {
     pub name: String,
     /// Name of the file.
     pub file: String,
-    /// `swarm` or `client-server`.
+    /// `swarm` or `client-server`; the name of the program where programs of somebody else's spread the file.
     pub via: String,
+    /// `swarm` or `client-server`, whoever spreads the file: says which bound holds. Empty in old files.
+    #[serde(default)]
+    pub kind: String,
     /// Size of the file in bytes.
     pub bytes: u64,
     /// Peers the file was addressed to.
@@ -147,6 +156,30 @@ pub struct Distribution {
     pub wasted_bytes: Option<u64>,
     /// One entry per addressed peer, in the order of the plan.
     pub completions: Vec<Completion>,
+}
+
+/// When the program of a peer had done its work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgramCompletion {
+    /// Name of the peer.
+    pub peer: String,
+    /// What tables call the program.
+    pub program: String,
+    /// Since the scenario's begin.
+    pub seconds: f64,
+}
+
+/// A distribution that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// As in the plan.
+    pub id: String,
+    /// The name that expectations use.
+    pub name: String,
+    /// The name of the program.
+    pub via: String,
+    /// What the host lacks, and how to get it.
+    pub reason: String,
 }
 
 /// What became of one addressed peer.

@@ -87,7 +87,7 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
     if let Some((outcome, why)) = early {
         results.outcome = outcome;
         results.error = Some(why);
-        results.verdict = Verdict::unmeasured();
+        results.verdict = std::mem::replace(&mut results.verdict, Verdict::unmeasured()).cut_short();
     }
     progress.finish();
     write(&job, &results)?;
@@ -179,6 +179,10 @@ fn remove_payload(job: &Job<'_>) -> anyhow::Result<()> {
         let Action::Distribute(distribute) = &step.action else { continue };
         for peer in &job.plan.peers {
             job.directory.remove_payload(&peer.name, &distribute.id)?;
+            if let Some(program) = peer.exec.as_ref().filter(|_| distribute.to.contains(&peer.id)) {
+                // Absence is fine, and so is what has become a directory: it is the program's own.
+                let _ = std::fs::remove_file(job.directory.output(&peer.name, program.output(&distribute.file)));
+            }
         }
     }
     job.directory.remove_content()

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Program};
 
 /// The directory of one run, or of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl RunDirectory {
         } else {
             Err(anyhow!("{} is not a run directory: it has no {RESULTS}", root.display()))
         }
+    }
+
+    /// The directory at `root`, whatever is in it.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
     }
 
     /// `runs/<name>-<time>`, with a number behind when two runs start in one second.
@@ -127,6 +133,24 @@ impl RunDirectory {
         self.root.join("junit.xml")
     }
 
+    /// What the run publishes of itself while it lives.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.root.join("live.json")
+    }
+
+    /// Names and addresses of all peers, as /etc/hosts has them.
+    #[must_use]
+    pub fn hosts(&self) -> PathBuf {
+        self.root.join("hosts")
+    }
+
+    /// The host's /etc/nsswitch.conf, with names looked for in files alone.
+    #[must_use]
+    pub fn nsswitch(&self) -> PathBuf {
+        self.root.join("nsswitch.conf")
+    }
+
     /// Directory with one directory per peer.
     #[must_use]
     pub fn peers(&self) -> PathBuf {
@@ -143,6 +167,12 @@ impl RunDirectory {
     #[must_use]
     pub fn peer_config(&self, name: &str) -> PathBuf {
         self.peer(name).join("config.json")
+    }
+
+    /// The latest process of the peer called `name`.
+    #[must_use]
+    pub fn peer_process(&self, name: &str) -> PathBuf {
+        self.peer(name).join("process.json")
     }
 
     /// Everything that the processes of the peer called `name` printed.
@@ -187,10 +217,24 @@ impl RunDirectory {
         self.content().join(format!("{name}.manifest.json"))
     }
 
+    /// Torrent of the distributed file called `name`, for programs that want one.
+    #[must_use]
+    pub fn torrent(&self, name: &str) -> PathBuf {
+        self.content().join(format!("{name}.torrent"))
+    }
+
     /// Payload of the distribution `id` at the peer called `name`.
     #[must_use]
     pub fn payload(&self, name: &str, id: &str) -> PathBuf {
         self.peer(name).join(id)
+    }
+
+    /// A file of the program that runs as the peer called `name`, by the path that its plan has for it.
+    #[must_use]
+    pub fn output(&self, name: &str, path: &str) -> PathBuf {
+        let directory = self.peer(name);
+        let filled = path.replace(Program::DIRECTORY, &directory.to_string_lossy());
+        directory.join(filled)
     }
 
     /// Originals and manifests of the files that are distributed.
@@ -329,7 +373,7 @@ fn remove_tree(path: &Path) -> anyhow::Result<()> {
 /// path may be longer than the 108 bytes that a Unix socket's address has.
 pub const CONTROL: &str = "control.sock";
 /// Where runs go when nothing else is said, below the working directory.
-const RUNS: &str = "runs";
+pub const RUNS: &str = "runs";
 /// Name of the page with pictures in the directory of a run or a sweep.
 pub(crate) const REPORT: &str = "report.html";
 const RESULTS: &str = "results.json";

@@ -14,6 +14,7 @@ use std::{
 
 use peerbed_proto::{id::PeerId, time::Time};
 
+use self::programs::Programs;
 use crate::{
     expect::{Condition, DistributionFacts},
     plan::{Action, Plan, Step, When},
@@ -23,6 +24,7 @@ mod changes;
 mod distribution;
 mod explain;
 mod order;
+mod programs;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub struct Scenario {
     names: BTreeMap<PeerId, String>,
     steps: Vec<StepState>,
     processes: BTreeMap<PeerId, Process>,
+    programs: Programs,
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
     in_force: InForce,
@@ -96,6 +99,7 @@ enum Stage {
 enum Awaited {
     Ready(PeerId),
     Exited(PeerId),
+    Completed(PeerId),
     Prepared { distribution: usize, peer: PeerId },
     Changed { step: usize },
 }
@@ -126,6 +130,7 @@ impl Scenario {
             names: plan.peers.iter().map(|p| (p.id, p.name.clone())).collect(),
             steps: steps.collect(),
             processes: states.collect(),
+            programs: Programs::of(plan),
             distributions: distributions.collect(),
             in_force: InForce::default(),
             orders: Vec::new(),
@@ -196,10 +201,13 @@ impl Scenario {
         }
     }
 
-    /// A process has ended because the scenario wanted it. (Any other end fails the run elsewhere.)
+    /// A process has ended because the scenario wanted it, or as a program may. (Any other end fails the run elsewhere.)
     pub fn handle_exited(&mut self, peer: PeerId) {
+        self.on_program_exit(peer);
         self.processes.insert(peer, Process::Down);
         self.arrived(Awaited::Exited(peer));
+        // A short program may have ended before anybody noticed that it could be used.
+        self.arrived(Awaited::Ready(peer));
     }
 
     /// The next instant at which [`Self::due`] has something to do without a report, and why.
@@ -314,7 +322,7 @@ impl Awaited {
     /// Whose doing it is; nobody's where the network changes.
     fn peer(&self) -> Option<PeerId> {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Prepared { peer, .. } => Some(*peer),
+            Self::Ready(peer) | Self::Exited(peer) | Self::Completed(peer) | Self::Prepared { peer, .. } => Some(*peer),
             Self::Changed { .. } => None,
         }
     }

@@ -58,6 +58,16 @@ impl Testbed {
         Ok((Self::Real(real), events))
     }
 
+    /// Refuses `plan` where this testbed or this host cannot carry it out, before anything is made. [`Self::set_up`] does
+    /// the same once more.
+    ///
+    /// # Errors
+    ///
+    /// What the plan asks for in vain, or what the host lacks, with a cure.
+    pub fn check(plan: &Plan, options: &Options) -> Result<(), SetUpError> {
+        Real::check(plan, options).map(|_| ())
+    }
+
     /// How the set-up went: the engine, why it was chosen, and how long each part took.
     #[must_use]
     pub fn set_up_report(&self) -> &SetUpReport {
@@ -71,6 +81,14 @@ impl Testbed {
     pub fn contents(&self) -> &BTreeMap<String, Content> {
         match self {
             Self::Real(real) => real.contents(),
+        }
+    }
+
+    /// Peers whose program this host cannot run, and why; they are never started.
+    #[must_use]
+    pub fn unavailable(&self) -> &BTreeMap<PeerId, String> {
+        match self {
+            Self::Real(real) => real.unavailable(),
         }
     }
 
@@ -268,6 +286,13 @@ pub enum Event {
         peer: PeerId,
         /// What, and when on the peer's clock, which is also ours.
         event: PeerEvent,
+    },
+    /// A program of somebody else's has done its work.
+    Completed {
+        /// Who.
+        peer: PeerId,
+        /// When, in seconds of [`now`].
+        t: f64,
     },
     /// A peer's process ended.
     Exit(Exit),

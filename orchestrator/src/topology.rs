@@ -45,7 +45,7 @@ pub(crate) use links::PACKET;
 pub use links::{Fields, Link, QueueFields};
 pub use places::{PLACES, Places};
 pub use presets::{PRESETS, Preset};
-pub use programs::{Completion, Program, Ready};
+pub use programs::{Completion, Program, Ready, Requires};
 pub(crate) use programs::{Placeholder, parts};
 use reader::Reader;
 pub use reader::Written;

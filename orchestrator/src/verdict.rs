@@ -116,10 +116,19 @@ impl Verdict {
         verdict
     }
 
-    /// The verdict on a run that never came to measure anything.
+    /// The verdict on a run of which nothing has been measured yet.
     #[must_use]
     pub fn unmeasured() -> Self {
-        Self { state: State::Invalid, reasons: vec!["the run did not finish".into()] }
+        Self { state: State::Suspect, reasons: vec!["nothing was measured".into()] }
+    }
+
+    /// The same verdict for a run that did not come to its end. That is no fault of the host, so that it makes nothing
+    /// invalid; but figures of half a run are to be looked at before they are trusted.
+    #[must_use]
+    pub fn cut_short(mut self) -> Self {
+        self.state = self.state.max(State::Suspect);
+        self.reasons.insert(0, "the run did not come to its end".into());
+        self
     }
 
     fn lower(&mut self, to: State, reason: String) {

@@ -114,6 +114,15 @@ fn a_missing_peer_program_is_named_before_anything_is_created() {
 }
 
 #[test]
+fn a_run_that_is_refused_leaves_no_directory_behind() {
+    let place = Place::with(TINY);
+    // It is a file, and no program.
+    let output = place.command().env("PEERBED_PEER", "/etc/passwd").output().unwrap();
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(!place.run().exists(), "{}", stderr(&output));
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_one_sentence() {
     let place = Place::with(TINY);
     let mut command = peerbed();

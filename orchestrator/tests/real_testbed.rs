@@ -173,6 +173,7 @@ fn swarm_plan() -> Plan {
         via: Via::Swarm,
         tracker: Some(PeerId(1)),
         options: Some(swarm::Options::default()),
+        program: None,
     };
     plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(distribute) }];
     plan
@@ -224,6 +225,6 @@ async fn until(events: &mut mpsc::Receiver<Event>, wanted: impl Fn(&Event) -> bo
 async fn until_exit(events: &mut mpsc::Receiver<Event>) -> Exit {
     match until(events, |event| matches!(event, Event::Exit(_))).await {
         Event::Exit(exit) => exit,
-        Event::Peer { .. } => panic!("not an exit"),
+        Event::Peer { .. } | Event::Completed { .. } => panic!("not an exit"),
     }
 }

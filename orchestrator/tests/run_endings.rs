@@ -35,6 +35,8 @@ fn signals_stop_the_run_and_keep_its_files() {
         assert!(stdout(&run).contains("outcome: interrupted: the run was stopped before its end"), "{}", stdout(&run));
         let results = place.results();
         assert_eq!(results["outcome"], "interrupted");
+        assert_ne!(results["verdict"]["state"], "valid", "half a run is not one");
+        assert_eq!(results["verdict"]["reasons"][0], "the run did not come to its end");
         assert!(results["distributions"][0]["seconds"].is_null(), "{results}");
         assert!(place.run().join("peers/home-1/log").exists() && place.run().join("content/blob").exists());
         assert_nothing_left(&place, &namespaces);
@@ -103,6 +105,13 @@ fn kill_9_at_any_moment_leaves_nothing() {
         let paused = place.processes().into_iter().filter(|process| is_stopped(*process)).count();
         run.kill().unwrap();
         run.wait().unwrap();
+        if place.run().join("plan.yaml").exists() {
+            let report = run_support::peerbed().arg("report").arg(place.run()).output().unwrap();
+            assert_eq!(code(&report), 3, "{}", stderr(&report));
+            let text = stdout(&report);
+            assert!(text.contains("outcome: killed before it wrote its results"), "{text}");
+            assert!(text.contains("missing: results.json"), "{text}");
+        }
         println!("round {round}: killed after {moment:?} with {} namespaces, {paused} stopped", namespaces.len());
         assert_nothing_left(&place, &namespaces);
         stopped += paused;

@@ -63,7 +63,13 @@ impl<'a> Course<'a> {
     fn actions(&mut self, index: usize, action: &topology::Action) -> Vec<Action> {
         let action = match action {
             topology::Action::Distribute(distribute) => match self.distribute(index, distribute) {
-                Some(distribute) => Action::Distribute(distribute),
+                Some(distribute) => {
+                    if distribute.program.is_some() {
+                        // Whoever gets the file is started by the distribution.
+                        distribute.to.iter().for_each(|peer| _ = self.down.remove(&peer.0));
+                    }
+                    Action::Distribute(distribute)
+                }
                 None => return Vec::new(),
             },
             topology::Action::Start(selection) => Action::Start(self.bring_up(index, selection, "start")),
@@ -101,7 +107,8 @@ impl<'a> Course<'a> {
     fn distribute(&self, index: usize, distribute: &topology::Distribute) -> Option<Distribute> {
         let number = self.topology.distributions().position(|(step, _)| step == index)?;
         let via = distribute.via?.value;
-        let is_swarm = via == Via::Swarm;
+        let program = self.program(distribute);
+        let is_swarm = via == Via::Swarm && program.is_none();
         Some(Distribute {
             id: format!("d{number}"),
             name: distribute.name()?.to_owned(),
@@ -111,7 +118,14 @@ impl<'a> Course<'a> {
             via,
             tracker: if is_swarm { self.tracker(distribute).map(PeerId) } else { None },
             options: is_swarm.then(|| distribute.options.clone()),
+            program,
         })
+    }
+
+    /// What tables call the program of whoever gets the file, where it is a program of its own.
+    fn program(&self, distribute: &topology::Distribute) -> Option<String> {
+        let first = self.named(&distribute.to).next()?;
+        self.roster.group_of(first)?.exec.as_ref().map(super::programs::name)
     }
 
     fn tracker(&self, distribute: &topology::Distribute) -> Option<u32> {

@@ -12,11 +12,17 @@ use crate::units::Span;
 ///
 /// It is started in the peer's own directory; paths that are not absolute begin there. Commands, arguments, values of the
 /// environment and paths are free of placeholders that planning can fill in (names and addresses). Those that only the
-/// testbed knows stay in them, spelled [`DIRECTORY`](Program::DIRECTORY) and [`FILE`](Program::FILE); no other text in
-/// braces is a placeholder.
+/// testbed knows stay in them, spelled [`DIRECTORY`](Program::DIRECTORY), [`FILE`](Program::FILE) and
+/// [`TORRENT`](Program::TORRENT); no other text in braces is a placeholder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Program {
+    /// What tables call it.
+    pub name: String,
+    /// What the host must have; distributions among such peers are skipped where it has not.
+    pub requires: Option<Requirement>,
+    /// Where its copy of a distributed file is; none for the file's name.
+    pub output: Option<String>,
     /// A path, or a name without `/` that is looked for in PATH.
     pub command: String,
     /// Its arguments, without its own name.
@@ -38,6 +44,28 @@ impl Program {
     pub const DIRECTORY: &str = "{directory}";
     /// `{file.NAME}` stands for the path, absolute, of the original of the topology's file NAME. This is how it begins.
     pub const FILE: &str = "{file.";
+    /// `{torrent.NAME}` stands for the path, absolute, of a torrent of that file. This is how it begins.
+    pub const TORRENT: &str = "{torrent.";
+
+    /// Where the copy of the file called `file` is, relative to the peer's directory or absolute.
+    #[must_use]
+    pub fn output<'a>(&'a self, file: &'a str) -> &'a str {
+        match (&self.output, &self.complete) {
+            (Some(output), _) => output,
+            (None, Some(Completion::File { path, same_as: Some(name) })) if name == file => path,
+            (None, _) => file,
+        }
+    }
+}
+
+/// What a host must have for a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Requirement {
+    /// A program and its arguments, which must end with success; empty for the program itself, which must be found.
+    pub check: Vec<String>,
+    /// How to get what is missing.
+    pub install: Option<String>,
 }
 
 /// What shows that a program can be used.

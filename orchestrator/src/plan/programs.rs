@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Completion, Program, Ready, resolve::address};
+use super::{Completion, Program, Ready, Requirement, resolve::address};
 use crate::{
     topology::{self, Group, Placeholder, Roster, parts},
     units::Span,
@@ -15,6 +15,12 @@ const READY_WITHIN: u64 = 30;
 pub(super) fn resolve(program: &topology::Program, roster: &Roster<'_>, group: &Group, id: u32) -> Program {
     let fill = |text: &topology::Written<String>| fill(&text.value, roster, group, id);
     Program {
+        name: name(program),
+        requires: program.requires.as_ref().map(|requires| Requirement {
+            check: requires.check.iter().map(|word| word.value.clone()).collect(),
+            install: requires.install.clone(),
+        }),
+        output: program.output.as_ref().map(fill),
         command: program.command.as_ref().map(fill).unwrap_or_default(),
         arguments: program.arguments.iter().map(fill).collect(),
         environment: program.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
@@ -34,6 +40,13 @@ pub(super) fn resolve(program: &topology::Program, roster: &Roster<'_>, group: &
         }),
         exit: program.exit,
     }
+}
+
+/// What tables call a program.
+pub(super) fn name(program: &topology::Program) -> String {
+    let command = program.command.as_ref().map_or("", |command| command.value.as_str());
+    let last = command.rsplit('/').next().unwrap_or(command);
+    program.name.clone().unwrap_or_else(|| last.to_owned())
 }
 
 /// The text with everything filled in that planning knows.
@@ -60,6 +73,7 @@ fn fill(text: &str, roster: &Roster<'_>, group: &Group, id: u32) -> String {
             Err(Placeholder::PeersOf(name)) => filled.push_str(&list(roster.range(name).collect())),
             Err(Placeholder::Directory) => filled.push_str(Program::DIRECTORY),
             Err(Placeholder::File(name)) => filled.push_str(&format!("{}{name}}}", Program::FILE)),
+            Err(Placeholder::Torrent(name)) => filled.push_str(&format!("{}{name}}}", Program::TORRENT)),
             Err(Placeholder::Unknown(inner)) => filled.push_str(&format!("{{{inner}}}")),
         }
     }

@@ -5,15 +5,19 @@
 //! namespaces lives in `network`; what the host offers, in `doctor`.
 
 use std::{
+    ffi::CString,
     fmt, fs, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
     fs::{Mode, OFlags},
+    mount::{MountPropagationFlags, mount_bind, mount_change},
     process::{getgid, getuid},
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
 };
+
+use crate::live::{NamespaceRef, ProcessRef};
 
 /// A network namespace, alive as long as this value (and the processes and sockets inside).
 #[derive(Debug)]
@@ -40,6 +44,31 @@ impl Namespace {
     pub fn current() -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?))
+    }
+
+    /// The namespace that another process holds by a file descriptor.
+    ///
+    /// # Errors
+    ///
+    /// When the process is another user's or has gone, or the descriptor is no longer that of the namespace.
+    pub fn held_by(holder: &ProcessRef, reference: NamespaceRef) -> io::Result<Self> {
+        let path = format!("/proc/{}/fd/{}", holder.pid, reference.descriptor);
+        let held = Self(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+        // The process may have ended meanwhile, and its number or the descriptor's may mean something else by now.
+        if held.reference()?.inode == reference.inode {
+            Ok(held)
+        } else {
+            Err(io::Error::new(io::ErrorKind::NotFound, "the namespace is gone"))
+        }
+    }
+
+    /// How other processes find this namespace while it is held here.
+    ///
+    /// # Errors
+    ///
+    /// Never on a descriptor of a namespace.
+    pub fn reference(&self) -> io::Result<NamespaceRef> {
+        Ok(NamespaceRef { descriptor: self.0.as_raw_fd(), inode: rustix::fs::fstat(&self.0)?.st_ino })
     }
 
     /// Moves the calling thread into this namespace. Processes that it starts from now on begin there.
@@ -94,6 +123,39 @@ pub fn enter_user_namespace_if_needed() -> Result<Privilege, NoNamespaces> {
         .unwrap_or_else(|_| Err(io::Error::other("the probing thread failed")))
         .map_err(|e| NoNamespaces::new("making a network namespace inside the new user namespace", &e))?;
     Ok(Privilege::UserNamespace)
+}
+
+/// Enters the user namespace of another process, unless this process may enter its network namespaces as it is.
+///
+/// Must be called before any thread starts.
+///
+/// # Errors
+///
+/// When that process is another user's.
+pub fn enter_user_namespace_of(holder: &ProcessRef) -> io::Result<()> {
+    if has_capabilities() {
+        return Ok(());
+    }
+    let path = format!("/proc/{}/ns/user", holder.pid);
+    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))?)
+}
+
+/// Gives the calling process a view of the file system of its own, in which each first file stands in the place of
+/// the second. Makes system calls only, so that it may be called between fork and exec.
+///
+/// # Errors
+///
+/// Without the capability, or when one of the files is not there.
+pub(super) fn replace_files(replacements: &[(CString, CString)]) -> io::Result<()> {
+    // SAFETY: the caller has a single thread, or is between fork and exec; no file descriptors are unshared.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS)? };
+    // Without this line the host would see what is mounted below.
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    for (new, old) in replacements {
+        mount_bind(new.as_c_str(), old.as_c_str())?;
+    }
+    Ok(())
 }
 
 /// Neither this user nor a user namespace may make network namespaces here.

@@ -79,6 +79,11 @@ impl Network {
         self.peers.get(&peer)
     }
 
+    /// The namespaces of all peers of the plan.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = (PeerId, &Namespace)> {
+        self.peers.iter().map(|(peer, namespace)| (*peer, namespace))
+    }
+
     /// The user engine, where it shapes the links.
     pub(super) fn user(&self) -> Option<&UserEngine> {
         self.user.as_ref()

@@ -34,12 +34,16 @@ impl Peer {
         self.await_state(&process, State::Stopped).await
     }
 
-    /// Lets the process go on; returns when it answers and has been told what it missed.
+    /// Lets the process go on; returns when it answers and has been told what it missed, or
+    /// runs, where it is a program of somebody else's.
     async fn resume(&self) -> anyhow::Result<()> {
         let process = self.process().filter(|process| process.is_up());
         let process = process.with_context(|| format!("{} is not up and cannot be resumed", self.name))?;
         self.go_on(&process)?;
         self.await_state(&process, State::Running).await?;
+        if self.is_program() {
+            return Ok(());
+        }
         self.control.status().await.with_context(|| format!("{} does not answer after its pause", self.name))?;
         for id in self.take_unended() {
             let end = Command::End(End { id: id.clone() });

@@ -27,6 +27,11 @@ impl PidFd {
         Ok(Self(Arc::new(pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK)?)))
     }
 
+    /// A reference to whatever process has this number now.
+    pub(super) fn of(pid: Pid) -> io::Result<Self> {
+        Ok(Self(Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?)))
+    }
+
     /// Sends a signal to the process; one that has ended is left alone.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.0.as_fd(), signal) {

@@ -49,27 +49,42 @@ pub(super) enum Intent {
 }
 
 impl Process {
-    /// Watches over `child`, whose output is a pipe: output goes to the end of `log`. The receiver resolves at the line
-    /// `ready`; it fails when the output ends first.
+    /// Watches over `child`: what comes out of `output`, or of the pipe that is its standard output, goes to the end of `log`. Each receiver resolves at the first
+    /// line that is as its `pattern` says; it fails when the output ends first.
     ///
     /// # Errors
     ///
     /// When file descriptors have run out. The child is killed then.
-    pub(super) fn watch(mut child: Child, log: File) -> anyhow::Result<(Self, oneshot::Receiver<()>)> {
-        let parts = Self::descriptors(&mut child);
+    pub(super) fn watch<const N: usize>(
+        mut child: Child,
+        output: Option<OwnedFd>,
+        log: File,
+        patterns: [Pattern; N],
+    ) -> anyhow::Result<(Self, [oneshot::Receiver<()>; N])> {
+        let parts = Self::descriptors(&mut child, output);
         let (descriptor, watched, output) = parts.inspect_err(|_| {
             // Not reaped yet, so that the number is still its own. What is left of it dies with this process.
             let _ = child.kill();
             let _ = child.wait();
         })?;
         let pid = Pid::from_child(&child);
-        let (ready, is_ready) = oneshot::channel();
-        tokio::spawn(forward(output, log, ready));
+        let mut waits = Vec::new();
+        let lines = patterns.map(|pattern| {
+            let (found, line) = oneshot::channel();
+            waits.push(Wait { pattern, found });
+            line
+        });
+        tokio::spawn(forward(output, log, waits));
         let reaped = Arc::new(Mutex::new(false));
         let (end, ended) = watch::channel(None);
         tokio::spawn(reap(child, watched, Arc::clone(&reaped), end));
         let (intent, answers) = (Mutex::new(Intent::Stay), AtomicBool::new(false));
-        Ok((Self { pid, descriptor, reaped, end: ended, intent, answers }, is_ready))
+        Ok((Self { pid, descriptor, reaped, end: ended, intent, answers }, lines))
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Says how the process is meant to end from now on; no effect on one that has ended.
@@ -113,13 +128,9 @@ impl Process {
         status.unwrap_or_else(|| ExitStatus::from_raw(Signal::KILL.as_raw()))
     }
 
-    /// Whether the process ended as it was meant to.
-    pub(super) fn ended_as_intended(&self, status: ExitStatus) -> bool {
-        match *self.intent.lock().unwrap_or_else(PoisonError::into_inner) {
-            Intent::Stay => false,
-            Intent::Leave => status.success(),
-            Intent::Die => true,
-        }
+    /// How the process is meant to end.
+    pub(super) fn intent(&self) -> Intent {
+        *self.intent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the process has answered and not ended since.
@@ -132,11 +143,14 @@ impl Process {
         self.end.borrow().is_some()
     }
 
-    fn descriptors(child: &mut Child) -> anyhow::Result<(PidFd, AsyncFd<Arc<OwnedFd>>, pipe::Receiver)> {
+    fn descriptors(
+        child: &mut Child,
+        output: Option<OwnedFd>,
+    ) -> anyhow::Result<(PidFd, AsyncFd<Arc<OwnedFd>>, pipe::Receiver)> {
         let descriptor = PidFd::open(child).context("opening a process")?;
         let watched = descriptor.watch().context("watching a process")?;
-        let output = child.stdout.take().context("a process without output")?;
-        let output = pipe::Receiver::from_owned_fd(output.into()).context("watching the output of a process")?;
+        let output = output.or_else(|| child.stdout.take().map(OwnedFd::from)).context("a process without output")?;
+        let output = pipe::Receiver::from_owned_fd(output).context("watching the output of a process")?;
         Ok((descriptor, watched, output))
     }
 }
@@ -160,26 +174,57 @@ pub(super) fn tail(log: &Path) -> Vec<String> {
     lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(ToString::to_string).collect()
 }
 
-/// Copies output to the log and tells of the line `ready`.
-async fn forward(mut output: pipe::Receiver, mut log: File, ready: oneshot::Sender<()>) {
-    let (mut ready, mut line) = (Some(ready), Vec::new());
+/// A line that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// This text and nothing else.
+    Is(String),
+    /// This text somewhere in it.
+    Contains(String),
+    /// None is waited for.
+    Nothing,
+}
+
+impl Pattern {
+    fn fits(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Is(text) => line == text.as_bytes(),
+            Self::Contains(text) => String::from_utf8_lossy(line).contains(text),
+            Self::Nothing => false,
+        }
+    }
+}
+
+struct Wait {
+    pattern: Pattern,
+    found: oneshot::Sender<()>,
+}
+
+/// Copies output to the log and tells of the lines that are waited for.
+async fn forward(mut output: pipe::Receiver, mut log: File, mut waits: Vec<Wait>) {
+    waits.retain(|wait| wait.pattern != Pattern::Nothing);
+    let mut line = Vec::new();
     let mut block = [0; 4096];
     while let Ok(length @ 1..) = output.read(&mut block).await {
         let block = &block[..length];
         // A full disk must not stop a peer that only wants to talk; what counts is reported by other ways.
         let _ = log.write_all(block);
         for &byte in block {
-            if ready.is_none() {
+            if waits.is_empty() {
                 break;
             }
-            if byte != b'\n' {
-                // Longer lines are not the one that is waited for.
-                if line.len() <= READY.len() {
+            // Programs that draw their progress go back to the line's beginning.
+            if byte != b'\n' && byte != b'\r' {
+                if line.len() < LINE_MAX {
                     line.push(byte);
                 }
-            } else if std::mem::take(&mut line) == READY {
-                ready.take().map(|ready| ready.send(()));
+                continue;
             }
+            for wait in waits.extract_if(.., |wait| wait.pattern.fits(&line)) {
+                // Nobody waits any more for a process that is being killed.
+                let _ = wait.found.send(());
+            }
+            line.clear();
         }
     }
 }
@@ -204,8 +249,8 @@ async fn reap(
     let _ = end.send(Some(status));
 }
 
-/// What a peer prints when it answers on its control socket.
-const READY: &[u8] = b"ready";
+/// Of longer lines the beginning is looked at.
+const LINE_MAX: usize = 4096;
 /// Enough for a panic with its backtrace's head, and still readable in a terminal.
 const TAIL_LINES: usize = 20;
 /// Lines are not longer than some hundred bytes.
@@ -217,29 +262,32 @@ mod tests {
 
     use super::*;
 
-    fn start(script: &str) -> (tempfile::NamedTempFile, Process, oneshot::Receiver<()>) {
+    fn start(script: &str, pattern: Pattern) -> (tempfile::NamedTempFile, Process, oneshot::Receiver<()>) {
         use std::os::unix::process::CommandExt;
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Stdio::piped()).stdin(Stdio::null()).process_group(0);
-        let (process, ready) = Process::watch(command.spawn().unwrap(), log.reopen().unwrap()).unwrap();
-        (log, process, ready)
+        let (process, [line]) =
+            Process::watch(command.spawn().unwrap(), None, log.reopen().unwrap(), [pattern]).unwrap();
+        (log, process, line)
     }
 
     #[tokio::test]
     async fn readiness_is_the_line_and_nothing_like_it() {
-        let (_log, process, ready) = start("echo already; echo 'ready?'; echo readyready; exit 3");
-        assert!(ready.await.is_err());
+        let ready = || Pattern::Is("ready".to_owned());
+        let (_log, process, line) = start("echo already; echo 'ready?'; echo readyready; exit 3", ready());
+        assert!(line.await.is_err());
         assert_eq!(describe(process.ended().await), "exit code 3");
-        let (log, process, ready) = start("echo booting; printf rea; printf 'dy\\n'; echo more; kill -9 $$");
-        ready.await.unwrap();
+        let script = "echo booting; printf rea; printf 'dy\\n'; echo more; kill -9 $$";
+        let (log, process, line) = start(script, ready());
+        line.await.unwrap();
         assert_eq!(describe(process.ended().await), "signal 9 (killed)");
         assert!(tail(log.path()).starts_with(&["booting".to_owned(), "ready".to_owned()]));
     }
 
     #[tokio::test]
     async fn killing_takes_the_whole_group_and_may_be_repeated() {
-        let (_log, process, ready) = start("sleep 1000 & echo ready; wait");
+        let (_log, process, ready) = start("sleep 1000 & echo ready; wait", Pattern::Is("ready".to_owned()));
         ready.await.unwrap();
         assert!(!process.has_ended());
         process.kill().unwrap();
@@ -247,6 +295,16 @@ mod tests {
         process.kill().unwrap();
         process.signal(Signal::TERM).unwrap();
         assert!(process.has_ended());
+    }
+
+    #[tokio::test]
+    async fn a_text_is_found_in_a_line_that_is_drawn_over() {
+        let drawn = Pattern::Contains("100% done".to_owned());
+        let (_log, _process, line) =
+            start("printf '10%% done\\r'; printf 'now 100%% done.\\r'; sleep 1000", drawn.clone());
+        line.await.unwrap();
+        let (_log, _process, line) = start("echo 100%; echo done", drawn);
+        assert!(line.await.is_err());
     }
 
     #[test]

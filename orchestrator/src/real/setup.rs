@@ -24,16 +24,19 @@ use crate::{
     },
     plan::{self, EngineChoice, Plan},
     real::{
+        attach,
         features::{self, Feature},
         peer::{Peer, Place},
+        program::Program,
         supervisor::Supervisor,
     },
     run_directory::{CONTROL, RunDirectory, disk_problem},
     testbed::{Event, Options, SetUpError},
+    torrent::Torrent,
 };
 
 /// An engine and why it was chosen.
-pub(super) struct Choice {
+pub(crate) struct Choice {
     pub(super) engine: Engine,
     pub(super) reason: String,
 }
@@ -165,21 +168,48 @@ pub(super) async fn make_places(plan: &Plan, run: &RunDirectory, options: &Optio
     let (plan, run, files_root) = (plan.clone(), run.clone(), options.files_root.clone());
     let making = move || {
         let began = Instant::now();
+        attach::write_names(&plan, &run)?;
         configure(&plan, &run)?;
         let configurations_time = began.elapsed();
         let made = plan.files.iter().map(|file| Ok((file.name.clone(), content::make(file, &run, &files_root)?)));
-        let contents = made.collect::<anyhow::Result<_>>()?;
+        let contents: BTreeMap<String, Content> = made.collect::<anyhow::Result<_>>()?;
+        for file in plan.files.iter().filter(|file| wants_torrent(&plan, &file.name)) {
+            let torrent = Torrent { name: &file.name, piece: file.piece.0, tracker: None };
+            run.write_whole(&run.torrent(&file.name), &torrent.encode(content::open(file, &files_root)?)?)?;
+        }
         let contents_time = began.elapsed() - configurations_time;
         Ok(Made { contents, contents_time, configurations_time })
     };
     tokio::task::spawn_blocking(making).await.context("making files and configurations")?
 }
 
+/// Whether some program is to be given a torrent of this file.
+fn wants_torrent(plan: &Plan, file: &str) -> bool {
+    let placeholder = format!("{}{file}}}", plan::Program::TORRENT);
+    let programs = plan.peers.iter().filter_map(|peer| peer.exec.as_ref());
+    programs.into_iter().any(|program| {
+        let mut texts = program.arguments.iter().chain(program.environment.values()).chain([&program.command]);
+        texts.any(|text| text.contains(&placeholder))
+    })
+}
+
 /// The peer of a plan, not yet started.
-pub(super) fn peer(planned: &plan::Peer, run: &RunDirectory, events: &mpsc::Sender<Event>) -> Peer {
+pub(super) fn peer(
+    planned: &plan::Peer,
+    run: &RunDirectory,
+    contents: &BTreeMap<String, Content>,
+    events: &mpsc::Sender<Event>,
+) -> Peer {
     let name = &planned.name;
-    let place = Place { directory: run.peer(name), config: run.peer_config(name), log: run.peer_log(name) };
-    Peer::new(planned.id, name, listen(planned), place, events.clone())
+    let place = Place {
+        directory: run.peer(name),
+        config: run.peer_config(name),
+        log: run.peer_log(name),
+        process: run.peer_process(name),
+        files: attach::names(run),
+    };
+    let program = planned.exec.as_ref().map(|program| Program::new(program, name, run, contents));
+    Peer::new(planned.id, name, listen(planned), place, program, events.clone())
 }
 
 /// Writes every peer's certificate, key and configuration.
@@ -190,6 +220,9 @@ fn configure(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
     for peer in &plan.peers {
         let directory = run.peer(&peer.name);
         fs::create_dir_all(&directory).map_err(|e| disk_problem(&e, "make", &directory))?;
+        if peer.exec.is_some() {
+            continue;
+        }
         let identity = authority.identity(peer.id, &peer.name);
         let identity = identity.with_context(|| format!("making the certificate of {}", peer.name))?;
         write(&run.peer_certificate(&peer.name), identity.certificate.as_bytes(), 0o644)?;

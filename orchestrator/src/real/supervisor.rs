@@ -5,6 +5,7 @@
 //! and the namespaces lose their last holder.
 
 use std::{
+    collections::BTreeMap,
     process::{Child, Command},
     sync::mpsc,
     thread::{Builder, JoinHandle},
@@ -16,8 +17,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     links::{Engine, course::Figures, kernel::pace::Reading, traces::Move, user},
+    live::NamespaceRef,
     plan::{LinkChange, Partition, Plan},
     real::{
+        cell::{self, Replacements},
         network::{Network, ReadBack, Towards},
         pidfd,
     },
@@ -104,6 +107,20 @@ impl Supervisor {
     pub async fn read_back(&self, plan: &Plan) -> anyhow::Result<Vec<ReadBack>> {
         let plan = plan.clone();
         self.perform(move |network| network.as_mut().context("no network has been built")?.read_back(&plan)).await?
+    }
+
+    /// Where other processes find the namespaces of the peers.
+    ///
+    /// # Errors
+    ///
+    /// When there is no network.
+    pub async fn namespaces(&self) -> anyhow::Result<BTreeMap<PeerId, NamespaceRef>> {
+        self.perform(|network| {
+            let network = network.as_ref().context("no network has been built")?;
+            let all = network.namespaces().map(|(peer, namespace)| Ok((peer, namespace.reference()?)));
+            all.collect::<std::io::Result<_>>().context("looking at the namespaces")
+        })
+        .await?
     }
 
     /// Gives links other figures, and looks whether the engine has them; how many directions of links were looked at.
@@ -201,6 +218,26 @@ impl Supervisor {
             command.process_group(0);
             let program = command.get_program().to_owned();
             command.spawn().map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
+        })
+        .await?
+    }
+
+    /// As [`Self::spawn`], with a process namespace of its own and `files` in the place of others; the child is the
+    /// program's warden (`cell`).
+    pub(super) async fn spawn_program(
+        &self,
+        peer: PeerId,
+        mut command: Command,
+        files: Replacements,
+    ) -> anyhow::Result<Child> {
+        use std::os::unix::process::CommandExt;
+        self.perform(move |network| {
+            let namespace = network.as_ref().and_then(|network| network.namespace(peer));
+            let namespace = namespace.with_context(|| format!("there is no namespace for peer {}", peer.0))?;
+            namespace.enter().with_context(|| format!("entering the namespace of peer {}", peer.0))?;
+            command.process_group(0);
+            let program = command.get_program().to_owned();
+            cell::spawn(&mut command, files).map_err(|e| anyhow!("cannot start {}: {e}", program.display()))
         })
         .await?
     }

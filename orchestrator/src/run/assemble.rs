@@ -49,6 +49,8 @@ impl Results {
             error: None,
             verdict: Verdict::unmeasured(),
             distributions: Vec::new(),
+            programs: Vec::new(),
+            left_out: Vec::new(),
             lookups: Vec::new(),
             recoveries: Vec::new(),
             links: LinkFound::unmeasured(plan),
@@ -101,6 +103,36 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) 
         .filter(|(_, state)| state.begun().is_some())
         .map(|(index, state)| distribution(plan, observed, index, state))
         .collect();
+    results.programs = programs(plan, observed.scenario);
+    results.left_out = left_out(observed.scenario);
+}
+
+/// Programs that completed, in the order of the plan.
+fn programs(plan: &Plan, scenario: &Scenario) -> Vec<results::ProgramCompletion> {
+    let completed = scenario.completed_programs();
+    let all = plan.peers.iter().filter_map(|peer| Some((peer, peer.exec.as_ref()?, completed.get(&peer.id)?)));
+    let found = all.map(|(peer, program, at)| results::ProgramCompletion {
+        peer: peer.name.clone(),
+        program: program.name.clone(),
+        seconds: (*at - scenario.started()).as_secs_f64(),
+    });
+    found.collect()
+}
+
+/// Distributions that were left out, in the order of the plan.
+fn left_out(scenario: &Scenario) -> Vec<results::LeftOut> {
+    let all = scenario.distributions().iter().enumerate();
+    let found = all.filter_map(|(index, state)| {
+        let spec = state.spec();
+        let reason = scenario.left_out(index)?.to_owned();
+        Some(results::LeftOut {
+            id: spec.id.clone(),
+            name: spec.name.clone(),
+            via: spec.program.clone().unwrap_or_else(|| via(spec.via).to_owned()),
+            reason,
+        })
+    });
+    found.collect()
 }
 
 fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> results::Distribution {
@@ -126,7 +158,8 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         id: spec.id.clone(),
         name: spec.name.clone(),
         file: spec.file.clone(),
-        via: via(spec.via).to_owned(),
+        via: spec.program.clone().unwrap_or_else(|| via(spec.via).to_owned()),
+        kind: via(spec.via).to_owned(),
         bytes,
         peers: spec.to.len(),
         required: required.len(),
@@ -170,11 +203,22 @@ pub(super) fn judge(
         courses: looks_back.then(|| courses::read(directory, results)),
     };
     for condition in &conditions {
+        if is_about_left_out(condition, scenario) {
+            continue;
+        }
         let found = condition.evaluate(&facts);
         results.expectations.push(Expectation { text: found.text, held: found.held, value: found.value });
     }
     results.expectations.extend(results.distributions.iter().filter_map(wrong_files));
     Ok(())
+}
+
+/// Whether a condition looks at distributions that were left out, and at no other.
+fn is_about_left_out(condition: &Condition, scenario: &Scenario) -> bool {
+    let Some(selector) = condition.selector() else { return false };
+    let all = scenario.distributions().iter().enumerate();
+    let mut selected = all.filter(|(_, it)| selector.selects(&it.spec().name, it.via())).peekable();
+    selected.peek().is_some() && selected.all(|(index, _)| scenario.left_out(index).is_some())
 }
 
 /// An expectation that every topology has: what was completed is the original. It is listed only when it fails.

@@ -133,12 +133,14 @@ impl<'a> Play<'a> {
                 .with_context(|| format!("{} is not a manifest", content.manifest.display()))?;
             pieces.insert(name.clone(), manifest.pieces());
         }
+        let mut scenario = Scenario::new(job.plan, &pieces);
+        scenario.leave_out(testbed.unavailable());
         Ok(Self {
             job,
             testbed,
             events,
             names: job.plan.peers.iter().map(|p| (p.id, p.name.as_str())).collect(),
-            scenario: Scenario::new(job.plan, &pieces),
+            scenario,
             recorder: Recorder::create(job.directory)?,
             host: HostSampler::start(testbed::now()),
             pending: FuturesUnordered::new(),

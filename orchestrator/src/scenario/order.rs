@@ -48,6 +48,13 @@ pub enum Order {
         /// When.
         at: Time,
     },
+    /// Note that a distribution is left out: this host lacks the programs for it.
+    LeaveOut {
+        /// Index in the order of the plan.
+        distribution: usize,
+        /// What is lacking.
+        why: String,
+    },
     /// Change the network, or stop processes or let them go on; report with [`super::Scenario::handle_changed`] when it has
     /// been done. Whether it has bitten need not be known by then.
     Change {

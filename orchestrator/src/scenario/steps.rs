@@ -53,7 +53,8 @@ impl Scenario {
     pub(super) fn enter(&mut self, step: usize, peer: PeerId) {
         for distribution in 0..self.distributions.len() {
             let state = &mut self.distributions[distribution];
-            if !state.enter(peer) {
+            // Programs prepare nothing; their start was all.
+            if !state.enter(peer) || state.spec().program.is_some() {
                 continue;
             }
             let awaited = Awaited::Prepared { distribution, peer };
@@ -113,7 +114,7 @@ impl Scenario {
         self.steps[step].stage = Stage::Running { since: now };
         self.orders.push(Order::StepBegun { step });
         match self.steps[step].step.action.clone() {
-            Action::Distribute(_) => self.begin_distribution(step),
+            Action::Distribute(_) => self.begin_distribution(step, now),
             Action::Start(peers) => self.bring_up(step, &peers),
             Action::Join(peers) => {
                 self.refuse_paused(step, &peers);
@@ -125,19 +126,20 @@ impl Scenario {
             Action::Crash(peers) => self.take_down(step, &peers, Process::Dying),
             Action::Leave(peers) => self.take_down(step, &peers, Process::Leaving),
             Action::Wait(_) => {}
+            Action::Await(peers) => self.await_programs(step, &peers),
             action @ (Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
             | Action::Resume(_)) => self.begin_change(step, &action),
-            action @ Action::Await(_) => {
-                self.failure = Some(format!("step {step}: nothing here carries out `{}`", word(&action)));
-            }
         }
     }
 
-    fn begin_distribution(&mut self, step: usize) {
+    fn begin_distribution(&mut self, step: usize, now: Time) {
         let Some(distribution) = self.distributions.iter().position(|d| d.step() == step) else { return };
+        if self.distributions[distribution].spec().program.is_some() {
+            return self.begin_among_programs(step, distribution, now);
+        }
         // Who is paused hears nothing of it, like those who are down.
         let takes_part =
             |(peer, state): &(&PeerId, &Process)| **state == Process::Up && !self.in_force.is_paused(**peer);
@@ -153,9 +155,9 @@ impl Scenario {
         }
     }
 
-    fn bring_up(&mut self, step: usize, peers: &[PeerId]) {
+    pub(super) fn bring_up(&mut self, step: usize, peers: &[PeerId]) {
         let mut starting = Vec::new();
-        for peer in peers {
+        for peer in peers.iter().filter(|peer| self.programs.is_available(**peer)).collect::<Vec<_>>() {
             match self.processes.get(peer) {
                 Some(Process::Down) => {
                     self.processes.insert(*peer, Process::Starting);
@@ -188,6 +190,7 @@ impl Scenario {
             self.processes.insert(*peer, becoming);
             self.in_force.forget(*peer);
             taken.push(*peer);
+            self.programs.on_taken(*peer);
             for state in &mut self.steps {
                 state.awaited.retain(|a| a.peer() != Some(*peer) || matches!(a, Awaited::Exited(_)));
             }

@@ -386,6 +386,7 @@ fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
         via: Via::Swarm,
         tracker: None,
         options: None,
+        program: None,
     })
 }
 

@@ -23,6 +23,12 @@ use crate::{
 pub struct Program {
     /// Where `exec` stands.
     pub place: Place,
+    /// What tables call it, where it is not the last part of the command.
+    pub name: Option<String>,
+    /// What the host must have for it.
+    pub requires: Option<Requires>,
+    /// Where its copy of a distributed file is, where it is not the file's name.
+    pub output: Option<Written<String>>,
     /// What is started; none where that could not be read.
     pub command: Option<Written<String>>,
     /// Its arguments.
@@ -37,6 +43,15 @@ pub struct Program {
     pub complete: Option<Completion>,
     /// How it has to end.
     pub exit: ExpectedExit,
+}
+
+/// A requirement as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requires {
+    /// A program and its arguments, which must succeed; empty for the program itself.
+    pub check: Vec<Written<String>>,
+    /// How to get what is missing.
+    pub install: Option<String>,
 }
 
 /// Readiness as written.
@@ -75,7 +90,7 @@ impl Program {
             Some(Completion::Exit | Completion::Line(_)) | None => None,
         };
         let texts = self.command.iter().chain(&self.arguments).chain(self.environment.values());
-        texts.chain(ready).chain(complete)
+        texts.chain(ready).chain(complete).chain(&self.output)
     }
 }
 
@@ -100,12 +115,24 @@ pub(crate) enum Placeholder<'a> {
     Directory,
     /// `{file.NAME}`: the path of a file of the topology.
     File(&'a str),
+    /// `{torrent.NAME}`: the path of a torrent of such a file.
+    Torrent(&'a str),
     /// Anything else that looks like one.
     Unknown(&'a str),
 }
 
-const PLACEHOLDERS: &[&str] =
-    &["name", "group", "id", "address", "address.PEER", "peers", "peers.GROUP", "directory", "file.NAME"];
+const PLACEHOLDERS: &[&str] = &[
+    "name",
+    "group",
+    "id",
+    "address",
+    "address.PEER",
+    "peers",
+    "peers.GROUP",
+    "directory",
+    "file.NAME",
+    "torrent.NAME",
+];
 
 /// Cuts a text into plain parts and placeholders. Braces around anything but small letters, digits, `.` and `-` are plain.
 pub(crate) fn parts(text: &str) -> Vec<Result<&str, Placeholder<'_>>> {
@@ -148,12 +175,20 @@ fn placeholder(inner: &str) -> Placeholder<'_> {
         (_, Some(("address", name))) => Placeholder::AddressOf(name),
         (_, Some(("peers", name))) => Placeholder::PeersOf(name),
         (_, Some(("file", name))) => Placeholder::File(name),
+        (_, Some(("torrent", name))) => Placeholder::Torrent(name),
         _ => Placeholder::Unknown(inner),
     }
 }
 
 pub(super) const KEYS: &[Key] = &[
     required("command", Form::Text, "the program: a path, or a name looked for in PATH"),
+    optional("name", Form::Name, "what tables call the program (default the last part of the command)"),
+    optional(
+        "requires",
+        Form::Section(REQUIRES_KEYS),
+        "what this host must have: without it, distributions among such peers are skipped, with the reason, in place of \
+         failing the run (default nothing: a program that is missing fails the run)",
+    ),
     optional("arguments", Form::List(&Form::Text), "its arguments, one text each (default none)"),
     optional(
         "environment",
@@ -176,10 +211,25 @@ pub(super) const KEYS: &[Key] = &[
         "what shows that it has done its work: exit, { line: TEXT } or { file: PATH } (default nothing: it never does)",
     ),
     optional(
+        "output",
+        Form::Text,
+        "where its copy of a distributed file is, relative to the peer's directory (default the file's name); it is read \
+         back at the end of the distribution",
+    ),
+    optional(
         "exit",
         Form::Either(&[Form::Integer { min: 0, max: 255 }, Form::Words(&["any"])]),
         "exit code that it has to have when it ends without being asked to, or any (default 0); anything else fails the run",
     ),
+];
+
+const REQUIRES_KEYS: &[Key] = &[
+    optional(
+        "check",
+        Form::List(&Form::Text),
+        "a program and its arguments, which must end with success (default: the program is found in PATH)",
+    ),
+    optional("install", Form::Text, "how to get what is missing, for the reader of the reason"),
 ];
 
 const READY_KEYS: &[Key] = &[
@@ -205,6 +255,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, owner: Place) -> Option<Pro
     let ready_within = section.value("ready-within").and_then(|node| reader.quantity::<Span>(node));
     Some(Program {
         place: owner,
+        name: section.value("name").and_then(|node| reader.text(node, "a name")).map(|name| name.value),
+        requires: section.value("requires").and_then(|node| read_requires(reader, node)),
+        output: section.value("output").and_then(|node| reader.text(node, "a path")),
         command: section.value("command").and_then(|node| reader.text(node, "a program")),
         arguments: items.iter().filter_map(|item| reader.text(item, "an argument")).collect(),
         environment: section.value("environment").map(|node| read_environment(reader, node)).unwrap_or_default(),
@@ -212,6 +265,15 @@ pub(super) fn read(reader: &mut Reader, node: &Node, owner: Place) -> Option<Pro
         ready_within: ready_within.map(|span| span.value),
         complete: section.value("complete").and_then(|node| read_completion(reader, node)),
         exit: section.value("exit").and_then(|node| read_exit(reader, node)).unwrap_or(ExpectedExit::Code(0)),
+    })
+}
+
+fn read_requires(reader: &mut Reader, node: &Node) -> Option<Requires> {
+    let section = reader.section(node, "`requires`", node.place, REQUIRES_KEYS)?;
+    let words = section.value("check").and_then(|node| reader.list(node, "`check`")).unwrap_or_default();
+    Some(Requires {
+        check: words.iter().filter_map(|word| reader.text(word, "a word of a command")).collect(),
+        install: section.value("install").and_then(|node| reader.text(node, "a text")).map(|text| text.value),
     })
 }
 
@@ -311,7 +373,7 @@ pub(super) fn check<'a>(
                 Placeholder::PeersOf(name) if roster.find(name) == Found::Nobody => {
                     reader.problem(unknown_name(&named(name), "group or peer", roster.names()));
                 }
-                Placeholder::File(name) if !files.clone().any(|known| known == name) => {
+                Placeholder::File(name) | Placeholder::Torrent(name) if !files.clone().any(|known| known == name) => {
                     reader.problem(unknown_name(&named(name), "file", files.clone()));
                 }
                 Placeholder::Unknown(inner) => {
@@ -326,7 +388,8 @@ pub(super) fn check<'a>(
                 | Placeholder::Peers
                 | Placeholder::PeersOf(_)
                 | Placeholder::Directory
-                | Placeholder::File(_) => {}
+                | Placeholder::File(_)
+                | Placeholder::Torrent(_) => {}
             }
         }
     }

@@ -42,6 +42,12 @@ impl<'a> Play<'a> {
                 }
             }
             Order::Begin { distribution, peers, at } => self.begin(distribution, &peers, at)?,
+            Order::LeaveOut { distribution, why } => {
+                let spec = self.spec(distribution);
+                progress.say(&format!("left out: {} by {}: {why}", spec.name, spec.program.as_deref().unwrap_or("?")));
+                let note = Note::LeftOut { distribution: spec.id.clone(), why };
+                self.recorder.note(testbed::now(), &note)?;
+            }
             Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
         }
@@ -50,7 +56,8 @@ impl<'a> Play<'a> {
 
     fn begin(&mut self, distribution: usize, peers: &[PeerId], at: Time) -> anyhow::Result<()> {
         let (spec, testbed, at_seconds) = (self.spec(distribution), self.testbed, at.as_secs_f64());
-        if self.scenario.distributions()[distribution].begun() == Some(at) {
+        // Programs do not report their begin.
+        if self.scenario.distributions()[distribution].begun() == Some(at) && spec.program.is_none() {
             self.begins.extend(peers.iter().map(|peer| ((distribution, *peer), at_seconds)));
             let id = spec.id.clone();
             let note = Note::BeginFixed { distribution: id, at: at_seconds, peers: peers.len() };
@@ -65,7 +72,11 @@ impl<'a> Play<'a> {
     /// Takes last figures, ends the distribution everywhere, and reads every finished file back.
     fn close(&mut self, distribution: usize, peers: Vec<PeerId>, completed: &[PeerId]) {
         let (spec, testbed) = (self.spec(distribution), self.testbed);
-        let file = |peer: &PeerId| self.job.directory.payload(self.name(*peer), &spec.id).join(&spec.file);
+        let plan = self.job.plan;
+        let file = |peer: &PeerId| match plan.peers.iter().find(|it| it.id == *peer).and_then(|it| it.exec.as_ref()) {
+            Some(program) => self.job.directory.output(self.name(*peer), program.output(&spec.file)),
+            None => self.job.directory.payload(self.name(*peer), &spec.id).join(&spec.file),
+        };
         let files: Vec<_> = completed.iter().map(|peer| (*peer, file(peer))).collect();
         self.later(async move {
             let closed = async {

@@ -83,6 +83,11 @@ impl Play<'_> {
     pub(super) fn handle_event(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Peer { peer, event } => self.handle_peer_event(peer, &event),
+            Event::Completed { peer, t } => {
+                self.recorder.note(t, &Note::ProgramCompleted { peer: self.name(peer).to_owned() })?;
+                self.scenario.handle_program_completed(instant(t), peer);
+                Ok(())
+            }
             Event::Exit(exit) => {
                 let name = self.name(exit.peer).to_owned();
                 let (status, expected) = (exit.status.clone(), exit.expected);

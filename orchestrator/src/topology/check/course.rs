@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{Reader, Roster, Topology, peers, unselected};
+use super::{Reader, Roster, Topology, peers, steps::is_by_programs, unselected};
 use crate::{
     diagnose::{Place, Problem, suggestion},
     expect::{Condition, Metric, Operator, Subject, Value},
@@ -179,6 +179,9 @@ fn check_presence(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>)
             }
             Some(Action::Pause(selection)) => {
                 named.paused.extend(known(&selection.peers).into_iter().flatten());
+            }
+            Some(Action::Distribute(distribute)) if is_by_programs(roster, distribute) => {
+                named.brought_up.extend(known(&distribute.to).into_iter().flatten());
             }
             Some(
                 Action::Distribute(_)

@@ -6,7 +6,7 @@ use super::{Reader, Roster, Topology, Written, first_common, peers};
 use crate::{
     diagnose::{Place, Problem},
     plan::{SwarmRole, Via},
-    topology::{Action, Distribute, Selection, reader::unknown_name, roster::Found},
+    topology::{Action, Distribute, Program, Selection, reader::unknown_name, roster::Found},
 };
 
 pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
@@ -45,8 +45,9 @@ fn check_distribute(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
     if let (Some(from), Some(to)) = (&from, &to) {
         check_overlap(reader, roster, distribute, from, to);
     }
-    if distribute.via.is_some_and(|via| via.value == Via::ClientServer) {
-        check_no_programs(reader, roster, distribute);
+    if is_by_programs(roster, distribute) {
+        check_programs(reader, roster, distribute);
+        return;
     }
     match distribute.via {
         Some(Written { value: Via::Swarm, place }) => {
@@ -76,14 +77,36 @@ fn first_place(names: &[Written<String>]) -> Option<Place> {
     names.first().map(|name| name.place)
 }
 
-/// Programs of somebody else's do not speak the client-server protocol; in swarms they have no role anyway.
-fn check_no_programs(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute) {
+/// The program of the peers that a name stands for.
+fn program_of<'a>(roster: &'a Roster<'_>, name: &Written<String>) -> Option<&'a Program> {
+    let Found::Peers(range) = roster.find(&name.value) else { return None };
+    roster.group_of(range.start)?.exec.as_ref()
+}
+
+/// Whether programs of somebody else's spread the file.
+pub(super) fn is_by_programs(roster: &Roster<'_>, distribute: &Distribute) -> bool {
+    distribute.from.iter().chain(&distribute.to).any(|name| program_of(roster, name).is_some())
+}
+
+/// Programs of somebody else's do not speak Peerbed's protocols, and have to say when they are done.
+fn check_programs(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distribute) {
     for name in distribute.from.iter().chain(&distribute.to) {
-        let Found::Peers(range) = roster.find(&name.value) else { continue };
-        if roster.group_of(range.start).is_some_and(|group| group.exec.is_some()) {
-            let message = format!("`{}` runs a program of its own and takes part in no distribution", name.value);
-            reader.problem(Problem::new(name.place, message).hint("give files to it with {file.NAME} in `exec`"));
+        let is_known = matches!(roster.find(&name.value), Found::Peers(_));
+        if is_known && program_of(roster, name).is_none() {
+            let message = format!("`{}` runs no program of its own, and others here do", name.value);
+            reader.problem(Problem::new(name.place, message).hint("a file goes from programs to programs (`exec`)"));
         }
+    }
+    for name in &distribute.to {
+        if program_of(roster, name).is_some_and(|program| program.complete.is_none()) {
+            let problem = Problem::new(name.place, format!("the programs of `{}` never complete", name.value));
+            reader.problem(problem.hint("give their `exec` a `complete`"));
+        }
+    }
+    let ours = [("tracker", distribute.tracker.as_ref().map(|tracker| tracker.place))];
+    for (key, place) in ours.into_iter().filter_map(|(key, place)| Some((key, place?))) {
+        let problem = Problem::new(place, format!("programs of their own have no use for `{key}`"));
+        reader.problem(problem.hint("leave it out; give them addresses by their arguments"));
     }
 }
 
