@@ -273,6 +273,7 @@ fn plan(peers: u32) -> Plan {
         links: vec![Link { name: "home".to_owned(), up: direction(2_000_000), down: direction(20_000_000) }],
         latencies: Vec::new(),
         files: Vec::new(),
+        rings: Vec::new(),
         steps: Vec::new(),
         expectations: Vec::new(),
     }

@@ -1,7 +1,8 @@
 //! Conditions on what a run found, as `expect:` and `when:` write them.
 //!
 //! ```text
-//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  verdict is [not] STATE  |  over
+//! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  lookups.NAME.METRIC OP VALUE
+//!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE  |  over
 //! OP        := <= | < | >= | > | == | !=
 //! ```
 //!
@@ -16,6 +17,7 @@
 //!
 //! `over` are conditions over many values: percentiles, values over time, and faults that heal in time; their grammar is in
 //! [`over`].
+//! Figures of lookups and recoveries stand in `rings`.
 //!
 //! Reading and evaluating live here. Where the facts come from lives in `results` and `scenario`; whether a condition
 //! names something that exists is checked by `topology`.
@@ -27,10 +29,12 @@ use crate::plan::Via;
 mod evaluate;
 pub mod over;
 mod parse;
+mod rings;
 #[cfg(test)]
 mod tests;
 
 pub use evaluate::{DistributionFacts, Facts, Outcome};
+pub use rings::{RingFacts, RingSubject};
 
 /// A condition that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +61,19 @@ pub enum Subject {
     },
     /// Many values: of peers, or over time.
     Over(over::Over),
+    /// A figure of lookups in a ring, or of a ring's recoveries.
+    Ring {
+        /// Which of the two.
+        what: RingSubject,
+        /// Name of the lookups, or of the ring.
+        name: String,
+        /// Which figure.
+        metric: &'static str,
+        /// How it is compared.
+        operator: Operator,
+        /// With what.
+        value: Value,
+    },
     /// Whether this host could measure the run.
     Verdict {
         /// `valid`, `suspect` or `invalid`.
@@ -153,7 +170,7 @@ impl Condition {
     pub fn is_live(&self) -> bool {
         match &self.subject {
             Subject::Distribution { metric, .. } => matches!(metric, Metric::Completed | Metric::Progress),
-            Subject::Over(_) | Subject::Verdict { .. } => false,
+            Subject::Over(_) | Subject::Ring { .. } | Subject::Verdict { .. } => false,
         }
     }
 
@@ -163,7 +180,16 @@ impl Condition {
         match &self.subject {
             Subject::Distribution { selector, .. } => Some(selector),
             Subject::Over(over) => over.selector(),
-            Subject::Verdict { .. } => None,
+            Subject::Ring { .. } | Subject::Verdict { .. } => None,
+        }
+    }
+
+    /// The lookups or the ring that it looks at, if it looks at any.
+    #[must_use]
+    pub fn ring_subject(&self) -> Option<(RingSubject, &str)> {
+        match &self.subject {
+            Subject::Ring { what, name, .. } => Some((*what, name)),
+            Subject::Distribution { .. } | Subject::Over(_) | Subject::Verdict { .. } => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here and beside it: links, what happens to them, and programs in `plan/links`, `plan/faults`
-//! and `plan/program`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
+//! The types of the plan live here and beside it: links, what happens to them, programs and rings in `plan/links`,
+//! `plan/faults`, `plan/program` and `plan/rings`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
 //! `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;
@@ -19,6 +19,8 @@ mod matrix;
 mod program;
 mod programs;
 mod resolve;
+mod rings;
+mod seats;
 mod yaml;
 
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
@@ -26,6 +28,7 @@ pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, 
 pub use matrix::matrix;
 pub use program::{Completion, ExpectedExit, Program, Ready, Requirement};
 pub use resolve::resolve;
+pub use rings::{Key, Keys, Member, Queries, Ring, RingStep};
 
 /// Everything one run does, with no default left open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,9 @@ pub struct Plan {
     pub latencies: Vec<Latency>,
     /// Files the scenario distributes.
     pub files: Vec<File>,
+    /// Circular DHTs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rings: Vec<Ring>,
     /// The scenario's steps in order.
     pub steps: Vec<Step>,
     /// Conditions on the results that decide pass or fail, as written.
@@ -167,7 +173,6 @@ pub enum When {
 }
 
 /// What a step does.
-#[expect(clippy::large_enum_variant, reason = "there are few steps, and boxes would show in every match on them")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -185,6 +190,8 @@ pub enum Action {
     Wait(Span),
     /// Wait until the programs of these peers have completed.
     Await(Vec<PeerId>),
+    /// Do something with a ring.
+    Ring(RingStep),
     /// Give links other figures, one entry for each class of link among the addressed peers.
     Link(Vec<LinkChange>),
     /// Cut sets of peers off from each other, without touching their links.

@@ -18,6 +18,7 @@ mod pidfd;
 mod process;
 mod program;
 mod qdisc;
+mod rings;
 mod setup;
 mod supervisor;
 
@@ -73,6 +74,7 @@ pub struct Real {
     peer_binary: PathBuf,
     ready_within: Duration,
     stop_within: Duration,
+    run: RunDirectory,
 }
 
 impl Real {
@@ -115,6 +117,7 @@ impl Real {
             peer_binary: options.peer_binary.clone(),
             ready_within: options.ready_within,
             stop_within: options.stop_within,
+            run: run.clone(),
         };
         let is_present = |peer: &&plan::Peer| peer.present && !real.unavailable.contains_key(&peer.id);
         let present: Vec<PeerId> = plan.peers.iter().filter(is_present).map(|peer| peer.id).collect();

@@ -20,6 +20,7 @@ pub mod html;
 pub mod junit;
 mod links;
 pub mod markdown;
+mod rings;
 mod sweep;
 mod unfinished;
 
@@ -45,6 +46,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     for left_out in &results.left_out {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
+    rings::summary(&mut text, results);
     links::summary(&mut text, results);
     changes::summary(&mut text, results);
     if let Some(error) = &results.error {

@@ -17,8 +17,10 @@ use crate::{
 };
 
 mod changes;
+mod rings;
 
 pub use changes::Change;
+pub use rings::{AnswerFound, Lookups, MemberFound, Recovery, RingFound, Spread};
 
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -58,10 +60,13 @@ pub struct Results {
     /// Distributions that were left out because this host lacks the programs for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// Lookups in rings.
-    pub lookups: Vec<Value>,
-    /// Faults and the times to recover from them.
-    pub recoveries: Vec<Value>,
+    /// What was asked of rings, in the order of the scenario.
+    pub lookups: Vec<Lookups>,
+    /// What happened to rings, and the times to recover from it.
+    pub recoveries: Vec<Recovery>,
+    /// Rings at the end of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rings: Vec<RingFound>,
     /// Links as asked for and as measured: up and down of each class.
     pub links: Vec<LinkFound>,
     /// Latencies between regions as asked for and as measured.

@@ -205,6 +205,12 @@ impl RunDirectory {
         self.peers().join("authority.pem")
     }
 
+    /// Who sits where in the ring called `name`.
+    #[must_use]
+    pub fn roster(&self, name: &str) -> PathBuf {
+        self.peers().join(format!("{name}.roster.json"))
+    }
+
     /// The original of the distributed file called `name`.
     #[must_use]
     pub fn original(&self, name: &str) -> PathBuf {

@@ -25,6 +25,7 @@ mod distribution;
 mod explain;
 mod order;
 mod programs;
+pub mod rings;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use changes::InForce;
 pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
+pub use rings::Rings;
 pub use steps::{describe, word};
 pub use view::View;
 pub(crate) use view::via;
@@ -48,6 +50,7 @@ pub struct Scenario {
     programs: Programs,
     /// In the order in which the plan has them, whether begun or not.
     distributions: Vec<Distribution>,
+    rings: Rings,
     in_force: InForce,
     /// What has been ordered and not yet been taken by [`Scenario::due`].
     orders: Vec<Order>,
@@ -101,6 +104,7 @@ enum Awaited {
     Exited(PeerId),
     Completed(PeerId),
     Prepared { distribution: usize, peer: PeerId },
+    Joined(PeerId),
     Changed { step: usize },
 }
 
@@ -119,6 +123,7 @@ impl Scenario {
             | Action::Join(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Ring(_)
             | Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
@@ -132,6 +137,7 @@ impl Scenario {
             processes: states.collect(),
             programs: Programs::of(plan),
             distributions: distributions.collect(),
+            rings: Rings::new(plan),
             in_force: InForce::default(),
             orders: Vec::new(),
             timeout: plan.timeout.0,
@@ -143,6 +149,7 @@ impl Scenario {
     /// Starts the scenario's clock; all peers that the plan calls present are up.
     pub fn begin(&mut self, now: Time) {
         self.started = now;
+        self.rings.found(now);
     }
 
     /// What shall be done now; empty when nothing.
@@ -151,6 +158,7 @@ impl Scenario {
             self.failure = Some(self.unfinished());
         }
         while self.failure.is_none() && self.advance(now) {}
+        self.orders.extend(self.rings.due(now));
         std::mem::take(&mut self.orders)
     }
 
@@ -167,6 +175,7 @@ impl Scenario {
                 && matches!(state.stage, Stage::Running { .. })
             {
                 self.enter(step, peer);
+                self.enter_ring(step, peer);
             }
         }
     }
@@ -205,6 +214,7 @@ impl Scenario {
     pub fn handle_exited(&mut self, peer: PeerId) {
         self.on_program_exit(peer);
         self.processes.insert(peer, Process::Down);
+        self.rings.handle_exited(peer);
         self.arrived(Awaited::Exited(peer));
         // A short program may have ended before anybody noticed that it could be used.
         self.arrived(Awaited::Ready(peer));
@@ -218,7 +228,8 @@ impl Scenario {
             (Stage::Running { since }, _, Action::Wait(span)) => Some((since + span.0, "a wait is over")),
             _ => None,
         });
-        steps.chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        let rings = self.rings.next_deadline();
+        steps.chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
     }
 
     /// Where the scenario stands.
@@ -251,10 +262,10 @@ impl Scenario {
         self.distributions.iter().position(|d| d.spec().id == id)
     }
 
-    /// Whether some distribution is between its begin and its last completion.
+    /// Whether some distribution is between its begin and its last completion, or a ring is asked or recovers.
     #[must_use]
     pub fn is_measuring(&self) -> bool {
-        self.distributions.iter().any(|d| d.phase() == Phase::Running)
+        self.distributions.iter().any(|d| d.phase() == Phase::Running) || self.rings.is_measuring()
     }
 
     /// Whether the scenario wants this peer's process to be there, or on its way up.
@@ -322,7 +333,11 @@ impl Awaited {
     /// Whose doing it is; nobody's where the network changes.
     fn peer(&self) -> Option<PeerId> {
         match self {
-            Self::Ready(peer) | Self::Exited(peer) | Self::Completed(peer) | Self::Prepared { peer, .. } => Some(*peer),
+            Self::Ready(peer)
+            | Self::Exited(peer)
+            | Self::Completed(peer)
+            | Self::Joined(peer)
+            | Self::Prepared { peer, .. } => Some(*peer),
             Self::Changed { .. } => None,
         }
     }

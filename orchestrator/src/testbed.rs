@@ -11,14 +11,18 @@ use std::{
     time::Duration,
 };
 
-use peerbed_peer::{events::Event as PeerEvent, status::Status};
+use peerbed_peer::{
+    events::Event as PeerEvent,
+    ring_control::{RingCommand, Start},
+    status::Status,
+};
 use peerbed_proto::id::PeerId;
 use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
     links::{Engine, MissingFeature, kernel::pace::Reading, user::Health},
-    plan::{Distribute, Plan},
+    plan::{Distribute, Plan, Ring},
     real::{Real, Towards},
     run_directory::RunDirectory,
 };
@@ -179,6 +183,28 @@ impl Testbed {
     pub async fn end(&self, id: &str, peers: &[PeerId]) -> anyhow::Result<()> {
         match self {
             Self::Real(real) => real.end(id, peers).await,
+        }
+    }
+
+    /// Lets a peer enter a ring of the plan.
+    ///
+    /// # Errors
+    ///
+    /// When the peer did not take the command.
+    pub async fn enter_ring(&self, ring: &Ring, peer: PeerId, start: Start) -> anyhow::Result<()> {
+        match self {
+            Self::Real(real) => real.enter_ring(ring, peer, start).await,
+        }
+    }
+
+    /// Asks a peer's ring node something; the answer comes as an event.
+    ///
+    /// # Errors
+    ///
+    /// When the peer did not take the command.
+    pub async fn ask_ring(&self, peer: PeerId, command: RingCommand) -> anyhow::Result<()> {
+        match self {
+            Self::Real(real) => real.ask_ring(peer, command).await,
         }
     }
 

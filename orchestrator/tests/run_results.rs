@@ -177,6 +177,7 @@ fn results() -> Results {
         left_out: Vec::new(),
         lookups: Vec::new(),
         recoveries: Vec::new(),
+        rings: Vec::new(),
         links: Vec::new(),
         latencies: Vec::new(),
         changes: Vec::new(),

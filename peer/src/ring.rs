@@ -82,6 +82,9 @@ pub(crate) struct RingDriver {
     replies: Replies,
     teller: Teller,
     inbox: mpsc::Receiver<Input>,
+    /// A founder's first connections: until they are there or this instant has come, no timer of the core goes off. Upkeep
+    /// in the middle of everybody's handshakes would take slow peers for dead.
+    warm_up_until: Option<Instant>,
     /// When a driver that leaves stops waiting for its records to be taken.
     leave_until: Option<Instant>,
 }
@@ -100,8 +103,9 @@ impl RingDriver {
         surroundings.routes.set_ring(Some(sender.clone()));
         let links = Links::new(surroundings.transport.clone(), seats.clone(), sender);
         let teller = Teller::new(enter.ring, surroundings.log.clone());
+        let warm_up_until = matches!(enter.start, Start::Found(_)).then(|| Instant::now() + WARM_UP_MAX);
         let replies = Replies::default();
-        Ok(Self { surroundings, core, seats, links, replies, teller, inbox, leave_until: None })
+        Ok(Self { surroundings, core, seats, links, replies, teller, inbox, warm_up_until, leave_until: None })
     }
 
     /// Takes part until told to end, or until it has left.
@@ -116,7 +120,8 @@ impl RingDriver {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         while self.core.standing() != Standing::Gone && self.leave_until.is_none_or(|until| Instant::now() < until) {
-            let deadline = self.core.poll_timeout().map(|(due, _)| clock::instant(due));
+            let due = self.core.poll_timeout().filter(|_| self.warm_up_until.is_none());
+            let deadline = due.map(|(due, _)| clock::instant(due));
             if let Some(deadline) = deadline
                 && timer.deadline() != deadline
             {
@@ -182,7 +187,10 @@ impl RingDriver {
         match input {
             Input::Accepted(connection) => self.links.handle_accepted(connection),
             Input::Dialled { peer, result } => {
-                if self.links.handle_dialled(peer, result).is_err() {
+                let reached = self.links.handle_dialled(peer, result);
+                if self.warm_up_until.is_some() {
+                    self.tend();
+                } else if reached.is_err() {
                     self.core.handle_unreachable(now, PeerId(peer));
                 }
             }
@@ -205,7 +213,7 @@ impl RingDriver {
             Input::Violated { peer, serial } => self.violated(peer, serial),
             Input::Broken => self.links.traffic.broken += 1,
             Input::Closed { peer, serial } => {
-                if self.links.handle_closed(peer, serial) == links::Left::None {
+                if self.links.handle_closed(peer, serial) == links::Left::None && self.warm_up_until.is_none() {
                     self.core.handle_unreachable(now, PeerId(peer));
                 }
             }
@@ -253,7 +261,10 @@ impl RingDriver {
         let successors: Vec<Contact> = self.core.successors().iter().filter_map(Entry::contact).collect();
         let is_dialled = |contact: &Contact| Some(*contact) != predecessor || successors.contains(contact);
         let wanted: Vec<u32> = self.core.neighbours().iter().filter(|it| is_dialled(it)).map(|it| it.peer.0).collect();
-        self.links.tend(&wanted);
+        let at_once = if self.warm_up_until.is_some() { WARM_UP_DIALS } else { DIALS_AT_ONCE };
+        self.links.tend(&wanted, at_once);
+        let is_warm = self.links.connected == self.links.neighbours;
+        self.warm_up_until = self.warm_up_until.filter(|until| !is_warm && Instant::now() < *until);
         self.links.traffic.unanswered += self.replies.forget_old();
     }
 
@@ -299,6 +310,15 @@ const INPUTS_AT_ONCE: usize = 64;
 
 /// Time between two looks at the connections. A missing one is dialled at once when something is to be sent.
 const TEND_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Time for a founder's first connections. A hundred peers on two slow cores take half of it.
+const WARM_UP_MAX: Duration = Duration::from_secs(45);
+
+/// Neighbours dialled at once by a founder: with more, all handshakes on the host would be slow together and none in time.
+const WARM_UP_DIALS: usize = 1;
+
+/// Neighbours dialled at once for their own sake later on.
+const DIALS_AT_ONCE: usize = 4;
 
 /// Time to hand records over. Shorter than the process has to leave.
 const LEAVE_MAX: Duration = Duration::from_secs(3);

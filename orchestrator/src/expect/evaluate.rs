@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Condition, Metric, Operator, Subject, Value};
+use super::{Condition, Metric, Operator, RingFacts, Subject, Value, rings};
 use crate::plan::Via;
 
 /// Everything conditions can look at, filled in by whoever has it: the results at the end of a run, or the scenario
@@ -12,6 +12,8 @@ use crate::plan::Via;
 pub struct Facts {
     /// Every distribution that was begun.
     pub distributions: Vec<DistributionFacts>,
+    /// Lookups and recoveries of rings; none while the scenario is played.
+    pub rings: Vec<RingFacts>,
     /// `valid`, `suspect` or `invalid`; none while the scenario is played.
     pub verdict: Option<String>,
     /// What the run wrote down; none while the scenario is played, or where no condition looks at it.
@@ -61,6 +63,9 @@ pub(super) fn evaluate(condition: &Condition, facts: &Facts) -> Outcome {
             Some(found) => ((found == state) == *wanted, json!(found)),
             None => (false, serde_json::Value::Null),
         },
+        Subject::Ring { what, name, metric, operator, value } => {
+            judge(&rings::figures(&facts.rings, *what, name, metric, *value), *operator, *value)
+        }
         Subject::Distribution { selector, metric, operator, value } => {
             let found: Vec<Option<f64>> = facts
                 .distributions

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Condition, ConditionError, Metric, Operator, Selector, Subject, Value};
+use super::{Condition, ConditionError, Metric, Operator, RingSubject, Selector, Subject, Value, rings};
 use crate::{
     diagnose::suggestion,
     plan::Via,
@@ -48,6 +48,8 @@ pub(super) fn condition(text: &str) -> Result<Condition, ConditionError> {
     let subject = match subject.split('.').next() {
         Some("verdict") => verdict(text, subject, rest)?,
         Some("distribution") => distribution(text, subject, rest)?,
+        Some("lookups") => ring(RingSubject::Lookups, text, subject, rest)?,
+        Some("recoveries") => ring(RingSubject::Recoveries, text, subject, rest)?,
         first => {
             let first = first.unwrap_or_default();
             let hint = "write `distribution.NAME.METRIC OP VALUE` or `verdict is valid`";
@@ -82,6 +84,11 @@ fn distribution(text: &str, subject: &str, rest: &str) -> Result<Subject, Condit
     let (operator, value, range) = comparison(text, text.len() - rest.len())?;
     let value = read_value(metric, value, range)?;
     Ok(Subject::Distribution { selector, metric, operator, value })
+}
+
+fn ring(what: RingSubject, text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionError> {
+    let (operator, value, range) = comparison(text, text.len() - rest.len())?;
+    rings::subject(what, subject, operator, value, range)
 }
 
 /// Reads `OP VALUE` from byte `from` of the text on: how to compare, the value's text, and where it stands.

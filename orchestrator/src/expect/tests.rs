@@ -55,7 +55,7 @@ fn facts() -> Facts {
         progress: 1.0,
     };
     let distributions = vec![distribution(Via::Swarm, 12.0), distribution(Via::ClientServer, 11.0)];
-    Facts { distributions, verdict: Some("suspect".into()), courses: None }
+    Facts { distributions, verdict: Some("suspect".into()), ..Facts::default() }
 }
 
 fn outcome(text: &str, facts: &Facts) -> (bool, serde_json::Value) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use peerbed_proto::{PeerId, Random};
 
-use super::{Action, Distribute, Step, Via, When};
+use super::{Action, Distribute, RingStep, Step, Via, When};
 use crate::{
     diagnose::Problem,
     topology::{self, Roster, Selection, Timing, Topology, Written},
@@ -78,6 +78,11 @@ impl<'a> Course<'a> {
             topology::Action::Leave(selection) => Action::Leave(self.take_down(index, selection, "leave")),
             topology::Action::Wait(span) => Action::Wait(span.value),
             topology::Action::Await(names) => Action::Await(self.named(names).map(PeerId).collect()),
+            topology::Action::Query(queries) => match self.queries(index, queries) {
+                Some(step) => Action::Ring(step),
+                None => return Vec::new(),
+            },
+            topology::Action::Settle(name) => Action::Ring(RingStep::Settle { ring: name.value.clone() }),
             topology::Action::Link(change) => Action::Link(self.change_links(index, change)),
             topology::Action::Flap(flap) => return self.flap(index, flap),
             topology::Action::Partition(partition) => Action::Partition(self.partition(index, partition)),
@@ -136,7 +141,7 @@ impl<'a> Course<'a> {
     }
 
     /// Peers that names stand for, in the order of the plan.
-    fn named(&self, names: &[Written<String>]) -> impl Iterator<Item = u32> {
+    pub(super) fn named(&self, names: &[Written<String>]) -> impl Iterator<Item = u32> {
         let mut ranges: Vec<Range<u32>> = names.iter().map(|name| self.roster.range(&name.value)).collect();
         ranges.sort_by_key(|range| range.start);
         ranges.into_iter().flatten()

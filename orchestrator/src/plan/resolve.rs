@@ -6,7 +6,7 @@ use peerbed_proto::{PeerId, Random};
 
 use super::{
     Action, Content, Direction, Distribute, File, Latency, Link, Loss, Peer, Plan, Queue, Tracker, When,
-    course::Course, programs,
+    course::Course, programs, seats,
 };
 use crate::{
     diagnose::Problems,
@@ -55,6 +55,7 @@ pub fn resolve(topology: &Topology) -> Result<Plan, Problems> {
         links: links(topology),
         latencies: latencies(topology),
         files: topology.files.iter().map(|file| resolve_file(topology, file)).collect(),
+        rings: seats::rings(topology, &roster),
         steps: Vec::new(),
         expectations: expectations(topology),
     };
@@ -190,6 +191,7 @@ fn default_timeout(plan: &Plan) -> Span {
             Action::Wait(span) => span.seconds(),
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
             Action::Await(_) => TIMEOUT_UNKNOWN,
+            Action::Ring(step) => seats::step_seconds(step),
             Action::Start(_)
             | Action::Crash(_)
             | Action::Leave(_)

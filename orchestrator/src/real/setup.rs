@@ -217,6 +217,7 @@ fn configure(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
     let name = run_name(run.root());
     let authority = Authority::new(&name).context("making the run's certificate authority")?;
     write(&run.authority(), authority.certificate().as_bytes(), 0o644)?;
+    super::rings::write_rosters(plan, run)?;
     for peer in &plan.peers {
         let directory = run.peer(&peer.name);
         fs::create_dir_all(&directory).map_err(|e| disk_problem(&e, "make", &directory))?;
@@ -263,7 +264,7 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     })
 }
 
-fn listen(peer: &plan::Peer) -> SocketAddr {
+pub(super) fn listen(peer: &plan::Peer) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(peer.address), peer.port)
 }
 

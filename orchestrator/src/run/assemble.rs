@@ -21,6 +21,8 @@ use crate::{
     verify::found::{LinkFound, Verification},
 };
 
+mod rings;
+
 /// What was observed while the scenario was played.
 pub(super) struct Observed<'a> {
     pub(super) scenario: &'a Scenario,
@@ -53,6 +55,7 @@ impl Results {
             left_out: Vec::new(),
             lookups: Vec::new(),
             recoveries: Vec::new(),
+            rings: Vec::new(),
             links: LinkFound::unmeasured(plan),
             latencies: Vec::new(),
             changes: Vec::new(),
@@ -105,6 +108,7 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) 
         .collect();
     results.programs = programs(plan, observed.scenario);
     results.left_out = left_out(observed.scenario);
+    rings::fill(results, plan, observed.scenario);
 }
 
 /// Programs that completed, in the order of the plan.
@@ -199,6 +203,7 @@ pub(super) fn judge(
                 facts
             })
             .collect(),
+        rings: rings::facts(results),
         verdict: Some(results.verdict.state.as_str().to_owned()),
         courses: looks_back.then(|| courses::read(directory, results)),
     };

@@ -18,7 +18,7 @@ pub(super) fn read(directory: &RunDirectory, results: &Results) -> Courses {
         host: record.windows.iter().filter(|window| window.measuring).copied().collect(),
         started: record.started,
         steps: record.steps.values().map(|step| (step.action.clone(), record.since_start(step.begun))).collect(),
-        recoveries: results.recoveries.iter().filter_map(recovery).collect(),
+        recoveries: results.recoveries.iter().map(|it| (it.fault.clone(), it.recovered_seconds)).collect(),
     }
 }
 
@@ -66,8 +66,4 @@ fn uplink(course: &Course) -> Vec<(f64, f64)> {
     (0..seconds)
         .map(|second| (f64::from(second), (sent(f64::from(second + 1)) - sent(f64::from(second))) * 8.0))
         .collect()
-}
-
-fn recovery(recovery: &serde_json::Value) -> Option<(String, Option<f64>)> {
-    Some((recovery["fault"].as_str()?.to_owned(), recovery["recovered_seconds"].as_f64()))
 }

@@ -30,6 +30,7 @@ use crate::{
 mod changes;
 mod orders;
 mod reports;
+mod rings;
 
 use changes::{Changed, Changing, Proved};
 
@@ -107,6 +108,10 @@ enum Done {
     Prepared(usize, PeerId, anyhow::Result<()>),
     Begun(PeerId, anyhow::Result<()>),
     Closed(usize, anyhow::Result<Closed>),
+    /// A peer was asked to enter its ring.
+    Entered(PeerId, anyhow::Result<()>),
+    /// A ring was asked something; the answer is an event.
+    Asked(u64, anyhow::Result<()>),
     Changed(Changed),
     Proved(Proved),
     /// Links are where their traces were.
@@ -159,6 +164,7 @@ impl<'a> Play<'a> {
     }
 
     async fn until_the_end(&mut self, stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
+        self.found_rings(progress).await?;
         let begun = now();
         self.scenario.begin(begun);
         let peers = self.job.plan.peers.iter().filter(|p| p.present).count();

@@ -71,7 +71,8 @@ impl Scenario {
             | Action::Leave(_)
             | Action::Join(_)
             | Action::Wait(_)
-            | Action::Await(_) => None,
+            | Action::Await(_)
+            | Action::Ring(_) => None,
         };
         if let Some(change) = change {
             self.steps[step].awaited.insert(Awaited::Changed { step });

@@ -1,5 +1,6 @@
 //! What the scenario asks of whoever carries it out.
 
+use peerbed_peer::ring_control::{RingCommand, Start};
 use peerbed_proto::{PeerId, Time};
 
 use super::Change;
@@ -54,6 +55,22 @@ pub enum Order {
         distribution: usize,
         /// What is lacking.
         why: String,
+    },
+    /// Let a peer enter a ring; what it reports then goes to [`super::Scenario::handle_ring`].
+    EnterRing {
+        /// Index of the ring in the plan.
+        ring: usize,
+        /// Who.
+        peer: PeerId,
+        /// As what.
+        start: Start,
+    },
+    /// Ask a ring something by way of this peer; what it reports then goes to [`super::Scenario::handle_ring`].
+    Ask {
+        /// Who is asked.
+        peer: PeerId,
+        /// What.
+        command: RingCommand,
     },
     /// Change the network, or stop processes or let them go on; report with [`super::Scenario::handle_changed`] when it has
     /// been done. Whether it has bitten need not be known by then.

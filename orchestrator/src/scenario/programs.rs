@@ -138,6 +138,7 @@ impl Scenario {
             | Action::Leave(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Ring(_)
             | Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
@@ -231,6 +232,7 @@ mod tests {
             peers: peers.collect(),
             links: Vec::new(),
             latencies: Vec::new(),
+            rings: Vec::new(),
             files: Vec::new(),
             steps: vec![Step { when: When::At(Span::default()), action }],
             expectations: Vec::new(),

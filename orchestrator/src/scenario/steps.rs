@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use peerbed_proto::{id::PeerId, time::Time};
 
-use super::{Awaited, Order, Phase, Process, Scenario, Stage};
+use super::{Awaited, Order, Phase, Process, Scenario, Stage, rings};
 use crate::{
     expect::Facts,
     plan::{Action, CutDirection, When},
@@ -88,6 +88,7 @@ impl Scenario {
             | Action::Leave(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Ring(_)
             | Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
@@ -120,13 +121,21 @@ impl Scenario {
                 self.refuse_paused(step, &peers);
                 for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
                     self.enter(step, peer);
+                    self.enter_ring(step, peer);
                 }
                 self.bring_up(step, &peers);
             }
-            Action::Crash(peers) => self.take_down(step, &peers, Process::Dying),
-            Action::Leave(peers) => self.take_down(step, &peers, Process::Leaving),
+            Action::Crash(peers) => {
+                self.rings.handle_crash(now, &peers);
+                self.take_down(step, &peers, Process::Dying);
+            }
+            Action::Leave(peers) => {
+                self.rings.handle_leave(now, &peers);
+                self.take_down(step, &peers, Process::Leaving);
+            }
             Action::Wait(_) => {}
             Action::Await(peers) => self.await_programs(step, &peers),
+            Action::Ring(ring_step) => self.rings.begin(step, &ring_step, now),
             action @ (Action::Link(_)
             | Action::Partition(_)
             | Action::Heal { .. }
@@ -213,6 +222,7 @@ impl Scenario {
         state.awaited.is_empty()
             && match &state.step.action {
                 Action::Wait(span) => now >= since + span.0,
+                Action::Ring(_) => self.rings.has_ended(step),
                 Action::Distribute(_) => {
                     self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
                 }
@@ -300,6 +310,7 @@ pub fn word(action: &Action) -> &'static str {
         Action::Join(_) => "join",
         Action::Wait(_) => "wait",
         Action::Await(_) => "wait",
+        Action::Ring(step) => step.word(),
         Action::Link(_) => "link",
         Action::Partition(_) => "partition",
         Action::Heal { .. } => "heal",
@@ -328,6 +339,7 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         | Action::Pause(peers)
         | Action::Resume(peers) => format!("{word} {}", list(peers)),
         Action::Wait(span) => format!("{word} {span}"),
+        Action::Ring(step) => rings::describe(step),
         Action::Link(changes) => {
             let peers: Vec<PeerId> = changes.iter().flat_map(|change| change.peers.iter().copied()).collect();
             format!("{word} of {}", list(&peers))

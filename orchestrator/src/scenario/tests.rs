@@ -371,6 +371,7 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
         links: Vec::new(),
         latencies: Vec::new(),
         files: Vec::new(),
+        rings: Vec::new(),
         steps,
         expectations: Vec::new(),
     }

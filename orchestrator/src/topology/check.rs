@@ -19,6 +19,7 @@ use crate::{
 
 mod course;
 mod faults;
+mod rings;
 mod steps;
 
 /// Reports everything that does not fit together.
@@ -36,6 +37,7 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
     steps::check(reader, topology, &roster);
     faults::check(reader, topology, &roster);
     course::check(reader, topology, &roster);
+    rings::check(reader, topology, &roster);
     if topology.sweep.is_none() && knows_distributions(topology) {
         let distributions: Vec<_> = topology.distributions().map(|(_, distribute)| distribute).collect();
         expectations(reader, topology, &distributions);
@@ -58,7 +60,8 @@ fn check_group(reader: &mut Reader, topology: &Topology, group: &Group) {
 /// A program of its own leaves no room for Peerbed's protocols.
 fn check_program(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, group: &Group) {
     let Some(program) = &group.exec else { return };
-    let parts = [("swarm", group.swarm.is_some()), ("tracker", group.tracker.is_some())];
+    let parts =
+        [("swarm", group.swarm.is_some()), ("tracker", group.tracker.is_some()), ("ring", group.ring.is_some())];
     for (key, _) in parts.into_iter().filter(|(_, is_given)| *is_given) {
         let message = format!("group `{}` runs a program of its own and cannot have `{key}`", group.name.value);
         reader.problem(Problem::new(program.place, message).hint(format!("leave `exec` or `{key}` out")));

@@ -5,6 +5,7 @@ use super::{
     names,
     programs::{self, Program},
     reader::{Reader, Written},
+    rings::{self, Membership},
     tree::Node,
 };
 use crate::{plan::SwarmRole, units::Span};
@@ -24,6 +25,8 @@ pub struct Group {
     pub swarm: Option<SwarmRole>,
     /// Set where they track swarms.
     pub tracker: Option<Tracker>,
+    /// Their membership in a ring.
+    pub ring: Option<Membership>,
     /// The program that runs in place of Peerbed's own peer.
     pub exec: Option<Program>,
     /// Whether their processes run from the beginning.
@@ -53,6 +56,11 @@ const KEYS: &[Key] = &[
         "part in swarms: a seed has whole files, a leecher wants them (default none)",
     ),
     optional("tracker", Form::Section(TRACKER_KEYS), "makes the peers track swarms; {} for the defaults"),
+    optional(
+        "ring",
+        Form::Section(rings::KEYS),
+        "makes the peers members of a circular DHT called like the group; {} for the defaults (default none)",
+    ),
     optional(
         "exec",
         Form::Section(programs::KEYS),
@@ -95,6 +103,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
             region: None,
             swarm: None,
             tracker: None,
+            ring: None,
             exec: None,
             present: true,
         };
@@ -114,6 +123,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Vec<Group>> {
                 .and_then(|node| reader.word(node, "part in a swarm", &roles))
                 .map(|role| role.value),
             tracker: section.value("tracker").map(|node| read_tracker(reader, node)),
+            ring: section.value("ring").and_then(|node| rings::read(reader, node, section.key_place("ring"))),
             exec: section.value("exec").and_then(|node| programs::read(reader, node, section.key_place("exec"))),
             present: section.value("present").and_then(|node| reader.boolean(node)).unwrap_or(true),
             ..unread

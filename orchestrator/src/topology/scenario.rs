@@ -10,6 +10,7 @@ use super::{
     faults::{self, FLAP_KEYS, Flap, HEAL_KEYS, Heal, LINK_KEYS, LinkChange, PARTITION_KEYS, Partition},
     keys::{Form, Key, NAME_PATTERN, optional, required},
     names, options,
+    queries::{self, Queries, QueryKind},
     reader::{Reader, Section, Written},
     tree::Node,
 };
@@ -62,6 +63,10 @@ pub enum Action {
     Wait(Written<Span>),
     /// Wait for programs to complete.
     Await(Vec<Written<String>>),
+    /// Ask something of a ring.
+    Query(Queries),
+    /// Wait until a ring is right.
+    Settle(Written<String>),
     /// Give links other figures.
     Link(LinkChange),
     /// Let links go down and come back.
@@ -148,7 +153,14 @@ const KEYS: &[Key] = &[
         Form::Section(SELECTION_KEYS),
         "bring up peers and let them enter every running distribution addressed to them",
     ),
-    optional("wait", Form::Section(WAIT_KEYS), "let time pass, or wait for programs to complete"),
+    optional("lookups", Form::Section(queries::LOOKUPS_KEYS), "ask members of a ring who owns keys"),
+    optional("put", Form::Section(queries::PUT_KEYS), "write records to a ring"),
+    optional("get", Form::Section(queries::GET_KEYS), "read records from a ring"),
+    optional(
+        "wait",
+        Form::Section(WAIT_KEYS),
+        "let time pass, or wait for programs to complete or for a ring to be right",
+    ),
     optional("link", Form::Section(LINK_KEYS), "give the links of peers other figures, from now on"),
     optional("flap", Form::Section(FLAP_KEYS), "let the links of peers go down and come back"),
     optional("partition", Form::Section(PARTITION_KEYS), "cut sets of peers off from each other, until `heal`"),
@@ -157,8 +169,23 @@ const KEYS: &[Key] = &[
     optional("resume", Form::Section(SELECTION_KEYS), "let the processes of paused peers go on (SIGCONT)"),
 ];
 
-const ACTIONS: &[&str] =
-    &["distribute", "start", "crash", "leave", "join", "wait", "link", "flap", "partition", "heal", "pause", "resume"];
+const ACTIONS: &[&str] = &[
+    "distribute",
+    "start",
+    "crash",
+    "leave",
+    "join",
+    "lookups",
+    "put",
+    "get",
+    "wait",
+    "link",
+    "flap",
+    "partition",
+    "heal",
+    "pause",
+    "resume",
+];
 const TIMINGS: &[&str] = &["at", "after", "when"];
 
 /// A distribution's name, or its name and its way of spreading.
@@ -190,6 +217,7 @@ pub(super) const SELECTION_COUNT: Key = optional(
 const WAIT_KEYS: &[Key] = &[
     optional("for", Form::Span, "how long: 5s"),
     optional("programs", Form::Names, "in place of for: groups or peers whose programs (`exec`) have to complete"),
+    optional("ring", Form::Name, "in place of for: the ring of which every live member has to have the right pointers"),
 ];
 
 /// Most steps of a scenario.
@@ -268,6 +296,9 @@ fn read_action(reader: &mut Reader, section: &Section<'_>, name: &str) -> Option
         "crash" => read_selection(reader, node, name, owner).map(Action::Crash),
         "leave" => read_selection(reader, node, name, owner).map(Action::Leave),
         "join" => read_selection(reader, node, name, owner).map(Action::Join),
+        "lookups" => queries::read(reader, node, QueryKind::Lookups, owner).map(Action::Query),
+        "put" => queries::read(reader, node, QueryKind::Put, owner).map(Action::Query),
+        "get" => queries::read(reader, node, QueryKind::Get, owner).map(Action::Query),
         "link" => faults::read_link(reader, node, owner).map(Action::Link),
         "flap" => faults::read_flap(reader, node, owner).map(Action::Flap),
         "partition" => faults::read_partition(reader, node, owner).map(Action::Partition),
@@ -316,17 +347,19 @@ pub(super) fn read_selected(reader: &mut Reader, section: &Section<'_>) -> Selec
 
 fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Action> {
     let section = reader.section(node, "`wait`", owner, WAIT_KEYS)?;
-    match (section.value("for"), section.value("programs")) {
-        (Some(span), None) => reader.quantity(span).map(Action::Wait),
-        (None, Some(programs)) => reader.names(programs, "`programs`").map(Action::Await),
-        (Some(_), Some(_)) => {
-            let problem = Problem::new(section.key_place("programs"), "both `for` and `programs` are given");
-            reader.problem(problem.hint("make two steps of it"));
+    let given: Vec<&str> = ["for", "programs", "ring"].into_iter().filter(|key| section.value(key).is_some()).collect();
+    match given.as_slice() {
+        ["for"] => reader.quantity(section.value("for")?).map(Action::Wait),
+        ["programs"] => reader.names(section.value("programs")?, "`programs`").map(Action::Await),
+        ["ring"] => reader.text(section.value("ring")?, "the name of a group").map(Action::Settle),
+        [first, second, ..] => {
+            let message = format!("both `{first}` and `{second}` are given");
+            reader.problem(Problem::new(section.key_place(second), message).hint("make two steps of it"));
             None
         }
-        (None, None) => {
+        _ => {
             let problem = Problem::new(owner, "`wait` lacks `for`");
-            reader.problem(problem.hint("how long: 5s; or `programs`, which have to complete"));
+            reader.problem(problem.hint("how long: 5s; or `programs`, which have to complete; or a `ring`"));
             None
         }
     }

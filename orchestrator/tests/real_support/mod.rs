@@ -113,6 +113,7 @@ pub(crate) fn plan(links: Vec<Link>, peers: u32) -> Plan {
         links,
         latencies: Vec::new(),
         files: Vec::new(),
+        rings: Vec::new(),
         steps: Vec::new(),
         expectations: Vec::new(),
     }

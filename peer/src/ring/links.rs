@@ -217,13 +217,19 @@ impl Links {
     }
 
     /// Dials the wanted peers that are not connected, and closes what is not needed.
-    pub(super) fn tend(&mut self, wanted: &[u32]) {
+    /// No more than `at_once` dials are under way because of this.
+    pub(super) fn tend(&mut self, wanted: &[u32], at_once: usize) {
         while self.tasks.try_join_next().is_some() {}
         let now = Instant::now();
+        let mut dials = self.links.values().filter(|link| link.dial.is_some()).count();
         for peer in wanted {
             let link = self.links.entry(*peer).or_default();
-            if link.open.is_empty() && link.rest_until.is_none_or(|until| until <= now) {
+            if dials >= at_once {
+                break;
+            }
+            if link.open.is_empty() && link.dial.is_none() && link.rest_until.is_none_or(|until| until <= now) {
                 self.dial(*peer);
+                dials += 1;
             }
         }
         self.neighbours = wanted.len();
@@ -424,8 +430,8 @@ const WAITING_MAX: usize = 64;
 /// Tasks at a time: one per connection, dial, and question or answer on its way. More than the core's questions.
 const TASKS_MAX: usize = 8_192;
 
-/// Time a dial may take. Handshakes on the longest paths take two seconds; the core gives up sooner on shorter ones.
-const DIAL_MAX: Duration = Duration::from_secs(5);
+/// Time a dial may take. Handshakes on the longest paths take two seconds, and more on a busy host; the core gives up sooner.
+const DIAL_MAX: Duration = Duration::from_secs(10);
 
 /// Time after a failed dial in which a neighbour is not dialled for its own sake.
 const REST: Duration = Duration::from_secs(1);

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use super::{
     faults::Fault,
     figure::{Figure, Key, Shape},
@@ -15,10 +13,11 @@ use super::{
 use crate::{
     record::{Mark, Record},
     report::figures::seconds,
+    results::Recovery,
 };
 
 /// Steps as bars, faults in a colour of their own with the time to recover, and everything else as ticks.
-pub(super) fn figure(record: &Record, recoveries: &[Value], faults: &[Fault]) -> Option<Figure> {
+pub(super) fn figure(record: &Record, recoveries: &[Recovery], faults: &[Fault]) -> Option<Figure> {
     let rows = rows(record, recoveries, faults);
     if rows.is_empty() {
         return None;
@@ -68,7 +67,7 @@ struct Span {
     words: String,
 }
 
-fn rows(record: &Record, recoveries: &[Value], faults: &[Fault]) -> Vec<Row> {
+fn rows(record: &Record, recoveries: &[Recovery], faults: &[Fault]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, step) in &record.steps {
         let words = record.outline.step(*index).unwrap_or_else(|| step.action.clone());
@@ -111,23 +110,17 @@ fn lasting(faults: &[Fault]) -> Vec<Row> {
 }
 
 /// Recoveries as the results have them; one that never came lasts to the end.
-fn recovery_row(record: &Record, recoveries: &[Value]) -> Option<Row> {
+fn recovery_row(record: &Record, recoveries: &[Recovery]) -> Option<Row> {
     let spans: Vec<Span> = recoveries
         .iter()
-        .filter_map(|recovery| {
-            let from = recovery["at_seconds"].as_f64()?;
-            let fault = recovery["fault"].as_str().unwrap_or("fault");
-            let peers: Vec<String> = recovery["peers"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|p| p.as_str().map(str::to_owned))
-                .collect();
-            let (to, how) = match recovery["recovered_seconds"].as_f64() {
+        .map(|recovery| {
+            let from = recovery.at_seconds;
+            let (to, how) = match recovery.recovered_seconds {
                 Some(took) => (from + took, format!("recovered in {} s", seconds(Some(took)))),
                 None => (record.length(), "not recovered".into()),
             };
-            Some(Span { from, to, words: format!("{fault} {}: {how}", super::markup::names(&peers)) })
+            let words = format!("{} {}: {how}", recovery.fault, super::markup::names(&recovery.peers));
+            Span { from, to, words }
         })
         .collect();
     (!spans.is_empty()).then(|| Row { name: format!("recoveries ({})", spans.len()), class: "s2", spans })
@@ -246,7 +239,8 @@ mod tests {
         let recoveries = [
             json!({ "fault": "crash", "peers": ["home-1"], "at_seconds": 10.0, "recovered_seconds": 3.1 }),
             json!({ "fault": "crash", "peers": ["home-2"], "at_seconds": 12.0, "recovered_seconds": null }),
-        ];
+        ]
+        .map(|written| serde_json::from_value::<Recovery>(written).unwrap());
         let rows = rows(&record(), &recoveries, &[]);
         let classes: Vec<&str> = rows.iter().map(|row| row.class).collect();
         assert_eq!(classes, ["s0", "s1", "s2", "s3"]);

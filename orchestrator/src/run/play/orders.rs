@@ -48,6 +48,8 @@ impl<'a> Play<'a> {
                 let note = Note::LeftOut { distribution: spec.id.clone(), why };
                 self.recorder.note(testbed::now(), &note)?;
             }
+            Order::EnterRing { ring, peer, start } => self.enter_ring(ring, peer, start),
+            Order::Ask { peer, command } => self.ask(peer, command),
             Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
         }

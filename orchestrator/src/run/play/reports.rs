@@ -26,8 +26,12 @@ impl Play<'_> {
             Done::Prepared(distribution, peer, Ok(())) => {
                 self.scenario.handle_prepared(now(), distribution, peer);
             }
-            Done::Begun(_, Ok(())) => {}
-            Done::Ready(peer, Err(error)) | Done::Prepared(_, peer, Err(error)) | Done::Begun(peer, Err(error)) => {
+            Done::Begun(_, Ok(())) | Done::Entered(_, Ok(())) | Done::Asked(_, Ok(())) => {}
+            Done::Asked(request, Err(error)) => self.scenario.handle_unasked(now(), request, &format!("{error:#}")),
+            Done::Ready(peer, Err(error))
+            | Done::Prepared(_, peer, Err(error))
+            | Done::Begun(peer, Err(error))
+            | Done::Entered(peer, Err(error)) => {
                 // A peer that the scenario took away meanwhile does not answer, and need not.
                 if self.scenario.is_wanted(peer) {
                     return Err(self.explain(peer, error).await);
@@ -116,6 +120,7 @@ impl Play<'_> {
                     self.scenario.handle_piece(index, peer, *have);
                 }
             }
+            EventKind::Ring(report) => self.scenario.handle_ring(instant(event.t), peer, report),
             EventKind::Completed { distribution, .. } => {
                 if let Some(index) = self.scenario.distribution(distribution) {
                     self.scenario.handle_completed(instant(event.t), index, peer);
@@ -131,7 +136,6 @@ impl Play<'_> {
             | EventKind::PeerRefused { .. }
             | EventKind::PeerDropped { .. }
             | EventKind::Missed { .. }
-            | EventKind::Ring(_)
             | EventKind::Left
             | EventKind::Error { .. } => {}
         }
@@ -143,6 +147,9 @@ impl Play<'_> {
         for (peer, status) in statuses {
             self.recorder.status(status)?;
             self.note_dropped(*peer, status.receive_dropped);
+            if let Some(ring) = &status.ring {
+                self.scenario.handle_ring_status(instant(status.t), *peer, ring);
+            }
             for (id, state) in &status.distributions {
                 if let (Some(index), Some(at)) = (self.scenario.distribution(id), state.completed_at) {
                     self.scenario.handle_completed(instant(at), index, *peer);

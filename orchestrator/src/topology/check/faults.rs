@@ -25,6 +25,8 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
                 | Action::Leave(_)
                 | Action::Join(_)
                 | Action::Wait(_)
+                | Action::Query(_)
+                | Action::Settle(_)
                 | Action::Heal(_)
                 | Action::Pause(_)
                 | Action::Resume(_),

@@ -19,10 +19,12 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
             Some(Action::Join(selection)) => check_selection(reader, topology, roster, selection, "join"),
             Some(Action::Pause(selection)) => check_selection(reader, topology, roster, selection, "pause"),
             Some(Action::Resume(selection)) => check_selection(reader, topology, roster, selection, "resume"),
-            // Links, partitions and programs have their own checks.
+            // Links, partitions, programs and rings have their own checks.
             Some(
                 Action::Wait(_)
                 | Action::Await(_)
+                | Action::Query(_)
+                | Action::Settle(_)
                 | Action::Link(_)
                 | Action::Flap(_)
                 | Action::Partition(_)

@@ -19,8 +19,9 @@ use crate::time::Time;
 struct Actor {
     ring: Ring,
     now: Time,
-    /// What it points at when every step already answered counts as taken; `None` while it is no member.
-    view: Option<View>,
+    /// What it points at when every step already answered counts as taken, in the order of the answers' sending and the
+    /// other way round: either may be the one they come in. `None` while it is no member.
+    views: [Option<View>; 2],
 }
 
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl World {
         let start = |me: &Contact| Actor {
             ring: Ring::found(*me, &all, options.clone(), u64::from(me.peer.0), Time::ZERO),
             now: Time::ZERO,
-            view: None,
+            views: [None, None],
         };
         let actors = contacts.iter().map(|me| Some(start(me))).collect();
         let mut world = Self {
@@ -103,7 +104,7 @@ impl World {
             if self.plan.rule == Rule::Kept {
                 self.check()?;
                 if step % 16 == 15 {
-                    invariant::check_one_ring(&self.views())?;
+                    invariant::check_one_ring(&self.views(0))?;
                 }
             }
         }
@@ -198,7 +199,7 @@ impl World {
         // A node that comes back numbers its questions otherwise, so it does not take answers to its former self for its own.
         let seed = u64::from(me.peer.0) + (self.tally.joins << 32);
         let ring = Ring::join(me, self.circle, &via, self.options.clone(), seed, now);
-        self.actors[place] = Some(Actor { ring, now, view: None });
+        self.actors[place] = Some(Actor { ring, now, views: [None, None] });
         self.tally.joins += 1;
         self.flush(place);
     }
@@ -233,9 +234,11 @@ impl World {
         if self.plan.rule == Rule::Broken {
             return place != 0;
         }
-        let views = self.views();
-        let dead = self.contacts[place].point;
-        let principals = invariant::principals(self.circle, &views);
+        [0, 1].into_iter().all(|order| self.spares(&self.views(order), self.contacts[place].point))
+    }
+
+    fn spares(&self, views: &[View], dead: Point) -> bool {
+        let principals = invariant::principals(self.circle, views);
         if principals.contains(&dead) && principals.len() <= usize::from(self.plan.list) + 1 {
             return false;
         }
@@ -249,11 +252,12 @@ impl World {
 
     fn check(&mut self) -> Result<(), Broken> {
         self.tally.checks += 1;
-        invariant::check(self.circle, self.plan.list.into(), &self.views())
+        invariant::check(self.circle, self.plan.list.into(), &self.views(0))?;
+        invariant::check(self.circle, self.plan.list.into(), &self.views(1))
     }
 
-    fn views(&self) -> Vec<View> {
-        self.actors.iter().flatten().filter_map(|actor| actor.view.clone()).collect()
+    fn views(&self, order: usize) -> Vec<View> {
+        self.actors.iter().flatten().filter_map(|actor| actor.views[order].clone()).collect()
     }
 
     /// Sends what a node wants sent. What cannot change any pointer arrives at once.
@@ -270,7 +274,7 @@ impl World {
                     at_once.push(sealed);
                     continue;
                 }
-                if matches!(sealed.message, Message::Answer { answer: Answer::State { .. }, .. }) {
+                if is_decisive(&sealed.message) {
                     answered.push(place_of(to));
                 }
                 if there.get(place_of(to)) == Some(&true) {
@@ -287,21 +291,21 @@ impl World {
     fn refresh(&mut self, place: usize) {
         let Some(actor) = &mut self.actors[place] else { return };
         let me = actor.ring.me();
-        let answer = self.in_flight.iter().find(|sealed| {
-            sealed.to == me && matches!(sealed.message, Message::Answer { answer: Answer::State { .. }, .. })
-        });
-        let view = |ring: &Ring| {
-            let successors = ring.successors().to_vec();
-            ring.standing().is_member().then_some(View { me: me.point, successors })
-        };
-        actor.view = match answer {
-            None => view(&actor.ring),
-            Some(sealed) => {
-                let mut later = actor.ring.clone();
-                later.handle_message(actor.now, sealed.from, sealed.message.clone());
-                view(&later)
+        let mut answers: Vec<&Sealed> =
+            self.in_flight.iter().filter(|sealed| sealed.to == me && is_decisive(&sealed.message)).collect();
+        let now = actor.now;
+        let view = |answers: &[&Sealed], ring: &Ring| {
+            let mut later = (!answers.is_empty()).then(|| ring.clone());
+            if let Some(later) = &mut later {
+                answers.iter().for_each(|sealed| later.handle_message(now, sealed.from, sealed.message.clone()));
             }
+            let ring = later.as_ref().unwrap_or(ring);
+            ring.standing().is_member().then(|| View { me: me.point, successors: ring.successors().to_vec() })
         };
+        let forward = view(&answers, &actor.ring);
+        answers.reverse();
+        let backward = if answers.len() > 1 { view(&answers, &actor.ring) } else { forward.clone() };
+        actor.views = [forward, backward];
     }
 
     /// Lets all clocks agree, delivers everything promptly and kills nobody, until every pointer is right.
@@ -383,6 +387,11 @@ fn is_aside(message: &Message) -> bool {
         Message::Answer { answer, .. } => matches!(answer, Answer::Data(_) | Answer::Fingers(_)),
         Message::Note(_) => false,
     }
+}
+
+/// Answers that change pointers: another node's, or its word that it is no member.
+fn is_decisive(message: &Message) -> bool {
+    matches!(message, Message::Answer { answer: Answer::State { .. } | Answer::NotMember, .. })
 }
 
 fn draw(choices: &mut Choices, taken: &[Contact]) -> Contact {

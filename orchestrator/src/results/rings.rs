@@ -1,0 +1,125 @@
+//! What a run found about rings: the types of `lookups`, `recoveries` and `rings` in `results.json`.
+
+use peerbed_proto::ring::Point;
+use serde::{Deserialize, Serialize};
+
+/// What came of the questions of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lookups {
+    /// The name that expectations use.
+    #[serde(default)]
+    pub name: String,
+    /// Name of the ring.
+    pub ring: String,
+    /// `lookups`, `put` or `get`.
+    #[serde(default)]
+    pub action: String,
+    /// Questions that could be answered: all but those abandoned.
+    pub count: usize,
+    /// Answered rightly: with the true owner at that moment, or the value written last.
+    pub correct: usize,
+    /// Answered otherwise.
+    #[serde(default)]
+    pub wrong: usize,
+    /// Not answered.
+    pub failed: usize,
+    /// Questions of askers that the scenario took away before they had an answer.
+    #[serde(default)]
+    pub abandoned: usize,
+    /// Peers contacted up to the key's predecessor, the asker not counted. The message from there to the owner is one more;
+    /// the answer to the asker is not counted. Lookups only.
+    #[serde(default)]
+    pub hops: Option<Spread>,
+    /// Dead peers met in all lookups together.
+    #[serde(default)]
+    pub timeouts: u64,
+    /// From the question to its answer, at the asker.
+    #[serde(default)]
+    pub latency_seconds: Option<Spread>,
+    /// The first reasons of failures, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Each answer, where the topology gives the keys and there are few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerFound>,
+}
+
+/// Mean and percentiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Half are not above.
+    pub p50: f64,
+    /// 99 % are not above.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerFound {
+    /// The key as given: a name, or a point.
+    pub key: String,
+    /// Where it falls on the circle.
+    pub point: Point,
+    /// Name of the asker.
+    pub from: String,
+    /// Name of the peer that was found, or that took a write.
+    pub owner: Option<String>,
+    /// Name of the true owner at that moment.
+    pub true_owner: Option<String>,
+    /// What was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Peers contacted up to the key's predecessor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hops: Option<u16>,
+    /// `correct`, `wrong`, `failed` or `abandoned`.
+    pub outcome: String,
+}
+
+/// Something that happened to a ring, and the time until it was right again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Name of the ring.
+    #[serde(default)]
+    pub ring: String,
+    /// `crash`, `leave` or `join`.
+    pub fault: String,
+    /// To whom.
+    pub peers: Vec<String>,
+    /// When, in seconds since the scenario's start.
+    pub at_seconds: f64,
+    /// From then until every live member's predecessor and successors were right; none when the run ended before.
+    pub recovered_seconds: Option<f64>,
+}
+
+/// A ring at the end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RingFound {
+    /// Its name.
+    pub name: String,
+    /// Bits of the circle.
+    pub bits: u8,
+    /// Whether every live member's predecessor and successors are right.
+    pub right: bool,
+    /// Live members in the order of their points.
+    pub members: Vec<MemberFound>,
+}
+
+/// A member of a ring at the end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberFound {
+    /// Its name.
+    pub peer: String,
+    /// Where it sits.
+    pub id: Point,
+    /// Where its predecessor sits, as it said last.
+    pub predecessor: Option<Point>,
+    /// Where its successors sit, as it said last; none for a place that a death left empty.
+    pub successors: Vec<Option<Point>>,
+    /// Records it held when it was last asked, copies included.
+    pub records: Option<usize>,
+}

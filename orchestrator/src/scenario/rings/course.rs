@@ -1,0 +1,323 @@
+//! One ring's course: its members, their pointers as they report them, and its recovery from each fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerbed_peer::ring_control::{RingReport, RingStatus};
+use peerbed_proto::{
+    PeerId, Time,
+    ring::{Circle, Point},
+};
+
+use crate::plan;
+
+/// One ring from its founding on.
+#[derive(Clone, Debug)]
+pub struct Course {
+    spec: plan::Ring,
+    circle: Circle,
+    places: BTreeMap<PeerId, Point>,
+    founders: BTreeSet<PeerId>,
+    /// Live members by point.
+    members: BTreeMap<Point, PeerId>,
+    /// Those that were told to enter and have not joined yet.
+    entering: BTreeSet<PeerId>,
+    pointers: BTreeMap<PeerId, Pointers>,
+    records: BTreeMap<PeerId, usize>,
+    /// Every coming and going with its time, in the order in which it was heard of.
+    changes: Vec<Change>,
+    faults: Vec<Fault>,
+}
+
+/// What a member points at, as it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointers {
+    /// Since when.
+    pub at: Time,
+    /// Who is before it.
+    pub predecessor: Option<PeerId>,
+    /// Its successor list; none for a place that a death left empty.
+    pub successors: Vec<Option<PeerId>>,
+}
+
+/// Somebody became a member, or ceased to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) at: Time,
+    pub(super) point: Point,
+    /// The member; none when it went.
+    pub(super) member: Option<PeerId>,
+}
+
+/// Something that happened to a ring, and when every pointer was right again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// To whom.
+    pub peers: Vec<PeerId>,
+    /// When: the order for a crash; becoming a member for a join; ceasing to be one for a leave.
+    pub at: Time,
+    /// When the ring was right again; none when it has not been yet.
+    pub recovered: Option<Time>,
+    /// Those whose coming or going is still to be heard of.
+    pending: BTreeSet<PeerId>,
+}
+
+/// What may happen to a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Processes were killed.
+    Crash,
+    /// Peers left in order.
+    Leave,
+    /// Peers joined.
+    Join,
+}
+
+impl FaultKind {
+    /// The word in results.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Leave => "leave",
+            Self::Join => "join",
+        }
+    }
+}
+
+impl Course {
+    pub(super) fn new(ring: &plan::Ring, is_present: impl Fn(PeerId) -> bool) -> Self {
+        Self {
+            circle: Circle::new(ring.bits).unwrap_or_else(|_| Circle::new(128).expect("128 bits make a circle")),
+            places: ring.members.iter().map(|member| (member.peer, member.point)).collect(),
+            founders: ring.members.iter().map(|member| member.peer).filter(|peer| is_present(*peer)).collect(),
+            spec: ring.clone(),
+            members: BTreeMap::new(),
+            entering: BTreeSet::new(),
+            pointers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            changes: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What the plan says about it.
+    #[must_use]
+    pub fn spec(&self) -> &plan::Ring {
+        &self.spec
+    }
+
+    /// The circle.
+    #[must_use]
+    pub fn circle(&self) -> Circle {
+        self.circle
+    }
+
+    /// Live members in the order of their points.
+    #[must_use]
+    pub fn members(&self) -> Vec<PeerId> {
+        self.members.values().copied().collect()
+    }
+
+    /// Where a possible member sits.
+    #[must_use]
+    pub fn point(&self, peer: PeerId) -> Option<Point> {
+        self.places.get(&peer).copied()
+    }
+
+    /// What a member points at, as it said last.
+    #[must_use]
+    pub fn pointers(&self, peer: PeerId) -> Option<&Pointers> {
+        self.pointers.get(&peer)
+    }
+
+    /// Records that a member held when it was last asked, copies included.
+    #[must_use]
+    pub fn records(&self, peer: PeerId) -> Option<usize> {
+        self.records.get(&peer).copied()
+    }
+
+    /// Everything that happened to it, in order.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Whether every live member's predecessor and successor list are exactly the live members beside it.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        let members: Vec<PeerId> = self.members();
+        let count = members.len();
+        members.iter().enumerate().all(|(place, member)| {
+            let Some(pointers) = self.pointers.get(member) else { return count == 1 };
+            let length = usize::from(self.spec.options.successors).min(count - 1);
+            let should = (1..=length).map(|step| members[(place + step) % count]);
+            let before = (count > 1).then(|| members[(place + count - 1) % count]);
+            pointers.successors.iter().flatten().copied().eq(should)
+                && (before.is_none() || pointers.predecessor == before)
+        })
+    }
+
+    /// Whether it is right and nothing is on its way.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.entering.is_empty() && !self.is_recovering() && self.is_right()
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        self.faults.iter().any(|fault| fault.recovered.is_none())
+    }
+
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    pub(super) fn has_place_for(&self, peer: PeerId) -> bool {
+        let is_member = |point: &Point| self.members.get(point) == Some(&peer);
+        self.places.get(&peer).is_some_and(|point| !is_member(point)) && !self.entering.contains(&peer)
+    }
+
+    pub(super) fn found(&mut self, now: Time) {
+        for peer in self.founders.clone() {
+            self.come(now, peer);
+        }
+    }
+
+    pub(super) fn handle_entering(&mut self, peer: PeerId) {
+        self.entering.insert(peer);
+        self.faults.push(Fault {
+            kind: FaultKind::Join,
+            peers: vec![peer],
+            at: Time::ZERO,
+            recovered: None,
+            pending: [peer].into(),
+        });
+    }
+
+    pub(super) fn handle_crash(&mut self, now: Time, peers: &[PeerId]) {
+        let hit = self.hit(peers);
+        if hit.is_empty() {
+            return;
+        }
+        self.faults.push(Fault {
+            kind: FaultKind::Crash,
+            peers: hit.clone(),
+            at: now,
+            recovered: None,
+            pending: BTreeSet::new(),
+        });
+        hit.into_iter().for_each(|peer| self.go(now, peer));
+        self.note_recovery(now);
+    }
+
+    pub(super) fn handle_leave(&mut self, now: Time, peers: &[PeerId]) {
+        let hit = self.hit(peers);
+        if !hit.is_empty() {
+            let pending = hit.iter().copied().collect();
+            self.faults.push(Fault { kind: FaultKind::Leave, peers: hit, at: now, recovered: None, pending });
+        }
+    }
+
+    /// A peer is no member any more, whatever it was.
+    pub(super) fn handle_gone(&mut self, now: Time, peer: PeerId) {
+        if self.places.contains_key(&peer) {
+            self.go(now, peer);
+            self.note_recovery(now);
+        }
+    }
+
+    pub(super) fn handle_report(&mut self, at: Time, peer: PeerId, report: &RingReport) {
+        if !self.places.contains_key(&peer) {
+            return;
+        }
+        match report {
+            RingReport::Joined => self.come(at, peer),
+            RingReport::Left => self.go(at, peer),
+            RingReport::Pointers { predecessor, successors } => self.point_at(at, peer, *predecessor, successors),
+            RingReport::Orphaned
+            | RingReport::Misplaced { .. }
+            | RingReport::LookedUp { .. }
+            | RingReport::Written { .. }
+            | RingReport::Read { .. } => return,
+        }
+        self.note_recovery(at);
+    }
+
+    pub(super) fn handle_status(&mut self, at: Time, peer: PeerId, status: &RingStatus) {
+        if !self.members.values().any(|member| *member == peer) {
+            return;
+        }
+        self.records.insert(peer, status.records);
+        let is_news = self.pointers.get(&peer).is_none_or(|known| {
+            known.at < at
+                && (known.predecessor.map(|it| it.0) != status.predecessor
+                    || !known.successors.iter().map(|it| it.map(|it| it.0)).eq(status.successors.iter().copied()))
+        });
+        if is_news {
+            self.point_at(at, peer, status.predecessor, &status.successors);
+            self.note_recovery(at);
+        }
+    }
+
+    fn point_at(&mut self, at: Time, peer: PeerId, predecessor: Option<u32>, successors: &[Option<u32>]) {
+        let successors = successors.iter().map(|successor| successor.map(PeerId)).collect();
+        self.pointers.insert(peer, Pointers { at, predecessor: predecessor.map(PeerId), successors });
+    }
+
+    fn hit(&self, peers: &[PeerId]) -> Vec<PeerId> {
+        let is_in = |peer: &&PeerId| self.members.values().any(|member| member == *peer);
+        peers.iter().filter(is_in).copied().collect()
+    }
+
+    fn come(&mut self, at: Time, peer: PeerId) {
+        let Some(point) = self.point(peer) else { return };
+        self.entering.remove(&peer);
+        // Founders report, too, that they are members.
+        if self.members.insert(point, peer) != Some(peer) {
+            self.changes.push(Change { at, point, member: Some(peer) });
+        }
+        self.heard_of(at, peer, FaultKind::Join);
+    }
+
+    fn go(&mut self, at: Time, peer: PeerId) {
+        let Some(point) = self.point(peer) else { return };
+        self.pointers.remove(&peer);
+        if self.entering.remove(&peer) {
+            // It never came, so that there is nothing to recover from.
+            self.faults.retain(|fault| fault.kind != FaultKind::Join || !fault.pending.contains(&peer));
+        }
+        if self.members.get(&point) == Some(&peer) {
+            self.members.remove(&point);
+            self.changes.push(Change { at, point, member: None });
+        }
+        self.heard_of(at, peer, FaultKind::Leave);
+    }
+
+    /// A coming or going that a fault is about has happened.
+    fn heard_of(&mut self, at: Time, peer: PeerId, kind: FaultKind) {
+        for fault in self.faults.iter_mut().filter(|fault| fault.kind == kind) {
+            if fault.pending.remove(&peer) && fault.pending.is_empty() {
+                fault.at = at;
+            }
+        }
+    }
+
+    /// Ends every fault that the ring has now recovered from: at the moment of the last change that made it right, which may
+    /// lie before the last report.
+    fn note_recovery(&mut self, now: Time) {
+        if !self.is_recovering() || !self.is_right() {
+            return;
+        }
+        let last = self.members.values().filter_map(|member| self.pointers.get(member)).map(|it| it.at).max();
+        for fault in self.faults.iter_mut().filter(|fault| fault.recovered.is_none() && fault.pending.is_empty()) {
+            fault.recovered = Some(last.unwrap_or(now).max(fault.at));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether answers were right: by who truly owned each key when it was answered, and by what was truly written.
+
+use std::collections::BTreeMap;
+
+use peerbed_proto::{PeerId, Time, ring::Point};
+
+use super::{Answer, Course, Ended, Rings, asking::Asking};
+use crate::plan::Key;
+
+/// What an answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// It was right.
+    Correct,
+    /// It was given, and not right.
+    Wrong,
+    /// There was none.
+    Failed,
+    /// There could be none: the scenario took the asker away.
+    Abandoned,
+}
+
+/// Judges the answers of one step, in their order, each with the true owner of its key at that time.
+#[must_use]
+pub fn judge(rings: &Rings, asking: &Asking) -> Vec<(Judged, Option<PeerId>)> {
+    let course = &rings.courses()[asking.ring()];
+    let owners = owners(course, asking.answers());
+    let writes = writes(rings, asking.ring());
+    let judged = |(answer, owner): (&Answer, Option<PeerId>)| {
+        let judged = match &answer.ended {
+            Ended::Failed(_) => Judged::Failed,
+            Ended::Abandoned => Judged::Abandoned,
+            Ended::Owner { owner: found, .. } => {
+                let is_as_given = answer.key.owner.is_none_or(|given| given == *found);
+                right_if(Some(*found) == owner && is_as_given)
+            }
+            Ended::Written { owner: found, .. } => right_if(Some(*found) == owner),
+            Ended::Read { value, .. } => right_if(may_read(&writes, answer, value.as_ref())),
+        };
+        (judged, owner)
+    };
+    asking.answers().iter().zip(owners).map(judged).collect()
+}
+
+fn right_if(is_right: bool) -> Judged {
+    if is_right { Judged::Correct } else { Judged::Wrong }
+}
+
+/// The true owner of each answer's key at the time of the answer: the first live member at or after it.
+fn owners(course: &Course, answers: &[Answer]) -> Vec<Option<PeerId>> {
+    let mut changes = course.changes().to_vec();
+    changes.sort_by_key(|change| change.at);
+    let mut order: Vec<usize> = (0..answers.len()).collect();
+    order.sort_by_key(|place| answers[*place].at);
+    let mut members: BTreeMap<Point, PeerId> = BTreeMap::new();
+    let mut changes = changes.into_iter().peekable();
+    let mut owners = vec![None; answers.len()];
+    for place in order {
+        while let Some(change) = changes.next_if(|change| change.at <= answers[place].at) {
+            match change.member {
+                Some(member) => members.insert(change.point, member),
+                None => members.remove(&change.point),
+            };
+        }
+        let after = members.range(answers[place].key.point..).next().or_else(|| members.first_key_value());
+        owners[place] = after.map(|(_, member)| *member);
+    }
+    owners
+}
+
+/// One write: when it was ordered, when it was acknowledged, and what.
+struct Write {
+    begun: Time,
+    acknowledged: Option<Time>,
+    value: Option<String>,
+}
+
+/// All writes to a ring by key.
+fn writes(rings: &Rings, ring: usize) -> BTreeMap<(Point, Option<String>), Vec<Write>> {
+    let mut writes: BTreeMap<_, Vec<Write>> = BTreeMap::new();
+    for asking in rings.asked().filter(|asking| asking.ring() == ring && asking.word() == "put") {
+        for answer in asking.answers() {
+            let is_done = matches!(answer.ended, Ended::Written { .. });
+            let write = Write {
+                begun: answer.begun,
+                acknowledged: is_done.then_some(answer.at),
+                value: answer.key.value.clone(),
+            };
+            writes.entry(id_of(&answer.key)).or_default().push(write);
+        }
+    }
+    writes
+}
+
+fn id_of(key: &Key) -> (Point, Option<String>) {
+    (key.point, key.name.clone())
+}
+
+/// Whether a read may have found this: the last write acknowledged before it began, or one that was under way meanwhile or
+/// may have happened although it was not acknowledged.
+fn may_read(writes: &BTreeMap<(Point, Option<String>), Vec<Write>>, answer: &Answer, value: Option<&String>) -> bool {
+    let all = writes.get(&id_of(&answer.key)).map_or(&[][..], Vec::as_slice);
+    let before = |write: &&Write| write.acknowledged.is_some_and(|at| at <= answer.begun);
+    let last = all.iter().filter(before).max_by_key(|write| write.acknowledged);
+    let meanwhile = all.iter().filter(|write| write.begun <= answer.at && !before(write));
+    let none = last.is_none().then_some(None);
+    let candidates = last.into_iter().chain(meanwhile).map(|write| write.value.as_ref());
+    candidates.chain(none).any(|candidate| candidate == value)
+}

@@ -1,0 +1,131 @@
+//! Whole runs of the built programs with rings on real namespaces: the textbook's own cases.
+//!
+//! A busy host may take a live peer for dead, so that exit code 4 counts as well; what must hold then is checked by itself.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
+
+mod run_support;
+
+use std::{fs, path::Path};
+
+use run_support::{Place, assert_ended, can_run};
+use serde_json::{Value, json};
+
+#[test]
+fn each_key_of_the_textbooks_ring_belongs_to_its_immediate_successor() {
+    if !can_run() {
+        return;
+    }
+    let results = run("ring-textbook.yaml");
+    let lookups = &results["lookups"][0];
+    assert_eq!((&lookups["ring"], &lookups["count"], &lookups["correct"]), (&json!("ring"), &json!(24), &json!(24)));
+    for (key, owner) in [("51", "ring-8"), ("60", "ring-8"), ("61", "ring-1")] {
+        let answers: Vec<&Value> =
+            lookups["answers"].as_array().unwrap().iter().filter(|answer| answer["key"] == key).collect();
+        assert_eq!(answers.len(), 8);
+        assert!(answers.iter().all(|answer| answer["owner"] == owner && answer["true_owner"] == owner), "{answers:?}");
+    }
+    for (index, name) in [(1, "put"), (2, "read"), (3, "survived")] {
+        let step = &results["lookups"][index];
+        assert_eq!((&step["name"], &step["correct"]), (&json!(name), &step["count"]), "{step}");
+    }
+    let recovery = &results["recoveries"][0];
+    assert_eq!((&recovery["fault"], recovery["peers"].as_array().unwrap().len()), (&json!("crash"), 2));
+    assert!(recovery["recovered_seconds"].as_f64().is_some(), "{recovery}");
+}
+
+#[test]
+fn a_query_takes_six_messages_round_the_ring_and_three_with_a_shortcut() {
+    if !can_run() {
+        return;
+    }
+    let results = run("ring-shortcuts.yaml");
+    // Messages are hops plus one: the last goes to the peer responsible.
+    for (index, messages) in [(0, 6.0), (1, 3.0)] {
+        let lookups = &results["lookups"][index];
+        assert_eq!(lookups["correct"], lookups["count"]);
+        assert!((lookups["hops"]["p50"].as_f64().unwrap() + 1.0 - messages).abs() < 1e-9, "{lookups}");
+    }
+}
+
+#[test]
+fn when_peer_5_leaves_abruptly_peer_4_takes_8_and_10_and_when_it_comes_back_5_and_8() {
+    if !can_run() {
+        return;
+    }
+    let place = place_of("ring-departure.yaml");
+    let results = results_of(&place);
+    let faults: Vec<&Value> = results["recoveries"].as_array().unwrap().iter().map(|it| &it["fault"]).collect();
+    assert_eq!(faults, ["crash", "join"]);
+    let four = |ring: &Value| {
+        let members = ring["members"].as_array().unwrap();
+        members.iter().find(|member| member["id"] == "4").unwrap()["successors"].clone()
+    };
+    assert_eq!(four(&results["rings"][0]), json!(["5", "8"]));
+    // Peer 3 sits on 4; what it told after the crash and before the return names peers 5 and 6, on 8 and 10.
+    let told: Vec<Value> = place
+        .events()
+        .into_iter()
+        .filter(|event| event["peer"] == "ring-3" && event["what"] == "pointers")
+        .map(|event| event["successors"].clone())
+        .collect();
+    assert!(told.contains(&json!([5, 6])), "{told:?}");
+    for index in 1..4 {
+        let step = &results["lookups"][index];
+        assert_eq!(step["correct"], step["count"], "{step}");
+    }
+}
+
+#[test]
+fn a_latecomer_joins_takes_its_keys_over_and_hands_them_on_when_it_leaves() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(
+        "\
+version: 1
+name: late
+timeout: 90s
+links:
+  fast: { up: 50mbit, down: 50mbit }
+groups:
+  ring: { count: 4, link: fast, ring: { bits: 8, ids: [10, 80, 150, 220], forwarding: recursive } }
+  late: { link: fast, present: false, ring: { of: ring, ids: [100] } }
+scenario:
+  - put: { records: { 90: ninety, 120: other } }
+  - join: { peers: late }
+  - wait: { ring: ring }
+  - lookups: { keys: { 90: 100, 120: 150 }, count: 10, name: with }
+  - get: { records: [90, 120], from: late, name: there }
+  - leave: { peers: late }
+  - wait: { ring: ring }
+  - get: { records: [90, 120], name: after }
+expect:
+  - lookups.with.correct == 100%
+  - lookups.there.correct == 100%
+  - lookups.after.correct == 100%
+  - recoveries.ring.open == 0
+",
+    );
+    let results = results_of(&place);
+    let faults: Vec<&Value> = results["recoveries"].as_array().unwrap().iter().map(|it| &it["fault"]).collect();
+    assert_eq!(faults, ["join", "leave"]);
+    for step in results["lookups"].as_array().unwrap() {
+        assert_eq!(step["correct"], step["count"], "{step}");
+    }
+    assert_eq!(results["rings"][0]["members"].as_array().unwrap().len(), 4);
+}
+
+fn run(topology: &str) -> Value {
+    results_of(&place_of(topology))
+}
+
+fn place_of(topology: &str) -> Place {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies").join(topology);
+    Place::with(&fs::read_to_string(path).unwrap())
+}
+
+fn results_of(place: &Place) -> Value {
+    let run = place.command().output().unwrap();
+    assert_ended(&run, 0);
+    place.results()
+}
