@@ -2,9 +2,13 @@
 //!
 //! Only form is checked here. `main.rs` acts on it.
 
-use std::path::PathBuf;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
+use peerbed_orchestrator::compare::Limit;
 
 /// Overlay testbeds from one YAML file: many real peers on one host, shaped links, and the textbook's bounds.
 #[derive(Debug, Parser)]
@@ -35,6 +39,12 @@ pub(crate) enum Command {
     /// Makes the summary of a run or a sweep again, from its files alone.
     #[command(after_help = EXIT_CODES)]
     Report(Report),
+    /// Puts builds side by side, each with its repeated runs, and says what is a difference and what is noise.
+    #[command(after_help = COMPARE_CODES)]
+    Compare(Compare),
+    /// Runs the topologies of a suite one after another, and judges them together.
+    #[command(after_help = EXIT_CODES)]
+    Suite(Suite),
     /// Runs a command in the network of a peer of a live run, where the names of all peers resolve.
     #[command(after_help = EXIT_CODES_OF_EXEC)]
     Exec(Exec),
@@ -87,6 +97,16 @@ pub(crate) struct Run {
     /// topology's `repeat`.
     #[arg(long, env = "PEERBED_REPEAT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
+
+    /// Serve metrics of the run and of every peer on this address while it goes on, with service discovery for Prometheus at
+    /// `/sd`; a port alone is one of this host, 0 is any free one.
+    #[arg(long, env = "PEERBED_METRICS", value_name = "[ADDR:]PORT", value_parser = address)]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// Append a summary in Markdown to this file, as the pages of CI servers show it; for GitHub Actions:
+    /// `--summary "$GITHUB_STEP_SUMMARY"`.
+    #[arg(long, env = "PEERBED_SUMMARY", value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +155,69 @@ pub(crate) struct TorrentOf {
 pub(crate) struct Report {
     /// Directory of a run or a sweep.
     pub(crate) directory: PathBuf,
+
+    /// Write `report.html` into the directory in place of showing the summary: the run in pictures, in one file that needs
+    /// nothing else. Of a sweep, also those of its runs. `run` writes it at its end.
+    #[arg(long, group = "form")]
+    pub(crate) html: bool,
+
+    /// Write `junit.xml` into the directory in place of showing the summary. `run` writes it at its end.
+    #[arg(long, group = "form")]
+    pub(crate) junit: bool,
+
+    /// Show the summary as Markdown.
+    #[arg(long, group = "form")]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Directories of runs, of sweeps or of `--repeat`s, or of several of these; others are compared with the first.
+    #[arg(required = true, num_args = 2..)]
+    pub(crate) builds: Vec<PathBuf>,
+
+    /// When to end with exit code 1: `slower-than 5%` fails when a distribution takes more than 5 % longer than in the
+    /// first build and the difference is no noise.
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) fail_if: Option<Limit>,
+
+    /// Show the table as Markdown.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Suite {
+    /// The suite: a list of topologies with tags, timeouts and retries.
+    pub(crate) file: PathBuf,
+
+    /// Run only topologies with this tag; may be given several times, and one of them is enough.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+
+    /// Show what would be run, and run nothing.
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Directory for the files of all runs. Default: runs/NAME-TIME below the working directory.
+    #[arg(long, env = "PEERBED_OUT", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// The program to start as each peer. Default: `peerbed-peer` beside this program.
+    #[arg(long, env = "PEERBED_PEER", value_name = "PATH")]
+    pub(crate) peer_binary: Option<PathBuf>,
+
+    /// Do not measure links before the scenarios.
+    #[arg(long, env = "PEERBED_NO_VERIFY")]
+    pub(crate) no_verify: bool,
+
+    /// Append a summary in Markdown to this file; for GitHub Actions: `--summary "$GITHUB_STEP_SUMMARY"`.
+    #[arg(long, env = "PEERBED_SUMMARY", value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +226,21 @@ pub(crate) struct Doctor {
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) peers: u32,
 }
+
+/// An address with its port; a port alone is one of the loopback address, so that nobody else is served by accident.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let own = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    own.or_else(|_| text.parse())
+        .map_err(|_| "write a port, or an address and a port, such as 127.0.0.1:9464".to_owned())
+}
+
+/// The meaning of exit codes of `compare`.
+const COMPARE_CODES: &str = "\
+Exit codes:
+  0  nothing is beyond the limit, or there is none
+  1  something is beyond the limit
+  2  bad arguments, or a directory without runs
+  4  nothing is beyond the limit, but something could not be judged: too few runs";
 
 #[derive(Debug, Args)]
 pub(crate) struct Exec {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  lookups.NAME.METRIC OP VALUE
-//!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE
+//!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE  |  over
 //! OP        := <= | < | >= | > | == | !=
 //! ```
 //!
@@ -17,6 +17,8 @@
 //! | `completed` | required peers that have the whole file | number of peers, or a share | yes |
 //! | `progress` | wanted pieces that have arrived | share | yes |
 //!
+//! `over` are conditions over many values: percentiles, values over time, and faults that heal in time; their grammar is in
+//! [`over`].
 //! Figures of lookups and recoveries stand in `rings`.
 //!
 //! Reading and evaluating live here. Where the facts come from lives in `results` and `scenario`; whether a condition
@@ -27,6 +29,7 @@ use std::ops::Range;
 use crate::plan::Via;
 
 mod evaluate;
+pub mod over;
 mod parse;
 mod rings;
 #[cfg(test)]
@@ -58,6 +61,8 @@ pub enum Subject {
         /// With what.
         value: Value,
     },
+    /// Many values: of peers, or over time.
+    Over(over::Over),
     /// A figure of lookups in a ring, or of a ring's recoveries.
     Ring {
         /// Which of the two.
@@ -171,7 +176,7 @@ impl Condition {
     pub fn is_live(&self) -> bool {
         match &self.subject {
             Subject::Distribution { metric, .. } => matches!(metric, Metric::Completed | Metric::Progress),
-            Subject::Ring { .. } | Subject::Verdict { .. } => false,
+            Subject::Over(_) | Subject::Ring { .. } | Subject::Verdict { .. } => false,
         }
     }
 
@@ -180,6 +185,7 @@ impl Condition {
     pub fn selector(&self) -> Option<&Selector> {
         match &self.subject {
             Subject::Distribution { selector, .. } => Some(selector),
+            Subject::Over(over) => over.selector(),
             Subject::Ring { .. } | Subject::Verdict { .. } => None,
         }
     }
@@ -189,7 +195,7 @@ impl Condition {
     pub fn ring_subject(&self) -> Option<(RingSubject, &str)> {
         match &self.subject {
             Subject::Ring { what, name, .. } => Some((*what, name)),
-            Subject::Distribution { .. } | Subject::Verdict { .. } => None,
+            Subject::Distribution { .. } | Subject::Over(_) | Subject::Verdict { .. } => None,
         }
     }
 

@@ -11,11 +11,12 @@
 //! | a plan, time, events | [`scenario::Scenario::due`] | [`scenario::Order`]s to the testbed |
 //! | events, samples | [`measure::Recorder`] | files of the [`run_directory::RunDirectory`] as they arrive |
 //! | what was observed | [`run::carry_out`] with [`theory`], [`expect`], [`verdict`] | [`results::Results`], on disk |
-//! | a directory | [`report::summary`] | the table |
+//! | a directory | [`report::summary`], [`report::html`], [`report::junit`] | the table, the page, JUnit |
 
 pub mod accounting;
 pub mod authority;
 pub mod capacity;
+pub mod compare;
 pub mod content;
 pub mod diagnose;
 pub mod doctor;
@@ -23,10 +24,12 @@ pub mod expect;
 pub mod links;
 pub mod live;
 pub mod measure;
+pub mod observe;
 pub mod plan;
 pub mod progress;
 pub mod prove;
 pub mod real;
+mod record;
 pub mod reference;
 pub mod report;
 pub mod results;
@@ -34,6 +37,7 @@ pub mod run;
 pub mod run_directory;
 pub mod scenario;
 pub mod schema;
+pub mod suite;
 pub mod testbed;
 pub mod theory;
 pub mod topology;

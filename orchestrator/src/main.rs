@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, IsTerminal, Read, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -17,14 +18,17 @@ use peerbed_orchestrator::{
     content,
     diagnose::{Colour, Problems, suggestion},
     doctor,
+    observe::{self, Board},
     plan::{self, Plan},
     progress::Progress,
     real::netns,
     reference, report,
-    results::{Conclusion, Provenance},
+    results::{Conclusion, Found, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
     run_directory::{RunDirectory, disk_problem, timestamp},
-    schema, testbed,
+    schema,
+    suite::Suite,
+    testbed,
     topology::{
         self, Topology,
         sweep::{self, Overrides},
@@ -37,6 +41,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use arguments::{Arguments, Command};
 
 mod arguments;
+mod judging;
 mod visiting;
 
 fn main() -> ExitCode {
@@ -51,7 +56,9 @@ fn main() -> ExitCode {
         Command::Validate(arguments) => return validate(&arguments.files),
         Command::Plan(arguments) => show_plan(&arguments),
         Command::Schema(arguments) => show_schema(&arguments),
-        Command::Report(arguments) => report_on(&arguments.directory),
+        Command::Report(arguments) => judging::report(&arguments),
+        Command::Suite(arguments) => judging::suite(&arguments),
+        Command::Compare(arguments) => judging::compare(&arguments),
         Command::Torrent(arguments) => write_torrent(&arguments),
         Command::Exec(arguments) => visiting::exec(&arguments),
         Command::Shell(arguments) => visiting::shell(&arguments, std::env::var_os("SHELL")),
@@ -134,13 +141,53 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
         links: if arguments.no_verify { Links::Trust } else { Links::Verify },
         provenance: provenance(&text, started),
     };
-    let mut progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
+    let progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let conclusion = runtime.block_on(carry_out(&order, runs, &mut progress))?;
+    let conclusion = runtime.block_on(observed(arguments.metrics, progress, async |progress: &mut Progress| {
+        carry_out(&order, runs, progress).await
+    }))?;
     // A thread that still reads files back must not hold up the end of a run that was stopped.
     runtime.shutdown_background();
+    if let Err(error) = write_reports(&directory, arguments.summary.as_deref()) {
+        // They are no reason to call a run that was carried out a failure, and can be made again.
+        complain(&format!("warning: not all reports were written: {error:#}"));
+    }
     print(&report::summary(&directory)?);
     Ok(exit_code(conclusion))
+}
+
+/// Carries something out and serves its metrics meanwhile, where that is wanted.
+async fn observed(
+    address: Option<SocketAddr>,
+    mut progress: Progress,
+    work: impl AsyncFnOnce(&mut Progress) -> anyhow::Result<Conclusion>,
+) -> anyhow::Result<Conclusion> {
+    let Some(address) = address else { return work(&mut progress).await };
+    let board = Board::default();
+    let (listener, taken) = observe::listen(address).await?;
+    progress.say(&format!("metrics on http://{taken}/metrics, service discovery on http://{taken}/sd"));
+    let mut progress = progress.on(board.clone());
+    let serving = observe::serve(listener, board);
+    tokio::pin!(serving);
+    tokio::select! {
+        done = work(&mut progress) => done,
+        failed = &mut serving => failed.and_then(|()| Err(anyhow!("metrics are no longer served"))),
+    }
+}
+
+/// Writes everything that is made from the files of a run: the page, JUnit, and Markdown where it is wanted.
+fn write_reports(directory: &RunDirectory, summary: Option<&Path>) -> anyhow::Result<()> {
+    report::html::write(directory)?;
+    report::junit::write(directory)?;
+    summary.map_or(Ok(()), |file| append(file, &report::markdown::summary(&Found::read(directory)?)))
+}
+
+/// Adds `text` to the end of `file`, which others may have begun.
+fn append(file: &Path, text: &str) -> anyhow::Result<()> {
+    let opened = std::fs::File::options().create(true).append(true).open(file);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Everything about a `run` but its plans.
@@ -204,6 +251,13 @@ fn stop_on_signals() -> anyhow::Result<Stop> {
 fn validate(files: &[PathBuf]) -> ExitCode {
     let mut worst = ExitCode::SUCCESS;
     for file in files {
+        if Suite::is_at(file) {
+            match Suite::read(file) {
+                Ok(suite) => print(&format!("{}: valid (a suite of {})\n", file.display(), suite.topologies.len())),
+                Err(error) => worst = Problem::Input(format!("error: {error:#}")).tell(),
+            }
+            continue;
+        }
         let checked = read(file).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
         match checked {
             Ok(runs) => {
@@ -283,18 +337,6 @@ fn comment(text: &str) -> String {
 
 fn show_schema(arguments: &arguments::Schema) -> Result<ExitCode, Problem> {
     print(&if arguments.markdown { reference::text() } else { schema::text() });
-    Ok(ExitCode::SUCCESS)
-}
-
-fn report_on(directory: &Path) -> Result<ExitCode, Problem> {
-    let there = RunDirectory::at(directory);
-    if !there.results().is_file() && there.plan().is_file() {
-        let text = report::unfinished(&there).map_err(|error| Problem::Input(format!("error: {error:#}")))?;
-        print(&text);
-        return Ok(ExitCode::from(NOT_CARRIED_OUT));
-    }
-    let made = RunDirectory::open(directory).and_then(|directory| report::summary(&directory));
-    print(&made.map_err(|error| Problem::Input(format!("error: {error:#}")))?);
     Ok(ExitCode::SUCCESS)
 }
 

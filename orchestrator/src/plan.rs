@@ -242,10 +242,6 @@ pub struct Distribute {
     /// Participants that behave otherwise, for a swarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
-    /// What tables call the programs that spread the file, where it is not Peerbed's own peers that do; then there is
-    /// no tracker of ours and there are no options, and `via` says which bound holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
 }
 
 /// Behaviour of some participants that is not that of all.

@@ -12,11 +12,17 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use peerbed_proto::time::Time;
 
-use crate::scenario::{Phase, View};
+use crate::{
+    observe::Board,
+    plan::Plan,
+    run_directory::RunDirectory,
+    scenario::{Phase, View},
+    verdict::Window,
+};
 
 /// Shows how far a run is.
 #[derive(Debug)]
-pub struct Progress(Kind);
+pub struct Progress(Kind, Option<Board>);
 
 #[derive(Debug)]
 enum Kind {
@@ -29,16 +35,36 @@ impl Progress {
     /// Shows nothing.
     #[must_use]
     pub fn quiet() -> Self {
-        Self(Kind::Quiet)
+        Self(Kind::Quiet, None)
     }
 
     /// Bars when standard error is a terminal, lines otherwise.
     #[must_use]
     pub fn on_stderr() -> Self {
         if io::stderr().is_terminal() {
-            Self(Kind::Bars(Bars { all: MultiProgress::new(), bars: BTreeMap::new() }))
+            Self(Kind::Bars(Bars { all: MultiProgress::new(), bars: BTreeMap::new() }), None)
         } else {
-            Self(Kind::Lines(Lines::default()))
+            Self(Kind::Lines(Lines::default()), None)
+        }
+    }
+
+    /// Shows everything on `board` too, for scrapers.
+    #[must_use]
+    pub fn on(self, board: Board) -> Self {
+        Self(self.0, Some(board))
+    }
+
+    /// A run of `plan` begins, with its files in `directory`.
+    pub fn begin(&mut self, plan: &Plan, directory: &RunDirectory) {
+        if let Some(board) = &self.1 {
+            board.begin(plan, directory);
+        }
+    }
+
+    /// Shows what the host did in the last window.
+    pub fn window(&mut self, window: Window) {
+        if let Some(board) = &self.1 {
+            board.window(window);
         }
     }
 
@@ -56,6 +82,9 @@ impl Progress {
 
     /// Shows how far distributions are at `now`.
     pub fn update(&mut self, views: &[View], now: Time) {
+        if let Some(board) = &self.1 {
+            board.progress(views);
+        }
         match &mut self.0 {
             Kind::Quiet => {}
             Kind::Lines(lines) => lines.update(views, now).iter().for_each(|line| print_line(line)),

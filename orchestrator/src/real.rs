@@ -7,7 +7,7 @@
 
 pub mod attach;
 mod cell;
-mod control;
+pub(crate) mod control;
 pub mod features;
 mod netlink;
 pub mod netns;

@@ -15,8 +15,12 @@ use crate::{
 
 mod accounting;
 mod changes;
-mod figures;
+mod escape;
+pub(crate) mod figures;
+pub mod html;
+pub mod junit;
 mod links;
+pub mod markdown;
 mod rings;
 mod sweep;
 mod unfinished;
@@ -58,6 +62,8 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     line(&mut text, "files:");
     let all = [
         (directory.results(), "what was found"),
+        (directory.report(), "the same in pictures, for a browser"),
+        (directory.junit(), "the same for pipelines"),
         (directory.plan(), "what was done, complete"),
         (directory.events(), "what happened, in order"),
         (directory.samples(), "peers and host over time"),

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod assemble;
+mod courses;
 mod play;
 pub mod series;
 mod stop;
@@ -74,6 +75,7 @@ enum Early {
 /// Only when the results themselves cannot be written.
 pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> anyhow::Result<Results> {
     let started = Instant::now();
+    progress.begin(job.plan, job.directory);
     let mut results = Results::begun(job.plan, job.provenance.clone());
     let ended = set_up_and_play(&job, stop, progress, &mut results).await;
     results.provenance.wall_seconds = started.elapsed().as_secs_f64();

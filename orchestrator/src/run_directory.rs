@@ -121,6 +121,18 @@ impl RunDirectory {
         self.root.join(RESULTS)
     }
 
+    /// The pictures of the run or sweep, in one file.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.root.join(REPORT)
+    }
+
+    /// What the run or sweep means to a pipeline, as JUnit writes it.
+    #[must_use]
+    pub fn junit(&self) -> PathBuf {
+        self.root.join("junit.xml")
+    }
+
     /// What the run publishes of itself while it lives.
     #[must_use]
     pub fn live(&self) -> PathBuf {
@@ -368,6 +380,8 @@ fn remove_tree(path: &Path) -> anyhow::Result<()> {
 pub const CONTROL: &str = "control.sock";
 /// Where runs go when nothing else is said, below the working directory.
 pub const RUNS: &str = "runs";
+/// Name of the page with pictures in the directory of a run or a sweep.
+pub(crate) const REPORT: &str = "report.html";
 const RESULTS: &str = "results.json";
 const WRITE_PROBE: &str = ".writable";
 

@@ -224,12 +224,12 @@ const FAULTS: &[Fault] = &[
 ];
 
 /// At this use there is no room to run a peer the moment its packet arrives, so that peers, not links, set the pace.
-const BUSY_SHARE: f64 = 0.95;
+pub(crate) const BUSY_SHARE: f64 = 0.95;
 /// Stolen time stops all peers of a processor at once, shapers included; a tenth is felt in every completion time.
 const STEAL_SHARE: f64 = 0.10;
 /// `some` pressure counts whenever one task of all waits. Below this, waits are short turns of the scheduler; above, a
 /// queue stands. Wild guess between a run of 200 idle peers (under 0.3) and a saturated host (over 0.9).
-const PRESSURE_SHARE: f64 = 0.60;
+pub(crate) const PRESSURE_SHARE: f64 = 0.60;
 /// A queue of usual access links holds 50 ms or more: a peer that is later than this lets its uplink run dry. As
 /// `canary::LATE`.
 const LATE_SECONDS: f64 = 0.050;

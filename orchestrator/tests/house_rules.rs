@@ -67,10 +67,10 @@ fn only_main_reads_arguments_and_environment() {
 }
 
 #[test]
-fn dashboards_show_only_series_that_peers_export() {
-    let exported: String = sources(&["peer/src"])
+fn dashboards_show_only_series_that_runs_export() {
+    let exported: String = sources(&["peer/src", "orchestrator/src/observe"])
         .into_iter()
-        .filter(|(path, _)| path.to_string_lossy().contains("metrics"))
+        .filter(|(path, _)| ["metrics", "observe"].iter().any(|part| path.to_string_lossy().contains(part)))
         .map(|s| s.1)
         .collect();
     assert!(!exported.is_empty(), "the peer's metrics have moved");

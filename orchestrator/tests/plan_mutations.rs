@@ -178,7 +178,7 @@ fn ready() -> Vec<(String, String)> {
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect::<String>()
     };
     let mut files: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("suite.yaml"))
         .map(|path| (path.display().to_string(), without_comments(fs::read_to_string(&path).unwrap())))
         .collect();
     files.sort();

@@ -67,7 +67,7 @@ fn topologies() -> PathBuf {
 fn ready() -> Vec<(String, Value)> {
     let paths = fs::read_dir(topologies()).unwrap().map(|entry| entry.unwrap().path());
     paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("suite.yaml"))
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             (path.display().to_string(), serde_saphyr::from_str(&text).unwrap())

@@ -16,6 +16,8 @@ pub struct Facts {
     pub rings: Vec<RingFacts>,
     /// `valid`, `suspect` or `invalid`; none while the scenario is played.
     pub verdict: Option<String>,
+    /// What the run wrote down; none while the scenario is played, or where no condition looks at it.
+    pub courses: Option<super::over::Courses>,
 }
 
 /// What is known of one distribution.
@@ -58,6 +60,10 @@ pub struct Outcome {
 
 pub(super) fn evaluate(condition: &Condition, facts: &Facts) -> Outcome {
     let (held, value) = match &condition.subject {
+        Subject::Over(over) => match &facts.courses {
+            Some(courses) => super::over::judge(over, courses),
+            None => (false, serde_json::Value::Null),
+        },
         Subject::Verdict { state, wanted } => match &facts.verdict {
             Some(found) => ((found == state) == *wanted, json!(found)),
             None => (false, serde_json::Value::Null),
@@ -121,7 +127,7 @@ impl DistributionFacts {
 }
 
 impl Operator {
-    fn holds(self, figure: f64, wanted: f64) -> bool {
+    pub(super) fn holds(self, figure: f64, wanted: f64) -> bool {
         match self {
             Self::AtMost => figure <= wanted,
             Self::Below => figure < wanted,

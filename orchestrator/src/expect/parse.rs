@@ -42,6 +42,9 @@ const STATES: &[&str] = &["valid", "suspect", "invalid"];
 
 pub(super) fn condition(text: &str) -> Result<Condition, ConditionError> {
     let text = text.trim();
+    if let Some(over) = super::over::parse::over(text) {
+        return Ok(Condition { text: text.to_owned(), subject: Subject::Over(over?) });
+    }
     let words = text.find(|c: char| c.is_whitespace() || "<>=!".contains(c)).unwrap_or(text.len());
     let (subject, rest) = text.split_at(words);
     let subject = match subject.split('.').next() {
@@ -80,36 +83,31 @@ fn verdict(text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionEr
 
 fn distribution(text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionError> {
     let (selector, metric) = selector(subject)?;
-    let (operator, value, range) = comparison(text, subject, rest)?;
+    let (operator, value, range) = comparison(text, text.len() - rest.len())?;
     let value = read_value(metric, value, range)?;
     Ok(Subject::Distribution { selector, metric, operator, value })
 }
 
 fn ring(what: RingSubject, text: &str, subject: &str, rest: &str) -> Result<Subject, ConditionError> {
-    let (operator, value, range) = comparison(text, subject, rest)?;
+    let (operator, value, range) = comparison(text, text.len() - rest.len())?;
     rings::subject(what, subject, operator, value, range)
 }
 
-/// Reads what stands behind the subject: the operator, and the value with its place.
-fn comparison<'a>(
-    text: &'a str,
-    subject: &str,
-    rest: &'a str,
-) -> Result<(Operator, &'a str, Range<usize>), ConditionError> {
-    let operator_at = text.len() - rest.trim_start().len();
-    let rest = rest.trim_start();
+/// Reads `OP VALUE` from byte `from` of the text on: how to compare, the value's text, and where it stands.
+pub(super) fn comparison(text: &str, from: usize) -> Result<(Operator, &str, Range<usize>), ConditionError> {
+    let (subject, rest) = (text[..from].trim_end(), text[from..].trim_start());
+    let operator_at = text.len() - rest.len();
     let Some((word, operator)) = OPERATORS.iter().find(|(word, _)| rest.starts_with(word)) else {
         let range = if rest.is_empty() { 0..text.len() } else { operator_at..text.len() };
         let hint = format!("compare it with <=, <, >=, >, == or !=, as in `{subject} <= 1.3`");
         return Err(error("a comparison is missing", hint, range));
     };
     let value = rest[word.len()..].trim();
-    let range = text.len() - value.len()..text.len();
     if value.is_empty() {
         let hint = format!("say what to compare with, as in `{subject} {word} 1.3`");
         return Err(error("a value is missing", hint, 0..text.len()));
     }
-    Ok((*operator, value, range))
+    Ok((*operator, value, text.len() - value.len()..text.len()))
 }
 
 /// Reads `distribution.NAME[.VIA].METRIC`.
@@ -138,7 +136,7 @@ fn selector(subject: &str) -> Result<(Selector, Metric), ConditionError> {
     Ok((Selector { name: name.to_owned(), via, name_range }, *metric))
 }
 
-fn read_via(word: &str, start: usize) -> Result<Via, ConditionError> {
+pub(super) fn read_via(word: &str, start: usize) -> Result<Via, ConditionError> {
     VIAS.iter().find(|(known, _)| *known == word).map(|(_, via)| *via).ok_or_else(|| {
         let hint = suggestion(word, VIAS.iter().map(|(known, _)| *known)).unwrap_or_default();
         error(format!("`{word}` is no way to spread a file"), hint, start..start + word.len())
@@ -164,6 +162,6 @@ fn read_value(metric: Metric, text: &str, range: Range<usize>) -> Result<Value, 
     value.ok_or_else(|| error(format!("`{text}` does not fit this figure"), hint, range))
 }
 
-fn error(message: impl Into<String>, hint: impl Into<String>, range: Range<usize>) -> ConditionError {
+pub(super) fn error(message: impl Into<String>, hint: impl Into<String>, range: Range<usize>) -> ConditionError {
     ConditionError { message: message.into(), hint: hint.into(), range }
 }

@@ -99,6 +99,15 @@ impl Control {
     }
 }
 
+/// What the peer with its socket in `directory` exports as Prometheus text.
+///
+/// # Errors
+///
+/// When it does not answer.
+pub(crate) async fn metrics_in(directory: PathBuf) -> anyhow::Result<String> {
+    Control::new(directory).metrics().await
+}
+
 /// The stream of a peer's events.
 pub(super) struct Events {
     body: Incoming,

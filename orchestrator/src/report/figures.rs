@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 /// What stands where there is no figure.
-pub(super) const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// Seconds with three significant digits at most: `0.123`, `1.23`, `19.8`, `134`.
-pub(super) fn seconds(seconds: Option<f64>) -> String {
+pub(crate) fn seconds(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else { return NONE.into() };
     let digits = match seconds {
         s if s < 0.9995 => 3,
@@ -18,7 +18,7 @@ pub(super) fn seconds(seconds: Option<f64>) -> String {
 }
 
 /// A ratio with two digits behind the point.
-pub(super) fn ratio(ratio: Option<f64>) -> String {
+pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| NONE.into(), |r| format!("{r:.2}"))
 }
 
@@ -28,7 +28,7 @@ pub(super) fn share(share: f64) -> String {
 }
 
 /// Bytes in the largest binary unit that leaves at least one.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 || unit == "GiB" {
@@ -41,7 +41,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A found value without quotes around words and with at most four digits behind the point.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::String(text) => text.clone(),
@@ -54,7 +54,7 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// The middle of `values`: the mean of the two middle ones where there is no single one; none of none.
-pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

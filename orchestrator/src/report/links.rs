@@ -57,7 +57,7 @@ fn rows<'a>(all: impl Iterator<Item = (&'a LinkFound, &'a Measured)>) -> String 
     format!("{table}\n")
 }
 
-fn rate(bits_per_second: Option<u64>) -> String {
+pub(super) fn rate(bits_per_second: Option<u64>) -> String {
     let Some(rate) = bits_per_second else { return figures::NONE.into() };
     let rate = rate as f64;
     let (value, unit) = match rate {
@@ -68,11 +68,11 @@ fn rate(bits_per_second: Option<u64>) -> String {
     format!("{value:.2} {unit}")
 }
 
-fn milliseconds(seconds: Option<f64>) -> String {
+pub(super) fn milliseconds(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| figures::NONE.into(), |s| format!("{:.2} ms", s * 1e3))
 }
 
-fn share(share: Option<f64>) -> String {
+pub(super) fn share(share: Option<f64>) -> String {
     share.map_or_else(|| figures::NONE.into(), |share| format!("{:.2} %", share * 100.0))
 }
 

@@ -26,6 +26,9 @@ pub(super) fn summary(results: &SweepResults, directory: &RunDirectory) -> Strin
     counts(&mut text, results);
     line(&mut text, "files:");
     line(&mut text, &format!("  {}  (what was found)", directory.results().display()));
+    if directory.report().exists() {
+        line(&mut text, &format!("  {}  (the same in pictures, for a browser)", directory.report().display()));
+    }
     line(&mut text, &format!("  {}  (one directory per run)", directory.root().display()));
     text
 }

@@ -7,14 +7,16 @@ use peerbed_peer::status::DistributionStatus;
 use peerbed_proto::PeerId;
 use serde_json::json;
 
+use super::courses;
 use crate::{
     accounting::{Accounting, Said},
     content::Content,
-    expect::{Condition, Facts},
+    expect::{Condition, Facts, Subject},
     links::traces::Followed,
     measure::{copies::Copies, host},
     plan::{self, Plan},
     results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA, SecondCopy},
+    run_directory::RunDirectory,
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
     theory,
@@ -224,7 +226,15 @@ fn accounting(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distri
 /// # Errors
 ///
 /// When the plan holds a text that is no condition; planning refuses these.
-pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
+pub(super) fn judge(
+    results: &mut Results,
+    plan: &Plan,
+    scenario: &Scenario,
+    directory: &RunDirectory,
+) -> anyhow::Result<()> {
+    let parse = |text: &String| Condition::parse(text).map_err(|e| anyhow!("the plan expects `{text}`: {e}"));
+    let conditions: Vec<Condition> = plan.expectations.iter().map(parse).collect::<anyhow::Result<_>>()?;
+    let looks_back = conditions.iter().any(|condition| matches!(condition.subject, Subject::Over(_)));
     let facts = Facts {
         distributions: (0..scenario.distributions().len())
             .filter_map(|index| scenario.facts(index))
@@ -238,10 +248,10 @@ pub(super) fn judge(results: &mut Results, plan: &Plan, scenario: &Scenario) -> 
             .collect(),
         rings: rings::facts(results),
         verdict: Some(results.verdict.state.as_str().to_owned()),
+        courses: looks_back.then(|| courses::read(directory, results)),
     };
-    for text in &plan.expectations {
-        let condition = Condition::parse(text).map_err(|e| anyhow!("the plan expects `{text}`: {e}"))?;
-        if is_about_left_out(&condition, scenario) {
+    for condition in &conditions {
+        if is_about_left_out(condition, scenario) {
             continue;
         }
         let found = condition.evaluate(&facts);

@@ -70,7 +70,7 @@ pub(super) async fn play(
     assemble::fill(results, job.plan, &observed);
     ended?;
     flushed?;
-    assemble::judge(results, job.plan, &play.scenario)?;
+    assemble::judge(results, job.plan, &play.scenario, job.directory)?;
     Ok(())
 }
 
@@ -217,6 +217,9 @@ impl<'a> Play<'a> {
     /// Once a second: the host always, the peers as often as their number allows.
     fn sample(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
         self.end_window()?;
+        if let Some(window) = self.recorder.windows().last() {
+            progress.window(*window);
+        }
         let every = (self.names.len() as u64).div_ceil(STATUSES_PER_SECOND).max(1);
         if self.ticks.is_multiple_of(every) && !self.is_sampling {
             self.is_sampling = true;

@@ -9,6 +9,7 @@ use super::{Job, Links, Payload, Stop, carry_out};
 use crate::{
     plan::Plan,
     progress::Progress,
+    report,
     results::{Outcome, Provenance, SCHEMA, SweepResults, SweepRun},
     run_directory::RunDirectory,
     testbed,
@@ -77,6 +78,9 @@ pub async fn carry_out_all(
             provenance: Provenance { started_at, ..series.provenance.clone() },
         };
         let found = carry_out(job, stop, progress).await?;
+        if let Err(error) = report::html::write(&directory) {
+            progress.say(&format!("run {}: no pictures: {error:#}", index + 1));
+        }
         if let (Outcome::Failed, Some(error)) = (found.outcome, &found.error) {
             progress.say(&format!("run {} failed: {error}", index + 1));
         }

@@ -269,7 +269,6 @@ mod tests {
             tracker: None,
             exceptions: Vec::new(),
             options: None,
-            exceptions: Vec::new(),
             program: Some("program".into()),
         })
     }

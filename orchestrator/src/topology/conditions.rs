@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     reader::{Reader, Written},
-    tree::Node,
+    tree::{Node, Value},
 };
 use crate::{
     diagnose::{Place, Problem},
@@ -29,7 +29,10 @@ pub(super) fn read_live(reader: &mut Reader, node: &Node) -> Option<Written<Cond
 }
 
 fn read_condition(reader: &mut Reader, node: &Node) -> Option<Written<Condition>> {
-    let text = reader.text(node, "a condition")?;
+    let text = match unquoted(node) {
+        Some(text) => text,
+        None => reader.text(node, "a condition")?,
+    };
     match Condition::parse(&text.value) {
         Ok(value) => Some(Written { value, place: text.place }),
         Err(error) => {
@@ -38,6 +41,15 @@ fn read_condition(reader: &mut Reader, node: &Node) -> Option<Written<Condition>
             None
         }
     }
+}
+
+/// `within 6s of crash: recovered` without quotes, which YAML takes for a key and its value.
+fn unquoted(node: &Node) -> Option<Written<String>> {
+    let Value::Map(entries) = &node.value else { return None };
+    let [entry] = entries.as_slice() else { return None };
+    let Value::Scalar(scalar) = &entry.value.value else { return None };
+    let place = Place { end: entry.value.place.end, ..entry.place };
+    entry.key.starts_with("within ").then(|| Written { value: format!("{}: {}", entry.key, scalar.text), place })
 }
 
 /// Where some bytes of a condition's trimmed text stand in the file; the whole text where escapes or blanks hide that.
@@ -54,5 +66,55 @@ pub(super) fn part(place: Place, text: &str, range: &Range<usize>) -> Place {
         column: place.column + u32::try_from(skipped).unwrap_or(0),
         start: start + range.start,
         end: start + range.end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{plan, topology};
+
+    const TOPOLOGY: &str = "\
+version: 1
+name: healing
+links: { home: { up: 2mbit, down: 20mbit } }
+groups:
+  origin: { link: home, swarm: seed, tracker: {} }
+  home: { count: 3, link: home, swarm: leecher }
+files: { release: { size: 1MiB } }
+scenario:
+  - distribute: { file: release, from: origin, to: home, via: swarm }
+  - { at: 2s, crash: { peers: home, count: 1 } }
+expect:
+  - within 6s of crash: distribution.release.uplink >= 1mbit
+  - \"within 6s of crash: recovered\"
+  - p95(distribution.release.completion) <= 40s
+";
+
+    #[test]
+    fn what_has_to_come_true_after_a_fault_needs_no_quotes() {
+        let topology = topology::read("healing.yaml", TOPOLOGY).unwrap_or_else(|problems| panic!("{problems}"));
+        let plan = plan::resolve(&topology).unwrap_or_else(|problems| panic!("{problems}"));
+        let expected = [
+            "within 6s of crash: distribution.release.uplink >= 1mbit",
+            "within 6s of crash: recovered",
+            "p95(distribution.release.completion) <= 40s",
+        ];
+        assert_eq!(plan.expectations, expected);
+    }
+
+    #[test]
+    fn a_distribution_that_is_not_there_is_missed_in_every_form() {
+        for (there, wrong) in [
+            ("distribution.release.uplink", "distribution.releas.uplink"),
+            ("p95(distribution.release", "p95(distribution.releas"),
+        ] {
+            let problems = topology::read("healing.yaml", &TOPOLOGY.replace(there, wrong))
+                .map(|topology| plan::resolve(&topology));
+            let text = match problems {
+                Err(problems) | Ok(Err(problems)) => problems.to_string(),
+                Ok(Ok(_)) => panic!("{wrong} was accepted"),
+            };
+            assert!(text.contains("releas"), "{text}");
+        }
     }
 }

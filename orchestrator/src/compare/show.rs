@@ -1,0 +1,132 @@
+//! A comparison as a table, for terminals and as Markdown.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::{Change, Comparison, Judgement};
+use crate::report::{
+    figures::{self, NONE},
+    markdown::cell,
+};
+
+/// The table for a terminal, with what was left out below.
+#[must_use]
+pub fn table(comparison: &Comparison) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header(comparison, "\n"));
+    for row in &comparison.rows {
+        table.add_row(cells(row));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!("{table}\n");
+    text.push_str(LEGEND);
+    for sentence in &comparison.left_out {
+        let _ = writeln!(text, "{sentence}");
+    }
+    text
+}
+
+/// The same as Markdown.
+#[must_use]
+pub fn markdown(comparison: &Comparison) -> String {
+    let header = header(comparison, " ");
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(" | "));
+    let mut text = line(header.clone());
+    let _ = writeln!(text, "|---|{}", "--:|".repeat(header.len() - 1));
+    for row in &comparison.rows {
+        text.push_str(&line(cells(row)));
+    }
+    let _ = write!(text, "\n{LEGEND}");
+    for sentence in &comparison.left_out {
+        let _ = writeln!(text, "- {}", cell(sentence));
+    }
+    text
+}
+
+fn header(comparison: &Comparison, gap: &str) -> Vec<String> {
+    let mut header = vec!["seconds".to_owned()];
+    for (index, name) in comparison.names.iter().enumerate() {
+        header.push(name.clone());
+        if index > 0 {
+            header.extend([format!("ratio{gap}(95 % interval)"), "judged".to_owned()]);
+        }
+    }
+    header
+}
+
+fn cells(row: &super::Row) -> Vec<String> {
+    let mut cells = vec![row.what.clone()];
+    for (index, seconds) in row.seconds.iter().enumerate() {
+        cells.push(spread(seconds));
+        if let Some(change) = index.checked_sub(1).and_then(|index| row.changes.get(index)) {
+            cells.extend([ratio(change), judged(change)]);
+        }
+    }
+    cells
+}
+
+/// `18.3 (18.2–18.5) of 5`: median, range, and how many repeats.
+fn spread(seconds: &[f64]) -> String {
+    let mut sorted = seconds.to_vec();
+    let middle = figures::seconds(figures::median(&mut sorted));
+    match sorted.as_slice() {
+        [] => NONE.into(),
+        [_] => middle,
+        [least, .., most] => {
+            let (least, most) = (figures::seconds(Some(*least)), figures::seconds(Some(*most)));
+            format!("{middle} ({least}–{most}) of {}", sorted.len())
+        }
+    }
+}
+
+fn ratio(change: &Change) -> String {
+    let Some(ratio) = change.ratio else { return NONE.into() };
+    match change.interval {
+        Some(interval) => format!("{ratio:.3} ({:.3}–{:.3})", interval.low, interval.high),
+        None => format!("{ratio:.3}"),
+    }
+}
+
+fn judged(change: &Change) -> String {
+    match (change.ratio, change.judgement()) {
+        (None, _) => NONE.into(),
+        (Some(_), judgement) => Judgement::as_str(judgement).into(),
+    }
+}
+
+const LEGEND: &str = "Medians with range and number of runs; a build is slower or faster where the bootstrap interval of the \
+                      ratio of medians leaves out 1.\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{Build, compare};
+
+    fn comparison() -> Comparison {
+        let build = |name: &str, seconds: &[f64]| Build {
+            name: name.into(),
+            seconds: vec![("release via swarm".into(), seconds.to_vec())],
+            left_out: vec![format!("{name}: one is left out")],
+        };
+        compare(&[build("old", &[18.0, 18.2, 18.1]), build("new", &[20.0, 20.2, 20.1]), build("two", &[18.0, 18.2])], 1)
+    }
+
+    #[test]
+    fn builds_stand_side_by_side_with_what_was_judged() {
+        let text = table(&comparison());
+        for part in ["18.1 (18.0–18.2) of 3", "1.110 (", "slower", "too few runs", "new: one is left out"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_markdown_has_as_many_cells() {
+        let text = markdown(&comparison());
+        let widths: Vec<usize> = text.lines().filter(|l| l.starts_with('|')).map(|l| l.matches('|').count()).collect();
+        assert_eq!(widths, [9, 9, 9], "{text}");
+    }
+}

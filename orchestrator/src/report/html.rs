@@ -1,0 +1,122 @@
+//! `report.html`: the pictures of a run or a sweep in one file that needs nothing else.
+//!
+//! Made from the files of a run directory alone: results, plan, events and samples. The file holds HTML, CSS and SVG, no
+//! script and no reference to anything outside, so that it opens anywhere and for ever. This file says which figures
+//! there are and in which order; each figure is a file of its own, a pure function from what was recorded to a
+//! `Figure`.
+//!
+//! Sizes are bounded whatever the run: heat maps have at most 125 × 125 cells, lines at most one point per place, tables
+//! at most 1000 rows, and files shown as text are cut off.
+
+use std::path::PathBuf;
+
+use crate::{
+    record::Record,
+    results::{Distribution, Found, Results},
+    run_directory::RunDirectory,
+};
+
+mod completions;
+mod curves;
+mod faults;
+mod figure;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod frame;
+mod heat;
+mod host;
+mod links;
+mod markup;
+mod page;
+mod progress;
+mod scale;
+mod spread;
+mod sweep;
+mod timeline;
+mod times;
+mod uplinks;
+mod words;
+
+use faults::Fault;
+use figure::Figure;
+use page::Page;
+
+/// Writes `report.html` into `directory` and says where it is.
+///
+/// # Errors
+///
+/// When the directory holds no readable results, or the file cannot be written.
+pub fn write(directory: &RunDirectory) -> anyhow::Result<PathBuf> {
+    let path = directory.report();
+    directory.write_whole(&path, page(directory)?.as_bytes())?;
+    Ok(path)
+}
+
+/// Writes `report.html` into `directory` and, where it holds a sweep, into the directories of its runs before; says where
+/// the first is.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_all(directory: &RunDirectory) -> anyhow::Result<PathBuf> {
+    if let Found::Sweep(results) = Found::read(directory)? {
+        for run in &results.runs {
+            write(&RunDirectory::open(&directory.root().join(&run.directory))?)?;
+        }
+    }
+    write(directory)
+}
+
+/// The page of what `directory` holds.
+///
+/// # Errors
+///
+/// When the directory holds no readable results.
+pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
+    Ok(match Found::read(directory)? {
+        Found::Run(results) => run(&results, directory),
+        Found::Sweep(results) => sweep::page(&results, directory),
+    })
+}
+
+fn run(results: &Results, directory: &RunDirectory) -> String {
+    let record = Record::read(directory);
+    let faults = faults::of(results, &record);
+    let mut page = Page::new(&results.name, &words::subtitle(results));
+    page.badge(&words::badge(results));
+    page.raw(&words::outcome(results));
+    page.section("summary", "Summary", &words::notes(&record));
+    let cards = [
+        times::figure(&results.distributions).map(|figure| figure.html()),
+        completions::figure(&results.distributions).map(|figure| figure.html()),
+        words::expectations(results),
+    ];
+    page.cards(cards.into_iter().flatten());
+    for distribution in &results.distributions {
+        let id = if distribution.id.is_empty() { &distribution.name } else { &distribution.id };
+        let title = format!("{} via {}", distribution.name, distribution.via);
+        page.section(id, &title, &times::sentence(distribution));
+        page.figures(of_distribution(id, distribution, &record, &faults));
+    }
+    page.section("course", "Course of the run", "");
+    page.figures([timeline::figure(&record, &results.recoveries, &faults)]);
+    page.section("conditions", "Links and host", &words::conditions(results));
+    page.figures([links::figure(results), host::figure(&record)]);
+    for table in [links::table(results), links::latencies(results)].into_iter().flatten() {
+        page.raw(&table.html());
+    }
+    page.section("origin", "What was run", "");
+    page.raw(&words::origin(results, directory));
+    page.html()
+}
+
+/// The figures of one distribution, in reading order.
+fn of_distribution(id: &str, distribution: &Distribution, record: &Record, faults: &[Fault]) -> Vec<Option<Figure>> {
+    let Some(course) = record.courses.get(&distribution.id) else { return Vec::new() };
+    vec![
+        progress::figure(id, distribution, course, faults),
+        spread::pieces(id, course),
+        uplinks::figure(id, distribution, course, &record.outline, faults),
+        spread::peers(id, course),
+    ]
+}

@@ -1,0 +1,63 @@
+//! Made-up courses and results for the tests of figures.
+
+use serde_json::{Value, json};
+
+use crate::results::{Distribution, Results};
+
+use crate::record::{EventLine, course::Course};
+
+/// A distribution with these completions, of 1 MiB and with a bound of 1.5 s.
+pub(crate) fn distribution(via: &str, completions: &[Option<f64>]) -> Distribution {
+    let last = completions.iter().copied().try_fold(0.0, |last: f64, c| c.map(|c| last.max(c)));
+    let completion = |(n, seconds): (usize, &Option<f64>)| json!({ "peer": format!("home-{}", n + 1), "seconds": seconds, "verified": true, "required": true });
+    let completions: Vec<Value> = completions.iter().enumerate().map(completion).collect();
+    let written = json!({
+        "id": "d0", "name": "release", "file": "release", "via": via, "bytes": 1 << 20, "peers": completions.len(),
+        "required": completions.len(), "seconds": last, "bound_seconds": 1.5, "bound_term": "total-upload",
+        "ratio": last.map(|last| last / 1.5), "completions": completions
+    });
+    serde_json::from_value(written).expect("a distribution as runs write it")
+}
+
+/// `peers` homes that get `pieces` pieces, one a second, each beginning with another, and send 1 MB meanwhile.
+pub(super) fn course(peers: u32, pieces: u32) -> Course {
+    let mut course = Course::default();
+    let mut event = |text: String| {
+        let line: EventLine = serde_json::from_str(&text).expect("an event as peers write it");
+        course.event(&line);
+    };
+    for peer in 1..=peers {
+        event(format!(
+            r#"{{"t":99,"peer":"home-{peer}","event":"prepared","distribution":"d0","have":0,"pieces":{pieces}}}"#
+        ));
+    }
+    event(r#"{"t":99.5,"event":"begin-fixed","distribution":"d0","at":100.0,"peers":1}"#.into());
+    for peer in 1..=peers {
+        for n in 0..pieces {
+            let (t, piece) = (101 + n, (peer + n) % pieces);
+            event(format!(
+                r#"{{"t":{t},"peer":"home-{peer}","event":"piece","distribution":"d0","piece":{piece},"have":{}}}"#,
+                n + 1
+            ));
+        }
+        let t = 100 + pieces;
+        event(format!(r#"{{"t":{t},"peer":"home-{peer}","event":"completed","distribution":"d0"}}"#));
+    }
+    for peer in 1..=peers {
+        let sent = json!({ "role": "leecher", "have": pieces, "pieces": pieces, "bytes_up": 1_000_000 });
+        let part = serde_json::from_value(sent).expect("a sample as peers answer it");
+        course.sample(&format!("home-{peer}"), 100.0 + f64::from(pieces), &part);
+    }
+    course.finish();
+    course
+}
+
+/// The results of a valid run with these distributions.
+pub(crate) fn results(distributions: Vec<Distribution>) -> Results {
+    let text = json!({
+        "schema": 1, "name": "made-up", "seed": 1, "engine": "kernel", "testbed": "real",
+        "verdict": { "state": "valid", "reasons": [] }, "distributions": distributions,
+        "lookups": [], "recoveries": [], "links": [], "expectations": []
+    });
+    serde_json::from_value(text).expect("results as runs write them")
+}

@@ -1,0 +1,123 @@
+//! The page around the figures: head, style, navigation, sections.
+
+use std::fmt::Write;
+
+use super::{figure::Figure, markup::escape};
+
+/// A page as it grows.
+#[derive(Debug)]
+pub(super) struct Page {
+    title: String,
+    subtitle: String,
+    badge: String,
+    /// Ids and titles of the sections so far.
+    sections: Vec<(String, String)>,
+    body: String,
+}
+
+/// A word that says it all, in a colour that means the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Badge {
+    pub(super) word: &'static str,
+    pub(super) mood: Mood,
+}
+
+/// What a badge means to whoever looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    Good,
+    Doubtful,
+    Bad,
+}
+
+impl Page {
+    pub(super) fn new(title: &str, subtitle: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            subtitle: subtitle.to_owned(),
+            badge: String::new(),
+            sections: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Puts words of these moods beside the title.
+    pub(super) fn badge(&mut self, badges: &[Badge]) {
+        for badge in badges {
+            let (class, sign) = match badge.mood {
+                Mood::Good => ("good", "✓"),
+                Mood::Doubtful => ("doubtful", "?"),
+                Mood::Bad => ("bad", "✗"),
+            };
+            let _ = write!(
+                self.badge,
+                "<span class=\"badge {class}\"><span aria-hidden=\"true\">{sign} </span>{}</span>",
+                escape(badge.word)
+            );
+        }
+    }
+
+    /// Begins a section; `lead` is its first paragraph.
+    pub(super) fn section(&mut self, id: &str, title: &str, lead: &str) {
+        if !self.sections.is_empty() {
+            self.body.push_str("</section>\n");
+        }
+        self.sections.push((id.to_owned(), title.to_owned()));
+        let _ = writeln!(
+            self.body,
+            "<section aria-labelledby=\"at-{0}\"><h2 id=\"at-{0}\">{1}</h2>",
+            escape(id),
+            escape(title)
+        );
+        if !lead.is_empty() {
+            let _ = writeln!(self.body, "<p class=\"lead\">{}</p>", escape(lead));
+        }
+    }
+
+    /// Puts figures side by side, as many as the width takes; a section without any says so.
+    pub(super) fn figures(&mut self, figures: impl IntoIterator<Item = Option<Figure>>) {
+        self.cards(figures.into_iter().flatten().map(|figure| figure.html()));
+    }
+
+    /// The same for anything that is HTML already.
+    pub(super) fn cards(&mut self, cards: impl IntoIterator<Item = String>) {
+        let cards: Vec<String> = cards.into_iter().collect();
+        if cards.is_empty() {
+            self.body.push_str("<p class=\"none\">Nothing was recorded that could be drawn here.</p>\n");
+        } else {
+            let _ = write!(self.body, "<div class=\"figures\">\n{}</div>\n", cards.concat());
+        }
+    }
+
+    /// Adds HTML as it is; whoever makes it has escaped what it quotes.
+    pub(super) fn raw(&mut self, html: &str) {
+        self.body.push_str(html);
+    }
+
+    pub(super) fn html(mut self) -> String {
+        if !self.sections.is_empty() {
+            self.body.push_str("</section>\n");
+        }
+        let mut links = String::new();
+        for (id, title) in &self.sections {
+            let _ = write!(links, "<li><a href=\"#at-{}\">{}</a></li>", escape(id), escape(title));
+        }
+        let (title, subtitle) = (escape(&self.title), escape(&self.subtitle));
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+             <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\n\
+             <link rel=\"icon\" href=\"data:,\"/>\n<title>{title} · peerbed</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n\
+             <a class=\"skip\" href=\"#main\">Skip to the figures</a>\n\
+             <header><p class=\"brand\">peerbed</p><h1>{title} {}</h1><p>{subtitle}</p>\
+             <nav aria-label=\"Sections\"><ul>{links}</ul></nav></header>\n<main id=\"main\">\n{}</main>\n\
+             <footer><p>Made by <code>peerbed report --html</code> from the files of the run alone. No script, nothing \
+             loaded from elsewhere.</p></footer>\n</body>\n</html>\n",
+            self.badge, self.body
+        )
+    }
+}
+
+/// The style of all pages.
+const CSS: &str = include_str!("page.css");

@@ -1,0 +1,84 @@
+//! `run --metrics`: discovery, the run's own series and every peer's, while a real run goes on.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
+
+mod run_support;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Stdio,
+    time::Duration,
+};
+
+use run_support::{Place, SLOW, can_run, code, output, signal, stderr};
+use rustix::process::Signal;
+use serde_json::Value;
+
+#[test]
+fn a_scraper_finds_the_run_and_every_peer_on_one_port() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(SLOW);
+    let mut command = place.command();
+    let mut run = command.args(["--metrics", "0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines();
+    let line =
+        said.by_ref().map_while(Result::ok).find(|line| line.contains("metrics on http://")).expect("an address");
+    let address: SocketAddr = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    assert!(address.ip().is_loopback(), "a port alone is served to this host only");
+
+    let wait = Duration::from_secs(20);
+    run_support::wait_until("peers answer", wait, || get(address, "/peers/home-3/metrics").0 == 200);
+    let (_, text) = get(address, "/peers/home-3/metrics");
+    assert!(text.lines().any(|line| line.starts_with("peerbed_swarm_")), "{text}");
+    run_support::wait_until("the host was looked at", wait, || {
+        get(address, "/metrics").1.contains("\npeerbed_host_busy_ratio ")
+    });
+    let (_, text) = get(address, "/metrics");
+    assert!(
+        text.contains("peerbed_link_asked_rate_bits_per_second{class=\"slow\",direction=\"up\"} 500000\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("peerbed_run_distribution_peers_required{distribution=\"blob\",via=\"swarm\"} 3\n"),
+        "{text}"
+    );
+
+    let targets: Value = serde_json::from_str(&get(address, "/sd").1).unwrap();
+    let all = targets.as_array().unwrap();
+    let peers: Vec<&str> = all.iter().filter_map(|target| target["labels"]["peer"].as_str()).collect();
+    assert_eq!(peers, ["origin", "home-1", "home-2", "home-3"]);
+    for target in all {
+        assert_eq!(target["targets"][0], address.to_string());
+        let path = target["labels"]["__metrics_path__"].as_str().unwrap();
+        assert_eq!(get(address, path).0, 200, "{path}");
+    }
+    assert_eq!(get(address, "/peers/nobody/metrics").0, 404);
+
+    signal(&run, Signal::TERM);
+    // What it still says must not hold it up.
+    said.by_ref().for_each(drop);
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_before_anything_is_made() {
+    let place = Place::with(SLOW);
+    let done = output(["run".as_ref(), place.topology().as_os_str(), "--metrics".as_ref(), "everywhere".as_ref()]);
+    assert_eq!(code(&done), 2);
+    assert!(stderr(&done).contains("write a port, or an address and a port"), "{}", stderr(&done));
+}
+
+/// Status and body of a plain request.
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: peerbed\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    // A short answer has its length and no chunks.
+    (status, body.to_owned())
+}
