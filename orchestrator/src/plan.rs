@@ -185,7 +185,7 @@ pub enum When {
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Spread a file.
-    Distribute(Distribute),
+    Distribute(Box<Distribute>),
     /// Bring up the processes of peers that are down; they take part in nothing yet.
     Start(Vec<PeerId>),
     /// Kill the processes of peers without warning.

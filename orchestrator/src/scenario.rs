@@ -115,7 +115,7 @@ impl Scenario {
         let states = plan.peers.iter().map(|p| (p.id, if p.present { Process::Up } else { Process::Down }));
         let distributions = plan.steps.iter().enumerate().filter_map(|(index, step)| match &step.action {
             Action::Distribute(spec) => {
-                Some(Distribution::new(spec.clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
+                Some(Distribution::new((**spec).clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
             }
             Action::Start(_)
             | Action::Crash(_)

@@ -176,7 +176,7 @@ fn swarm_plan() -> Plan {
         program: None,
         exceptions: Vec::new(),
     };
-    plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(distribute) }];
+    plan.steps = vec![Step { when: When::At(Span::default()), action: Action::Distribute(Box::new(distribute)) }];
     plan
 }
 

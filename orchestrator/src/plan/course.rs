@@ -68,7 +68,7 @@ impl<'a> Course<'a> {
                         // Whoever gets the file is started by the distribution.
                         distribute.to.iter().for_each(|peer| _ = self.down.remove(&peer.0));
                     }
-                    Action::Distribute(distribute)
+                    Action::Distribute(Box::new(distribute))
                 }
                 None => return Vec::new(),
             },

@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn distribute() -> Action {
-        Action::Distribute(Distribute {
+        Action::Distribute(Box::new(Distribute {
             id: "d0".into(),
             name: "release".into(),
             file: "release".into(),
@@ -270,7 +270,7 @@ mod tests {
             exceptions: Vec::new(),
             options: None,
             program: Some("program".into()),
-        })
+        }))
     }
 
     fn at(ms: u64) -> Time {

@@ -379,7 +379,7 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
 }
 
 fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
-    Action::Distribute(Distribute {
+    Action::Distribute(Box::new(Distribute {
         id: name.into(),
         name: "release".into(),
         file: "release".into(),
@@ -390,7 +390,7 @@ fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {
         options: None,
         program: None,
         exceptions: Vec::new(),
-    })
+    }))
 }
 
 fn first(action: Action) -> Step {
