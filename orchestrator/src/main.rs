@@ -148,8 +148,11 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     }))?;
     // A thread that still reads files back must not hold up the end of a run that was stopped.
     runtime.shutdown_background();
-    if let Err(error) = write_reports(&directory, arguments.summary.as_deref()) {
-        // They are no reason to call a run that was carried out a failure, and can be made again.
+    if let Err(error) = write_reports(&directory, arguments.summary.as_deref())
+        && conclusion != Conclusion::NotCarriedOut
+    {
+        // They are no reason to call a run that was carried out a failure, and can be made again. What kept a run from being
+        // carried out, a full disk say, has been told already.
         complain(&format!("warning: not all reports were written: {error:#}"));
     }
     print(&report::summary(&directory)?);
