@@ -46,11 +46,11 @@ fn a_summary_tells_what_was_found() {
     let text = write_and_summarise(&results());
     let expected = "\
 home-swarm · seed 7 · kernel links
-┌──────────────┬───────┬────────┬───────┬─────────┬───────┬──────────────┬───────┬──────┬──────┐
-│ distribution ┆ via   ┆  peers ┆  size ┆ seconds ┆ bound ┆ bound by     ┆ ratio ┆  p50 ┆  p95 │
-╞══════════════╪═══════╪════════╪═══════╪═════════╪═══════╪══════════════╪═══════╪══════╪══════╡
-│ release      ┆ swarm ┆ 1 of 2 ┆ 8 MiB ┆    19.8 ┆  16.8 ┆ total-upload ┆  1.18 ┆ 17.5 ┆ 19.8 │
-└──────────────┴───────┴────────┴───────┴─────────┴───────┴──────────────┴───────┴──────┴──────┘
+┌──────────────┬───────┬────────┬───────┬─────────┬───────┬──────────────┬───────┬─────────────┬──────┬──────┐
+│ distribution ┆ via   ┆  peers ┆  size ┆ seconds ┆ bound ┆ bound by     ┆ ratio ┆ ideal ratio ┆  p50 ┆  p95 │
+╞══════════════╪═══════╪════════╪═══════╪═════════╪═══════╪══════════════╪═══════╪═════════════╪══════╪══════╡
+│ release      ┆ swarm ┆ 1 of 2 ┆ 8 MiB ┆    19.8 ┆  16.8 ┆ total-upload ┆  1.18 ┆        1.03 ┆ 17.5 ┆ 19.8 │
+└──────────────┴───────┴────────┴───────┴─────────┴───────┴──────────────┴───────┴─────────────┴──────┴──────┘
 expectations: 1 held, 1 failed
   failed: distribution.release.ratio <= 1.1 (found 1.18)
 verdict: suspect (look before trusting small differences): timers fired 50 ms late or more in 8 % of the measured time
