@@ -1,7 +1,8 @@
 //! The table of measured links: each of `link_settings` as asked and as found, by echoes, floods, datagrams and iperf3.
 //!
 //! Run by `make links`, which names a directory in PEERBED_TABLE; every row is written there when it has been measured.
-//! Without it, three of the rows are measured and nothing is written.
+//! Names in PEERBED_ROWS, with commas between them, are the only rows then. Without PEERBED_TABLE, three of the rows are
+//! measured and nothing is written.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -45,9 +46,14 @@ async fn measure_all(engine: Engine) {
     static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _turn = TURN.lock().await;
     let place = std::env::var_os("PEERBED_TABLE");
+    let rows = std::env::var("PEERBED_ROWS").unwrap_or_else(|_| ALL.to_owned());
+    let is_wanted = |name: &str| rows == ALL || rows.split(',').any(|row| row == name);
     let mut faults = Vec::new();
     print!("{HEADER}");
-    for setting in settings().iter().filter(|setting| place.is_some() || FEW.contains(&setting.name)) {
+    for setting in settings().iter().filter(|setting| match place {
+        Some(_) => is_wanted(setting.name),
+        None => FEW.contains(&setting.name),
+    }) {
         let measured = measure_patiently(setting, engine).await;
         let row = setting.row(&name(engine), &measured, tolerance());
         println!("{row}");
@@ -156,3 +162,6 @@ fn plan_of(setting: &Setting) -> Plan {
 
 /// Slow and lossy, bursty: enough for every run of the tests.
 const FEW: [&str; 3] = ["slow and far", "home up", "bursty losses"];
+
+/// All rows.
+const ALL: &str = "";

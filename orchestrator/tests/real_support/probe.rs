@@ -238,7 +238,7 @@ fn train(rate: u64) -> u64 {
 }
 
 /// Bits per second received by the kernel's count, from half a second after half of the rate asked for has been seen,
-/// or five seconds have passed: iperf3 begins with a burst and a pause of some round trips.
+/// or twenty seconds have passed: iperf3 begins with many round trips.
 fn play_meter(rate: f64, seconds: f64, header: u64) {
     let bytes = || {
         let table = std::fs::read_to_string("/proc/net/dev").unwrap();
@@ -251,7 +251,7 @@ fn play_meter(rate: f64, seconds: f64, header: u64) {
             std::thread::park_timeout(left);
         }
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
         let before = bytes();
         wait(Instant::now() + Duration::from_millis(200));
