@@ -73,11 +73,11 @@ pub(crate) async fn ping(supervisor: &Supervisor, from: u32, to: u32, count: u32
 
 /// As [`flood`], while iperf3 sends so fast.
 ///
-/// Datagrams of one packet up to 20 Mbit/s; above, where a guest's process cannot send so many, of as many full packets
+/// Datagrams of one packet below 20 Mbit/s; above, where a guest's process cannot send so many, of as many full packets
 /// (IP fragments) as 10 ms carry, 40 at most.
 pub(crate) async fn iperf3_udp(supervisor: &Supervisor, from: u32, to: u32, asked: u64, seconds: f64) -> f64 {
     let mut server = iperf3_server(supervisor, to).await;
-    let packets = if asked > 20_000_000 { train(asked) } else { 1 };
+    let packets = if asked < 20_000_000 { 1 } else { train(asked) };
     let (host, rate, length) = (address(to), asked + asked / 2, packets * 1480 - 8);
     let command = format!("iperf3 --client {host} --udp --length {length} --time 60 --bitrate {rate}");
     let command: Vec<&str> = command.split(' ').collect();
