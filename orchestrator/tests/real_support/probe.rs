@@ -6,6 +6,10 @@
 use std::{
     net::UdpSocket,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,10 +49,12 @@ pub(crate) async fn datagrams(
     count: u32,
     spacing: Duration,
 ) -> Vec<Arrival> {
-    let receiver = role(supervisor, to, &format!("receive {count}")).await;
+    let mut receiver = role(supervisor, to, &format!("receive {count}")).await;
     await_bound(supervisor, to).await;
     let mut sender = role(supervisor, from, &format!("send {to} {count} {}", spacing.as_nanos())).await;
     assert!(tokio::task::spawn_blocking(move || sender.wait().unwrap()).await.unwrap().success());
+    // From now on silence is an end.
+    drop(receiver.stdin.take());
     figures(receiver).await.into_iter().map(|line| Arrival { number: line[0] as u32, delay: line[1] }).collect()
 }
 
@@ -100,8 +106,8 @@ async fn meter(supervisor: &Supervisor, peer: u32, rate: u64, seconds: f64) -> f
 /// An iperf3 server that listens already.
 async fn iperf3_server(supervisor: &Supervisor, peer: u32) -> Child {
     let server = start(supervisor, peer, &["iperf3", "--server", "--one-off", "--json"]).await;
-    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
-    output(supervisor, peer, &["timeout", "10", "sh", "-c", script]).await;
+    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do sleep 0.01; done";
+    output(supervisor, peer, &["timeout", "60", "sh", "-c", script]).await;
     server
 }
 
@@ -176,20 +182,28 @@ fn play_ping(to: u32, count: u32) {
     }
 }
 
-/// Takes datagrams until none has come for two seconds.
+/// Takes datagrams until standard input has ended and none has come for two seconds since.
 fn play_receive(about: u32) {
     let socket = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
     // Room for all of them: what is lost must be lost on the way.
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let all_are_sent = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&all_are_sent);
+    std::thread::spawn(move || {
+        std::io::stdin().lines().for_each(drop);
+        told.store(true, Ordering::Release);
+    });
     let mut arrivals = Vec::new();
     let mut buffer = [0; 2048];
-    while arrivals.len() < 3 * about as usize && socket.recv(&mut buffer).is_ok() {
-        let now = monotonic();
-        let number = u32::from_be_bytes(buffer[..4].try_into().unwrap());
-        arrivals.push((number, now - u64::from_be_bytes(buffer[4..12].try_into().unwrap())));
-        if arrivals.len() == 1 {
-            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    while arrivals.len() < 3 * about as usize {
+        let is_last = all_are_sent.load(Ordering::Acquire);
+        if socket.recv(&mut buffer).is_ok() {
+            let now = monotonic();
+            let number = u32::from_be_bytes(buffer[..4].try_into().unwrap());
+            arrivals.push((number, now - u64::from_be_bytes(buffer[4..12].try_into().unwrap())));
+        } else if is_last {
+            break;
         }
     }
     for (number, nanos) in arrivals {
@@ -270,14 +284,14 @@ fn play_meter(rate: f64, seconds: f64, header: u64) {
 async fn role(supervisor: &Supervisor, peer: u32, role: &str) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
-    command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped());
     supervisor.spawn(PeerId(peer), command).await.unwrap()
 }
 
 /// Waits until something listens on the port in a peer's namespace.
 async fn await_bound(supervisor: &Supervisor, peer: u32) {
-    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do :; done");
-    output(supervisor, peer, &["timeout", "10", "sh", "-c", &script]).await;
+    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do sleep 0.01; done");
+    output(supervisor, peer, &["timeout", "60", "sh", "-c", &script]).await;
 }
 
 /// The lines of figures that a child prints until it ends.
