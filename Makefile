@@ -5,7 +5,7 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-here test-netem links ring ring-model check bench clean tools
+.PHONY: help demo test test-here test-netem links engines ring ring-model check bench clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test-netem: ## Run the tests of delay and loss in a guest kernel that has netem 
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
+
+engines: tools ## Set the two engines side by side on one rough swarm (about six idle minutes and the build)
+	CARGO="$(CARGO)" orchestrator/tests/guest/engines
 
 ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
 	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial

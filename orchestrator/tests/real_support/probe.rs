@@ -60,11 +60,14 @@ pub(crate) async fn datagrams(
 
 /// Floods the way between two peers with full packets, sent as trains so that a slow sender suffices, and measures for so
 /// many seconds how many bits per second of whole IP packets come out at the other end, by the kernel's counters.
+///
+/// What was on its way has arrived afterwards: half a second of it would be taken for the beginning of the next flood.
 pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> f64 {
     let mut sender = role(supervisor, from, &format!("flood {to} {rate}")).await;
     let arrived = meter(supervisor, to, rate, seconds).await;
     sender.kill().unwrap();
     sender.wait().unwrap();
+    figures(role(supervisor, to, "drain").await).await;
     arrived
 }
 
@@ -148,6 +151,14 @@ pub(crate) fn play_role() {
         ["flood", to, rate] => play_flood(to.parse().unwrap(), rate.parse().unwrap()),
         ["meter", rate, seconds, header] => {
             play_meter(rate.parse().unwrap(), seconds.parse().unwrap(), header.parse().unwrap());
+        }
+        ["drain"] => {
+            let mut before = None;
+            let deadline = Instant::now() + METER_MAX;
+            while before != Some(received()) && Instant::now() < deadline {
+                before = Some(received());
+                rest_until(Instant::now() + SILENCE);
+            }
         }
         _ => {}
     }
@@ -255,30 +266,42 @@ fn train(rate: u64) -> u64 {
 /// or twenty seconds have passed: iperf3 begins with many round trips.
 fn play_meter(rate: f64, seconds: f64, header: u64) {
     let bytes = || {
-        let table = std::fs::read_to_string("/proc/net/dev").unwrap();
-        let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
-        let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        figures[0] - header * figures[1]
+        let [bytes, packets] = received();
+        bytes - header * packets
     };
-    let wait = |until: Instant| {
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            std::thread::park_timeout(left);
-        }
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + METER_MAX;
     while Instant::now() < deadline {
         let before = bytes();
-        wait(Instant::now() + Duration::from_millis(200));
-        if (bytes() - before) as f64 * 8.0 > rate * 0.2 / 2.0 {
+        rest_until(Instant::now() + SILENCE);
+        if (bytes() - before) as f64 * 8.0 > rate * SILENCE.as_secs_f64() / 2.0 {
             break;
         }
     }
-    wait(Instant::now() + Duration::from_millis(500));
+    rest_until(Instant::now() + Duration::from_millis(500));
     let (began, before) = (Instant::now(), bytes());
-    wait(began + Duration::from_secs_f64(seconds));
+    rest_until(began + Duration::from_secs_f64(seconds));
     let (after, lasted) = (bytes(), began.elapsed());
     println!("figure {}", (after - before) as f64 * 8.0 / lasted.as_secs_f64());
 }
+
+/// Bytes and packets that have come in so far, by the kernel's count.
+fn received() -> [u64; 2] {
+    let table = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+    let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    [figures[0], figures[1]]
+}
+
+fn rest_until(until: Instant) {
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Longer than packets of the slowest link are apart.
+const SILENCE: Duration = Duration::from_millis(200);
+/// Longer than anything takes to begin.
+const METER_MAX: Duration = Duration::from_secs(20);
 
 /// Starts this test program again with a role.
 async fn role(supervisor: &Supervisor, peer: u32, role: &str) -> Child {
