@@ -101,6 +101,13 @@ pub enum Command {
         /// The point.
         key: Point,
     },
+    /// The same in this manner, whatever the options say: two manners compared on one ring.
+    LookUpBy {
+        /// The point.
+        key: Point,
+        /// Who moves the lookup from hop to hop.
+        forwarding: Forwarding,
+    },
     /// Put, get or delete. Ends with [`Event::Written`] or [`Event::Read`].
     Data {
         /// The key.
@@ -171,6 +178,16 @@ impl Ring {
         ring
     }
 
+    /// Takes the news that only now everybody is there: puts the periodic work of a founder off to random moments of its
+    /// first interval from here. Without it all that was due meanwhile would be done at once, by all founders together.
+    pub fn handle_begin(&mut self, now: Time) {
+        for timer in [Timer::Stabilise, Timer::Maintain, Timer::Audit, Timer::Repair] {
+            self.core.timers.stop(timer);
+        }
+        self.start_timers(now);
+        self.data.schedule_repair(now, &mut self.core);
+    }
+
     /// Takes a message. Its sender is proved by the driver.
     pub fn handle_message(&mut self, now: Time, from: Contact, message: Message) {
         let limit = self.core.options.questions_per_second;
@@ -208,6 +225,9 @@ impl Ring {
     pub fn handle_command(&mut self, now: Time, request: u64, command: Command) {
         match command {
             Command::LookUp { key } => self.lookups.begin(now, &mut self.core, key, Cause::Command { request }, None),
+            Command::LookUpBy { key, forwarding } => {
+                self.lookups.begin_by(now, &mut self.core, key, Cause::Command { request }, None, forwarding);
+            }
             Command::Data { key, action } => self.data.begin(now, &mut self.core, request, key, action),
             Command::Leave => match self.core.standing {
                 Standing::Member => self.core.standing = Standing::Leaving,

@@ -138,6 +138,7 @@ impl Scenario {
             | Action::Leave(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Churn(_)
             | Action::Ring(_)
             | Action::Link(_)
             | Action::Partition(_)
