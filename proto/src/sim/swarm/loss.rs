@@ -92,31 +92,34 @@ impl SwarmSim {
         if loss <= 0.0 {
             return Some(packet);
         }
-        match packet {
-            Packet::Leaf { connection, run, at, layer, data, packets } => {
-                let lost = self.lossy.lost(packets, loss);
-                let leaf = Packet::Leaf { connection, run, at, layer, data, packets: lost.max(1) };
-                if lost == 0 {
-                    return Some(leaf);
-                }
-                let heard = self.network.delay(self.node(to), self.node(from)) + self.costs.ack_delay / 2;
-                self.network.note(heard, Packet::Again { from, to, lost, packet: Box::new(leaf) });
-                None
+        if let Packet::Leaf { connection, run, at, layer, data, packets } = packet {
+            let lost = self.lossy.lost(packets, loss);
+            let leaf = Packet::Leaf { connection, run, at, layer, data, packets: lost.max(1) };
+            if lost == 0 {
+                return Some(leaf);
             }
-            Packet::Message { .. } | Packet::Undecodable { .. } => {
-                let now = self.network.now();
-                let before = self.lossy.spoken.get(&(from, to)).copied().unwrap_or(now);
-                let again = if self.lossy.lost(1, loss) > 0 { self.probe_time(from, to) } else { Duration::ZERO };
-                let ready = (now + again).max(before);
-                if ready <= now {
-                    return Some(packet);
-                }
-                self.lossy.spoken.insert((from, to), ready);
-                self.network.note(ready - now, Packet::Late { from, to, packet: Box::new(packet) });
-                None
-            }
-            other => Some(other),
+            let heard = self.network.delay(self.node(to), self.node(from)) + self.costs.ack_delay / 2;
+            self.network.note(heard, Packet::Again { from, to, lost, packet: Box::new(leaf) });
+            None
+        } else if matches!(packet, Packet::Message { .. } | Packet::Undecodable { .. }) {
+            self.speak(from, to, packet, loss)
+        } else {
+            Some(packet)
         }
+    }
+
+    /// Takes a message off the wire if it is not lost and none before it was.
+    fn speak(&mut self, from: PeerId, to: PeerId, packet: Packet, loss: f64) -> Option<Packet> {
+        let now = self.network.now();
+        let before = self.lossy.spoken.get(&(from, to)).copied().unwrap_or(now);
+        let again = if self.lossy.lost(1, loss) > 0 { self.probe_time(from, to) } else { Duration::ZERO };
+        let ready = (now + again).max(before);
+        if ready <= now {
+            return Some(packet);
+        }
+        self.lossy.spoken.insert((from, to), ready);
+        self.network.note(ready - now, Packet::Late { from, to, packet: Box::new(packet) });
+        None
     }
 
     /// Sends the lost part of a leaf once more.

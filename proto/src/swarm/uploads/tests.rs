@@ -94,7 +94,7 @@ fn runs_that_wait_for_loss_to_be_mended_keep_nobody_waiting_up_to_another_window
         fixture.now = fixture.now + Duration::from_millis(65);
         fixture.sent(peer, run(0, 0, 1));
     }
-    let mut begin = |fixture: &mut Fixture, piece| -> usize {
+    let begin = |fixture: &mut Fixture, piece| -> usize {
         let asked = (0..4).flat_map(|leaf| peers.iter().map(move |&peer| (peer, leaf)));
         asked.map(|(peer, leaf)| served(&fixture.request(peer, run(piece, leaf, 1))).len()).sum()
     };
