@@ -25,7 +25,7 @@ test-here: ## Run all tests but those that need the guest kernel
 	$(BINARIES)
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
+test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; three minutes, ten on a busy host)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)

@@ -78,10 +78,13 @@ fn who_crashed_comes_back_by_any_member_although_others_hold_its_old_connections
 #[test]
 fn a_record_survives_its_owner_and_a_deletion_is_final() {
     support::run(async {
-        let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;
+        // Written when both successors have it: with one of them it may be the one that is not the owner afterwards.
+        let mut options = options();
+        options.data.acknowledgements = 2;
+        let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options).await;
         let written = ring.write(10, RecordKey::Point(Point(15)), put("Ripley")).await;
         assert_eq!(written.owner, ring.peer_at(20));
-        assert!(written.replicas >= 1);
+        assert_eq!(written.replicas, 2);
         ring.kill(20).await;
         ring.closes().await;
         assert_eq!(ring.read(40, RecordKey::Point(Point(15))).await.value.as_deref(), Some("Ripley"));
@@ -128,7 +131,7 @@ fn a_peer_may_leave_its_ring_and_enter_it_again() {
         second.command(&Command::Ring(RingCommand::Leave)).await;
         second.event(|kind| *kind == EventKind::Ring(RingReport::Left)).await;
         second.status_when(|status| status.ring.as_ref().is_some_and(|ring| ring.standing == Standing::Gone)).await;
-        let look_up = Command::Ring(RingCommand::LookUp { request: 1, key: Point(3) });
+        let look_up = Command::Ring(RingCommand::LookUp { request: 1, key: Point(3), forwarding: None });
         assert_eq!(second.refused(&look_up).await.0, StatusCode::NOT_FOUND);
         second.command(&again()).await;
         ring.closes().await;
@@ -158,7 +161,8 @@ fn a_roster_without_this_peer_or_with_two_on_one_point_is_refused() {
         let peer = run.start(1).await;
         for (members, words) in [(vec![(2, 3)], "no place for this peer"), (vec![(1, 3), (2, 3)], "same point 3")] {
             let roster = write_roster(&run, 4, members.iter().map(|(id, point)| (*id, *point, peer.endpoint.addr)));
-            let enter = Enter { ring: "ring".into(), roster, start: Start::Found(vec![1]), options: options() };
+            let enter =
+                Enter { ring: "ring".into(), roster, start: Start::Found(vec![1]), options: options(), hold: false };
             let (status, error) = peer.refused(&Command::Ring(RingCommand::Enter(Box::new(enter)))).await;
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
             assert!(error.contains(words), "{error}");
@@ -247,10 +251,13 @@ fn who_floods_is_cut_off_and_others_are_answered() {
         let options = RingOptions { questions_per_second: 100, ..options() };
         let ring = Ring::found_with(&[10, 20, 30, 40], Some(25), 6, &options).await;
         let intruder = ring.intrude(10).await;
-        for _ in 0..500 {
-            let mut stream = intruder.open_uni().await.unwrap();
-            stream.write_all(&Message::Note(Note::Leaving).to_frame()).await.unwrap();
-            stream.finish().unwrap();
+        // As many as it takes, for a slow host sends few in a second; unless it is shown the door meanwhile.
+        while ring.peer(10).metric("peerbed_ring_flooded_total").await < 100 && intruder.close_reason().is_none() {
+            for _ in 0..500 {
+                let Ok(mut stream) = intruder.open_uni().await else { break };
+                let _ = stream.write_all(&Message::Note(Note::Leaving).to_frame()).await;
+                let _ = stream.finish();
+            }
         }
         ring.peer(10).metric_reaches("peerbed_ring_flooded_total", 100).await;
         assert_eq!(ring.look_up(10, 33).await.owner, ring.peer_at(40));
@@ -318,7 +325,8 @@ impl Ring {
     }
 
     fn enter(&self, start: Start, options: &RingOptions) -> Command {
-        let enter = Enter { ring: "ring".into(), roster: self.roster.clone(), start, options: options.clone() };
+        let enter =
+            Enter { ring: "ring".into(), roster: self.roster.clone(), start, options: options.clone(), hold: false };
         Command::Ring(RingCommand::Enter(Box::new(enter)))
     }
 
@@ -375,7 +383,7 @@ impl Ring {
     async fn look_up(&self, asker: u128, key: u128) -> Found {
         let peer = self.peer(asker);
         let request = next_request();
-        peer.command(&Command::Ring(RingCommand::LookUp { request, key: Point(key) })).await;
+        peer.command(&Command::Ring(RingCommand::LookUp { request, key: Point(key), forwarding: None })).await;
         let ended = peer
             .event(|kind| matches!(kind, EventKind::Ring(RingReport::LookedUp { request: it, .. }) if *it == request));
         let kind = ended.await.kind;

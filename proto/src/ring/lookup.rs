@@ -49,6 +49,7 @@ struct Active {
     key: Point,
     cause: Cause,
     via: Option<Contact>,
+    forwarding: Forwarding,
     begun: Time,
     /// When to retry, or to give up.
     wake: Time,
@@ -99,8 +100,22 @@ enum Next {
 }
 
 impl Lookups {
-    /// Begins a lookup; its end comes as [`Task::LookupEnded`].
+    /// Begins a lookup in the manner that the options say; its end comes as [`Task::LookupEnded`].
     pub(super) fn begin(&mut self, now: Time, core: &mut Core, key: Point, cause: Cause, via: Option<Contact>) {
+        let forwarding = core.options.forwarding;
+        self.begin_by(now, core, key, cause, via, forwarding);
+    }
+
+    /// Begins a lookup in a manner of its own.
+    pub(super) fn begin_by(
+        &mut self,
+        now: Time,
+        core: &mut Core,
+        key: Point,
+        cause: Cause,
+        via: Option<Contact>,
+        forwarding: Forwarding,
+    ) {
         core.stats.lookups += 1;
         let refused = if self.lookups.len() >= core.options.lookups_max as usize {
             Some(LookupError::Crowded)
@@ -119,6 +134,7 @@ impl Lookups {
             key,
             cause,
             via,
+            forwarding,
             begun: now,
             wake,
             tries: 0,
@@ -188,7 +204,7 @@ impl Lookups {
         (active.hops, active.short_of) = (0, active.key);
         (active.timeouts, active.spared, active.before) = (0, 0, (0, 0));
         active.dead.clear();
-        let is_recursive = core.options.forwarding == Forwarding::Recursive && active.via.is_none();
+        let is_recursive = active.forwarding == Forwarding::Recursive && active.via.is_none();
         let wants_successors = matches!(active.cause, Cause::Finger { .. }) && core.options.proximity > 0;
         let next = if is_recursive && !wants_successors {
             active.phase = Phase::Away;
