@@ -178,6 +178,7 @@ impl Ring {
                     key: outcome.key,
                     owner: outcome.owner,
                     predecessor: outcome.predecessor,
+                    path: outcome.path,
                     hops: outcome.hops,
                     timeouts: outcome.timeouts,
                     tries: outcome.tries,
