@@ -228,6 +228,12 @@ impl Action {
         if let Self::Distribute(distribute) = self { Some(distribute) } else { None }
     }
 
+    /// Who comes and goes in this step.
+    #[must_use]
+    pub fn churn(&self) -> Option<&Churn> {
+        if let Self::Churn(churn) = self { Some(churn) } else { None }
+    }
+
     /// The peers that this step lets enter running distributions.
     #[must_use]
     pub fn joins(&self) -> &[PeerId] {

@@ -161,11 +161,8 @@ impl Scenario {
         self.arrived(Awaited::Ready(peer));
         for step in 0..self.steps.len() {
             let state = &self.steps[step];
-            let brings = match &state.step.action {
-                Action::Join(peers) => peers.contains(&peer),
-                Action::Churn(churn) => churn.moves_peer(peer),
-                _ => false,
-            };
+            let action = &state.step.action;
+            let brings = action.joins().contains(&peer) || action.churn().is_some_and(|churn| churn.moves_peer(peer));
             if brings && matches!(state.stage, Stage::Running { .. }) {
                 self.enter(step, peer);
                 self.enter_ring(step, peer);

@@ -245,6 +245,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     let changes = up.trace.is_some() || plan.steps.iter().any(|step| matches!(step.action, plan::Action::Link(_)));
     let uplink =
         up.rate.filter(|_| !changes).map(|rate| UplinkRate { bits_per_second: rate.0, packet_overhead: up.overhead });
+    let usual = match super::rings::has_place(plan, peer.id) {
+        true => super::rings::quiet_connections(),
+        false => QuicOptions::default(),
+    };
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
@@ -260,7 +264,7 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
             authority: run.authority(),
         },
         parent: Some(std::process::id()),
-        quic: QuicOptions { send_queue_bytes, uplink, congestion: peer.congestion, ..QuicOptions::default() },
+        quic: QuicOptions { send_queue_bytes, uplink, congestion: peer.congestion, ..usual },
         tracker: peer
             .tracker
             .as_ref()

@@ -79,6 +79,10 @@ pub struct AnswerFound {
     /// Peers contacted up to the key's predecessor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hops: Option<u16>,
+    /// The peers contacted up to the key's predecessor, in order, without the asker; empty for recursive lookups, of which the
+    /// asker sees the end only. At most the first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// `correct`, `wrong`, `failed` or `abandoned`.
     pub outcome: String,
 }
@@ -89,7 +93,7 @@ pub struct Recovery {
     /// Name of the ring.
     #[serde(default)]
     pub ring: String,
-    /// `crash`, `leave` or `join`.
+    /// `crash`, `leave`, `join` or `heal`.
     pub fault: String,
     /// To whom.
     pub peers: Vec<String>,

@@ -129,7 +129,12 @@ impl Scenario {
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => self.begin_change(step, &action),
+            | Action::Resume(_)) => {
+                if matches!(action, Action::Heal { .. }) {
+                    self.rings.handle_heal(now);
+                }
+                self.begin_change(step, &action);
+            }
         }
     }
 

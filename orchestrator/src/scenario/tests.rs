@@ -8,6 +8,8 @@ use crate::{
     units::Span,
 };
 
+mod churn;
+
 #[test]
 fn a_distribution_is_prepared_begun_and_closed_in_this_order() {
     let mut play = Play::of(2, vec![first(distribute("d0", &[1], &[2, 3]))]);

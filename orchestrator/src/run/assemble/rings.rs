@@ -122,6 +122,10 @@ fn found(answer: &Answer, judged: Judged, owner: Option<PeerId>, names: &BTreeMa
         Ended::Read { value, .. } => (None, None, value.clone()),
         Ended::Failed(_) | Ended::Abandoned => (None, None, None),
     };
+    let path = match &answer.ended {
+        Ended::Owner { path, .. } => path.iter().copied().filter_map(name).collect(),
+        Ended::Written { .. } | Ended::Read { .. } | Ended::Failed(_) | Ended::Abandoned => Vec::new(),
+    };
     AnswerFound {
         key: answer.key.name.clone().unwrap_or_else(|| answer.key.point.to_string()),
         point: answer.key.point,
@@ -130,6 +134,7 @@ fn found(answer: &Answer, judged: Judged, owner: Option<PeerId>, names: &BTreeMa
         true_owner: owner.and_then(name),
         value,
         hops,
+        path,
         outcome: match judged {
             Judged::Correct => "correct",
             Judged::Wrong => "wrong",
