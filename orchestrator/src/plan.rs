@@ -1,7 +1,7 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here and beside it: links, what happens to them, programs and rings in `plan/links`,
-//! `plan/faults`, `plan/program` and `plan/rings`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
+//! The types of the plan live here and beside it: links, what happens to them, arrivals, programs and rings in
+//! `plan/links`, `plan/faults`, `plan/arrivals`, `plan/program` and `plan/rings`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
 //! `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Size, Span};
 
+mod arrivals;
 mod course;
 mod disturb;
 mod faults;
@@ -24,6 +25,7 @@ mod rings;
 mod seats;
 mod yaml;
 
+pub use arrivals::{Arrival, Arrivals, Entrance};
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
 pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, Trace, TracePoint};
 pub use matrix::matrix;
@@ -194,6 +196,8 @@ pub enum Action {
     Leave(Vec<PeerId>),
     /// Bring up peers and let them enter every running distribution addressed to them, with what they have on disk.
     Join(Vec<PeerId>),
+    /// Bring up peers one after another.
+    Arrive(Arrivals),
     /// Let time pass.
     Wait(Span),
     /// Wait until the programs of these peers have completed.

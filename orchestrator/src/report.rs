@@ -21,10 +21,12 @@ pub mod html;
 pub mod junit;
 mod links;
 pub mod markdown;
+mod medians;
 mod rings;
 mod sweep;
 mod unfinished;
 
+pub use medians::medians;
 pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -44,6 +46,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    for distribution in &results.distributions {
+        arrivals(&mut text, distribution);
+    }
     for left_out in &results.left_out {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
@@ -51,6 +56,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);
     changes::summary(&mut text, results);
+    if let Some(most) = results.memory.iter().max_by_key(|it| it.peak_bytes) {
+        line(&mut text, &format!("memory: no peer took more than {} ({})", figures::bytes(most.peak_bytes), most.peer));
+    }
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));
@@ -127,6 +135,22 @@ fn distributions(all: &[Distribution]) -> Table {
         }
     }
     table
+}
+
+/// How long peers took from their own arrival, where some came later than others.
+fn arrivals(text: &mut String, it: &Distribution) {
+    let Some(spread) = it.from_arrival else { return };
+    let last = it.completions.iter().filter_map(|it| it.arrived_seconds).max_by(f64::total_cmp);
+    let sentence = format!(
+        "{} via {}, each from its own arrival: p50 {} s, p99 {} s, mean {} s; the last came after {} s",
+        it.name,
+        it.via,
+        figures::seconds(Some(spread.p50)),
+        figures::seconds(Some(spread.p99)),
+        figures::seconds(Some(spread.mean)),
+        figures::seconds(last)
+    );
+    line(text, &sentence);
 }
 
 /// How many peers have the file: `10`, or `8 of 10` where some have not.

@@ -3,7 +3,7 @@
 //! The keys are a stable format (`schema`); further keys may join and readers ignore what they do not know. How the
 //! numbers come about lives in `scenario`, `theory` and `verdict`; how they are shown lives in `report`.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,9 @@ pub struct Results {
     /// How the traces of links were followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Followed>,
+    /// Memory of Peerbed's own peers, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<Memory>,
     /// Whether links were measured before the scenario.
     #[serde(default)]
     pub verification: Verification,
@@ -172,6 +175,9 @@ pub struct Distribution {
     /// When the peers that began without the file had all of it together, and what that took of the seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_copy: Option<SecondCopy>,
+    /// Times of completed peers, each from its own arrival, where some came after the common begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_arrival: Option<Spread>,
     /// Neighbours that participants dropped for what they did, by the word for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
@@ -180,6 +186,15 @@ pub struct Distribution {
     pub accounting: Option<Accounting>,
     /// One entry per addressed peer, in the order of the plan.
     pub completions: Vec<Completion>,
+}
+
+/// The most memory that a peer took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Name of the peer.
+    pub peer: String,
+    /// Most resident bytes of its process, as the kernel keeps them; of several processes the largest.
+    pub peak_bytes: u64,
 }
 
 /// When the program of a peer had done its work.
@@ -222,6 +237,12 @@ pub struct Completion {
     pub peer: String,
     /// From the common begin to the peer's own completion; none when it did not complete.
     pub seconds: Option<f64>,
+    /// From the common begin to the moment this peer was first told to begin; 0 for who was there from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_seconds: Option<f64>,
+    /// From that moment to its completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_arrival_seconds: Option<f64>,
     /// Whether the file, read back from the peer's directory, has the original's SHA-256.
     pub verified: bool,
     /// Whether the distribution waited for this peer.
@@ -352,6 +373,28 @@ pub enum Found {
 }
 
 impl Found {
+    /// Reads all results at `path`: of a run, of a sweep, or of every one of these directly below it, by name.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or some cannot be read.
+    pub fn read_all(path: &Path) -> anyhow::Result<Vec<Self>> {
+        if let Ok(directory) = RunDirectory::open(path) {
+            return Ok(vec![Self::read(&directory)?]);
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut below: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        below.sort();
+        let directories = below.iter().filter_map(|path| RunDirectory::open(path).ok());
+        let found: Vec<Self> = directories.map(|directory| Self::read(&directory)).collect::<anyhow::Result<_>>()?;
+        anyhow::ensure!(
+            !found.is_empty(),
+            "{} holds no runs: there is no results.json in it or in a directory in it",
+            path.display()
+        );
+        Ok(found)
+    }
+
     /// Reads the results that `directory` holds.
     ///
     /// # Errors

@@ -89,6 +89,8 @@ struct StepState {
     stage: Stage,
     /// What must come before a running step can end, besides time and the end of a distribution.
     awaited: BTreeSet<Awaited>,
+    /// How many have come, where peers come one after another.
+    arrived: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ impl Scenario {
             | Action::Crash(_)
             | Action::Leave(_)
             | Action::Join(_)
+            | Action::Arrive(_)
             | Action::Wait(_)
             | Action::Await(_)
             | Action::Ring(_)
@@ -171,9 +174,7 @@ impl Scenario {
         self.arrived(Awaited::Ready(peer));
         for step in 0..self.steps.len() {
             let state = &self.steps[step];
-            if matches!(&state.step.action, Action::Join(peers) if peers.contains(&peer))
-                && matches!(state.stage, Stage::Running { .. })
-            {
+            if state.joins(peer) && matches!(state.stage, Stage::Running { .. }) {
                 self.enter(step, peer);
                 self.enter_ring(step, peer);
             }
@@ -184,7 +185,7 @@ impl Scenario {
     pub fn handle_prepared(&mut self, now: Time, distribution: usize, peer: PeerId) {
         self.arrived(Awaited::Prepared { distribution, peer });
         let Some(state) = self.distributions.get_mut(distribution) else { return };
-        if state.is_late_entrant(peer) {
+        if state.is_late_entrant(now, peer) {
             self.orders.push(Order::Begin { distribution, peers: vec![peer], at: now });
         }
     }
@@ -226,6 +227,9 @@ impl Scenario {
         let steps = self.steps.iter().filter_map(|state| match (state.stage, &state.step.when, &state.step.action) {
             (Stage::Waiting, When::At(span), _) => Some((self.started + span.0, "a step is due")),
             (Stage::Running { since }, _, Action::Wait(span)) => Some((since + span.0, "a wait is over")),
+            (Stage::Running { since }, _, Action::Arrive(arrivals)) => {
+                Some((since + arrivals.peers.get(state.arrived)?.after.0, "a peer arrives"))
+            }
             _ => None,
         });
         let rings = self.rings.next_deadline();
@@ -328,7 +332,19 @@ impl StepState {
             When::Condition(text) => Condition::parse(text).ok(),
             When::At(_) | When::AfterStep(_) => None,
         };
-        Self { step: step.clone(), condition, stage: Stage::Waiting, awaited: BTreeSet::new() }
+        Self { step: step.clone(), condition, stage: Stage::Waiting, awaited: BTreeSet::new(), arrived: 0 }
+    }
+
+    /// Whether `peer` is among those who come one after another, and has not come yet.
+    fn is_still_to_come(&self, peer: PeerId) -> bool {
+        matches!(&self.step.action, Action::Arrive(arrivals)
+            if arrivals.peers[self.arrived..].iter().any(|arrival| arrival.peer == peer))
+    }
+
+    /// Whether it lets `peer` enter distributions and rings.
+    fn joins(&self, peer: PeerId) -> bool {
+        matches!(&self.step.action, Action::Join(peers) if peers.contains(&peer))
+            || matches!(&self.step.action, Action::Arrive(arrivals) if arrivals.joins(peer))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     units::Span,
 };
 
+mod arrivals;
 mod check;
 mod conditions;
 mod faults;
@@ -37,6 +38,7 @@ pub mod sweep;
 mod traces;
 mod tree;
 
+pub use arrivals::Arrivals;
 pub(crate) use faults::resolve_both;
 pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;

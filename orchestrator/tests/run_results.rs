@@ -135,6 +135,8 @@ fn promised() -> Value {
 fn results() -> Results {
     let completion = |peer: &str, seconds: Option<f64>| Completion {
         peer: peer.into(),
+        arrived_seconds: None,
+        from_arrival_seconds: None,
         seconds,
         verified: seconds.is_some(),
         required: seconds.is_some(),
@@ -188,6 +190,7 @@ fn results() -> Results {
         latencies: Vec::new(),
         changes: Vec::new(),
         traces: Vec::new(),
+        memory: Vec::new(),
         verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),

@@ -46,6 +46,8 @@ macro_rules! series {
 series! {
     /// Resident memory of the peer process in bytes.
     peer_resident_bytes: IntGauge,
+    /// Most resident memory that the peer process has had, in bytes.
+    peer_resident_peak_bytes: IntGauge,
     /// Connections refused before any protocol began, by reason.
     quic_refused_total: IntCounterVec["reason"],
     /// Dials that failed.

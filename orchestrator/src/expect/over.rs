@@ -10,6 +10,7 @@
 //! | series | value | over |
 //! |---|---|---|
 //! | `distribution.NAME[.VIA].completion` | span | required peers; one that never completed is later than any limit |
+//! | `distribution.NAME[.VIA].from-arrival` | span | the same, each counted from the peer's own arrival |
 //! | `distribution.NAME[.VIA].progress` | share of the wanted pieces that have arrived | time since its begin |
 //! | `distribution.NAME[.VIA].uplink` | rate of payload sent by all together | time since its begin, in seconds |
 //! | `host.busy`, `host.waiting`, `host.steal` | share, as the verdict sees it | windows in which something was measured |
@@ -94,6 +95,8 @@ pub enum Series {
 pub enum DistributionSeries {
     /// Completion of each required peer.
     Completion,
+    /// Completion of each required peer since its own arrival.
+    FromArrival,
     /// Share of the pieces that have arrived.
     Progress,
     /// Payload that all together send.
@@ -150,6 +153,8 @@ pub struct DistributionCourse {
     pub length: f64,
     /// Completion of each required peer.
     pub completions: Vec<Option<f64>>,
+    /// The same, each since the peer's own arrival.
+    pub from_arrival: Vec<Option<f64>>,
     /// Share of the wanted pieces that had arrived, from each instant on.
     pub progress: Vec<(f64, f64)>,
     /// Bits per second of payload, from each instant on.
@@ -232,9 +237,19 @@ impl Courses {
 
     /// The values that functions fold, one list per selected distribution; none where nothing was written down.
     fn values(&self, series: &Series) -> Option<Vec<Vec<f64>>> {
-        if let Series::Distribution(selector, DistributionSeries::Completion) = series {
+        if let Series::Distribution(
+            selector,
+            kind @ (DistributionSeries::Completion | DistributionSeries::FromArrival),
+        ) = series
+        {
             let late = |course: &&DistributionCourse| {
-                course.completions.iter().map(|seconds| seconds.unwrap_or(f64::INFINITY)).collect()
+                let all = match kind {
+                    DistributionSeries::FromArrival => &course.from_arrival,
+                    DistributionSeries::Completion | DistributionSeries::Progress | DistributionSeries::Uplink => {
+                        &course.completions
+                    }
+                };
+                all.iter().map(|seconds| seconds.unwrap_or(f64::INFINITY)).collect()
             };
             return some(self.selected(selector).iter().map(late).collect());
         }
@@ -249,7 +264,7 @@ impl Courses {
                 let points = |course: &&DistributionCourse| match kind {
                     DistributionSeries::Progress => (course.length, course.progress.clone()),
                     DistributionSeries::Uplink => (course.length, course.uplink.clone()),
-                    DistributionSeries::Completion => (0.0, Vec::new()),
+                    DistributionSeries::Completion | DistributionSeries::FromArrival => (0.0, Vec::new()),
                 };
                 some(self.selected(selector).iter().map(points).collect())
             }
@@ -334,6 +349,7 @@ mod tests {
                 begun: 1.0,
                 length: 10.0,
                 completions: (1..=19).map(|n| Some(f64::from(n) / 2.0)).chain([None]).collect(),
+                from_arrival: vec![Some(1.0), Some(9.0), None],
                 progress: vec![(0.0, 0.0), (4.0, 0.4), (8.0, 0.8), (10.0, 1.0)],
                 uplink: vec![(0.0, 20e6), (5.0, 5e6), (7.0, 18e6)],
             }],

@@ -191,6 +191,7 @@ fn default_timeout(plan: &Plan) -> Span {
         }
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
+            Action::Arrive(arrivals) => arrivals.length().seconds(),
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
             Action::Await(_) => TIMEOUT_UNKNOWN,
             Action::Ring(step) => seats::step_seconds(step),

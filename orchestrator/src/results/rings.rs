@@ -3,6 +3,8 @@
 use peerbed_proto::ring::Point;
 use serde::{Deserialize, Serialize};
 
+use super::percentile;
+
 /// What came of the questions of one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lookups {
@@ -55,6 +57,20 @@ pub struct Spread {
     pub p99: f64,
     /// The largest.
     pub max: f64,
+}
+
+impl Spread {
+    /// Of these values; none of none.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        Some(Self {
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            p50: percentile(&values, 0.5)?,
+            p99: percentile(&values, 0.99)?,
+            max: *values.last()?,
+        })
+    }
 }
 
 /// One answer.

@@ -20,6 +20,8 @@ pub struct Distribution {
     participants: BTreeSet<PeerId>,
     /// Those of them that were in the common begin, or were told to begin on their own.
     told_to_begin: BTreeSet<PeerId>,
+    /// When each was first told to begin.
+    arrivals: BTreeMap<PeerId, Time>,
     have: BTreeMap<PeerId, u32>,
     completions: BTreeMap<PeerId, Time>,
     verified: BTreeSet<PeerId>,
@@ -56,6 +58,7 @@ impl Distribution {
             begun: None,
             participants: BTreeSet::new(),
             told_to_begin: BTreeSet::new(),
+            arrivals: BTreeMap::new(),
             have: BTreeMap::new(),
             completions: BTreeMap::new(),
             verified: BTreeSet::new(),
@@ -81,6 +84,7 @@ impl Distribution {
         self.phase = Phase::Running;
         self.begun = Some(at);
         self.told_to_begin = self.participants.clone();
+        self.arrivals = self.participants.iter().map(|peer| (*peer, at)).collect();
     }
 
     pub(super) fn close(&mut self, required: BTreeSet<PeerId>) {
@@ -101,9 +105,14 @@ impl Distribution {
         self.told_to_begin.remove(&peer);
     }
 
-    /// Whether `peer` came after the common begin and has to be told on its own; true once.
-    pub(super) fn is_late_entrant(&mut self, peer: PeerId) -> bool {
-        self.phase == Phase::Running && self.participants.contains(&peer) && self.told_to_begin.insert(peer)
+    /// Whether `peer` came after the common begin and has to be told on its own; true once. It is told at `now`.
+    pub(super) fn is_late_entrant(&mut self, now: Time, peer: PeerId) -> bool {
+        let is_late =
+            self.phase == Phase::Running && self.participants.contains(&peer) && self.told_to_begin.insert(peer);
+        if is_late {
+            self.arrivals.entry(peer).or_insert(now);
+        }
+        is_late
     }
 
     pub(super) fn handle_piece(&mut self, peer: PeerId, have: u32) {
@@ -204,6 +213,13 @@ impl Distribution {
     pub fn completion_seconds(&self, peer: PeerId) -> Option<f64> {
         let begun = self.begun?;
         self.completions.get(&peer).map(|at| (*at - begun).as_secs_f64())
+    }
+
+    /// Seconds from the common begin to the moment `peer` was first told to begin; none before that.
+    #[must_use]
+    pub fn arrival_seconds(&self, peer: PeerId) -> Option<f64> {
+        let begun = self.begun?;
+        self.arrivals.get(&peer).map(|at| (*at - begun).as_secs_f64())
     }
 
     /// Distribution time D: from the common begin to the last completion of a required peer; none before the end.

@@ -133,6 +133,7 @@ impl Scenario {
         let waiting = self.steps.iter().filter(|state| state.stage == Stage::Waiting);
         waiting.into_iter().any(|state| match &state.step.action {
             Action::Start(peers) | Action::Join(peers) => peers.contains(&peer),
+            Action::Arrive(arrivals) => arrivals.peers.iter().any(|arrival| arrival.peer == peer),
             Action::Distribute(distribute) => distribute.program.is_some() && distribute.to.contains(&peer),
             Action::Crash(_)
             | Action::Leave(_)

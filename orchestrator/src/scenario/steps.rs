@@ -9,7 +9,7 @@ use peerbed_proto::{id::PeerId, time::Time};
 use super::{Awaited, Order, Phase, Process, Scenario, Stage, rings};
 use crate::{
     expect::Facts,
-    plan::{Action, CutDirection, When},
+    plan::{Action, CutDirection, Entrance, When},
 };
 
 impl Scenario {
@@ -17,11 +17,13 @@ impl Scenario {
     pub(super) fn advance(&mut self, now: Time) -> bool {
         let mut moved = false;
         for step in 0..self.steps.len() {
-            match self.steps[step].stage {
+            let stage = self.steps[step].stage;
+            match stage {
                 Stage::Waiting if self.is_due(step, now) => {
                     self.begin_step(step, now);
                     moved = true;
                 }
+                Stage::Running { since } if self.arrive(step, since, now) => moved = true,
                 Stage::Running { since } if self.has_ended(step, since, now) => {
                     self.steps[step].stage = Stage::Ended;
                     self.orders.push(Order::StepEnded { step });
@@ -76,24 +78,10 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
-        self.steps.iter().enumerate().any(|(index, other)| match &other.step.action {
-            Action::Join(peers) => match other.stage {
-                Stage::Waiting => peers.contains(&peer) && !self.follows(index, own_step),
-                Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
-                Stage::Ended => false,
-            },
-            Action::Distribute(_)
-            | Action::Start(_)
-            | Action::Crash(_)
-            | Action::Leave(_)
-            | Action::Wait(_)
-            | Action::Await(_)
-            | Action::Ring(_)
-            | Action::Link(_)
-            | Action::Partition(_)
-            | Action::Heal { .. }
-            | Action::Pause(_)
-            | Action::Resume(_) => false,
+        self.steps.iter().enumerate().filter(|(_, other)| other.joins(peer)).any(|(index, other)| match other.stage {
+            Stage::Waiting => !self.follows(index, own_step),
+            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
+            Stage::Ended => false,
         })
     }
 
@@ -117,14 +105,8 @@ impl Scenario {
         match self.steps[step].step.action.clone() {
             Action::Distribute(_) => self.begin_distribution(step, now),
             Action::Start(peers) => self.bring_up(step, &peers),
-            Action::Join(peers) => {
-                self.refuse_paused(step, &peers);
-                for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
-                    self.enter(step, peer);
-                    self.enter_ring(step, peer);
-                }
-                self.bring_up(step, &peers);
-            }
+            Action::Join(peers) => self.join(step, &peers),
+            Action::Arrive(_) => _ = self.arrive(step, now, now),
             Action::Crash(peers) => {
                 self.rings.handle_crash(now, &peers);
                 self.take_down(step, &peers, Process::Dying);
@@ -162,6 +144,32 @@ impl Scenario {
             }
             Err(why) => self.failure = Some(format!("step {step}: {why}")),
         }
+    }
+
+    fn join(&mut self, step: usize, peers: &[PeerId]) {
+        self.refuse_paused(step, peers);
+        for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
+            self.enter(step, peer);
+            self.enter_ring(step, peer);
+        }
+        self.bring_up(step, peers);
+    }
+
+    /// Brings up whoever's time has come in a step that began at `since`; says whether there was somebody.
+    fn arrive(&mut self, step: usize, since: Time, now: Time) -> bool {
+        let state = &mut self.steps[step];
+        let Action::Arrive(arrivals) = &state.step.action else { return false };
+        let waiting = &arrivals.peers[state.arrived..];
+        let due: Vec<PeerId> =
+            waiting.iter().take_while(|it| since + it.after.0 <= now).map(|arrival| arrival.peer).collect();
+        let into = arrivals.into;
+        state.arrived += due.len();
+        match into {
+            _ if due.is_empty() => return false,
+            Entrance::Start => self.bring_up(step, &due),
+            Entrance::Join => self.join(step, &due),
+        }
+        true
     }
 
     pub(super) fn bring_up(&mut self, step: usize, peers: &[PeerId]) {
@@ -222,6 +230,7 @@ impl Scenario {
         state.awaited.is_empty()
             && match &state.step.action {
                 Action::Wait(span) => now >= since + span.0,
+                Action::Arrive(arrivals) => state.arrived == arrivals.peers.len(),
                 Action::Ring(_) => self.rings.has_ended(step),
                 Action::Distribute(_) => {
                     self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
@@ -308,6 +317,10 @@ pub fn word(action: &Action) -> &'static str {
         Action::Crash(_) => "crash",
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
+        Action::Arrive(arrivals) => match arrivals.into {
+            Entrance::Start => "start",
+            Entrance::Join => "join",
+        },
         Action::Wait(_) => "wait",
         Action::Await(_) => "wait",
         Action::Ring(step) => step.word(),
@@ -338,6 +351,9 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         | Action::Await(peers)
         | Action::Pause(peers)
         | Action::Resume(peers) => format!("{word} {}", list(peers)),
+        Action::Arrive(arrivals) => {
+            format!("{word} {}, one after another within {}", list(&arrivals.everybody()), arrivals.length())
+        }
         Action::Wait(span) => format!("{word} {span}"),
         Action::Ring(step) => rings::describe(step),
         Action::Link(changes) => {

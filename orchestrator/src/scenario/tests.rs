@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use super::*;
 use crate::{
-    plan::{Changes, CutDirection, Distribute, EngineChoice, LinkChange, Partition, Peer, Via},
+    plan::{
+        Arrival, Arrivals, Changes, CutDirection, Distribute, EngineChoice, Entrance, LinkChange, Partition, Peer, Via,
+    },
     units::Span,
 };
 
@@ -110,6 +112,73 @@ fn a_join_that_waits_for_the_distribution_is_not_waited_for_by_it() {
     play.scenario.handle_ready(id(3));
     assert_eq!(play.due(3_200), [ended(2)]);
     assert_eq!(play.scenario.status(), Status::Finished);
+}
+
+#[test]
+fn peers_arrive_at_their_times_and_each_counts_from_its_own() {
+    let arrivals = arrive(Entrance::Join, &[(3, 0), (4, 1_500)]);
+    let mut plan = plan(3, vec![first(distribute("d0", &[1], &[2, 3, 4])), at_ms(1_000, arrivals)]);
+    plan.peers[2].present = false;
+    plan.peers[3].present = false;
+    let mut play = Play::new(&plan);
+    play.due(0);
+    play.prepared(0, &[1, 2]);
+    assert_eq!(play.due(0), [Order::Begin { distribution: 0, peers: ids(&[1, 2]), at: at(50) }]);
+    // The file is not all there is to wait for: two peers are still to come.
+    play.completed(0, 2, 900);
+    assert_eq!(play.due(999), []);
+    assert_eq!(play.due(1_000), [begun(1), Order::Start { peers: ids(&[3]) }]);
+    assert_eq!(play.scenario.next_deadline(), Some((at(2_500), "a peer arrives")));
+    play.scenario.handle_ready(id(3));
+    assert_eq!(play.due(1_040), [prepare(0, &[3])]);
+    play.prepared_at(1_050, 0, &[3]);
+    assert_eq!(play.due(1_050), [Order::Begin { distribution: 0, peers: ids(&[3]), at: at(1_050) }]);
+    play.completed(0, 3, 2_000);
+    assert_eq!(play.due(2_499), [], "the last is still to come");
+    assert_eq!(play.due(2_500), [Order::Start { peers: ids(&[4]) }]);
+    play.scenario.handle_ready(id(4));
+    play.due(2_540);
+    play.prepared_at(2_550, 0, &[4]);
+    assert_eq!(play.due(2_550), [Order::Begin { distribution: 0, peers: ids(&[4]), at: at(2_550) }, ended(1)]);
+    play.completed(0, 4, 3_050);
+    assert_eq!(play.due(3_060), [close(0, &[1, 2, 3, 4], &[2, 3, 4])]);
+    let distribution = &play.scenario.distributions()[0];
+    let of = |peer| (distribution.arrival_seconds(id(peer)), distribution.completion_seconds(id(peer)));
+    assert_eq!(of(2), (Some(0.0), Some(0.85)));
+    assert_eq!(of(3), (Some(1.0), Some(1.95)));
+    assert_eq!(of(4), (Some(2.5), Some(3.0)));
+    assert_eq!(distribution.seconds(), Some(3.0));
+}
+
+#[test]
+fn peers_that_only_start_over_time_take_part_in_nothing() {
+    let mut plan = plan(2, vec![first(arrive(Entrance::Start, &[(2, 0), (3, 700)]))]);
+    plan.peers[1].present = false;
+    plan.peers[2].present = false;
+    let mut play = Play::new(&plan);
+    assert_eq!(play.due(0), [begun(0), Order::Start { peers: ids(&[2]) }]);
+    play.scenario.handle_ready(id(2));
+    assert_eq!(play.due(699), []);
+    assert_eq!(play.due(700), [Order::Start { peers: ids(&[3]) }]);
+    play.scenario.handle_ready(id(3));
+    assert_eq!(play.due(750), [ended(0)]);
+}
+
+#[test]
+fn a_peer_that_joins_again_still_counts_from_its_first_arrival() {
+    let mut play = running(vec![
+        first(distribute("d0", &[1], &[2, 3])),
+        at_ms(2_000, Action::Crash(ids(&[3]))),
+        at_ms(6_000, Action::Join(ids(&[3]))),
+    ]);
+    play.due(2_000);
+    play.scenario.handle_exited(id(3));
+    play.due(6_000);
+    play.scenario.handle_ready(id(3));
+    play.due(6_500);
+    play.prepared_at(6_600, 0, &[3]);
+    play.due(6_600);
+    assert_eq!(play.scenario.distributions()[0].arrival_seconds(id(3)), Some(0.0));
 }
 
 #[test]
@@ -376,6 +445,12 @@ fn plan(others: u32, steps: Vec<Step>) -> Plan {
         steps,
         expectations: Vec::new(),
     }
+}
+
+/// These peers come so many milliseconds after the step's begin.
+fn arrive(into: Entrance, peers: &[(u32, u64)]) -> Action {
+    let peers = peers.iter().map(|(peer, after)| Arrival { peer: id(*peer), after: span(*after) });
+    Action::Arrive(Arrivals { into, peers: peers.collect() })
 }
 
 fn distribute(name: &str, from: &[u32], to: &[u32]) -> Action {

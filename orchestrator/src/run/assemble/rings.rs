@@ -7,7 +7,7 @@ use peerbed_proto::PeerId;
 use crate::{
     expect::{RingFacts, RingSubject},
     plan::{Keys, Plan},
-    results::{self, AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
+    results::{AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
     scenario::{
         Scenario,
         rings::{Answer, Course, Ended, Judged, Rings, judge},
@@ -50,7 +50,7 @@ pub(super) fn facts(results: &Results) -> Vec<RingFacts> {
         let mut figures = BTreeMap::from([("count", own.len() as f64), ("open", open as f64)]);
         // While one is open, nobody knows how long the longest took.
         let times: Vec<f64> = own.iter().filter_map(|it| it.recovered_seconds).collect();
-        if let Some(spread) = spread(times).filter(|_| open == 0) {
+        if let Some(spread) = Spread::of(times).filter(|_| open == 0) {
             figures.extend([("mean", spread.mean), ("p50", spread.p50), ("p99", spread.p99), ("max", spread.max)]);
         }
         RingFacts { what: RingSubject::Recoveries, name: ring.name.clone(), figures }
@@ -88,9 +88,9 @@ fn lookups(rings: &Rings, asking: &crate::scenario::rings::Asking, names: &BTree
         wrong: count(Judged::Wrong),
         failed: count(Judged::Failed),
         abandoned: count(Judged::Abandoned),
-        hops: spread(hops),
+        hops: Spread::of(hops),
         timeouts,
-        latency_seconds: spread(seconds),
+        latency_seconds: Spread::of(seconds),
         reasons,
         answers: listed.map(|(answer, (judged, owner))| found(answer, *judged, *owner, names)).collect(),
     }
@@ -152,17 +152,6 @@ fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
         right: course.is_right(),
         members: members.collect(),
     }
-}
-
-/// Mean and percentiles; none of nothing.
-fn spread(mut values: Vec<f64>) -> Option<Spread> {
-    values.sort_by(f64::total_cmp);
-    Some(Spread {
-        mean: values.iter().sum::<f64>() / values.len() as f64,
-        p50: results::percentile(&values, 0.5)?,
-        p99: results::percentile(&values, 0.99)?,
-        max: *values.last()?,
-    })
 }
 
 /// Answers listed one by one in results; more are figures only.

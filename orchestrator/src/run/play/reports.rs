@@ -154,6 +154,8 @@ impl Play<'_> {
         for (peer, status) in statuses {
             self.recorder.status(status)?;
             self.note_dropped(*peer, status.receive_dropped);
+            let peak = self.memory.entry(*peer).or_default();
+            *peak = status.resident_peak_bytes.max(*peak);
             if let Some(ring) = &status.ring {
                 self.scenario.handle_ring_status(instant(status.t), *peer, ring);
             }
