@@ -219,6 +219,33 @@ pub enum Action {
     Resume(Vec<PeerId>),
 }
 
+impl Action {
+    /// The distribution that this step begins.
+    #[must_use]
+    pub fn distribute(&self) -> Option<&Distribute> {
+        if let Self::Distribute(distribute) = self { Some(distribute) } else { None }
+    }
+
+    /// Whether this step lets `peer` enter running distributions.
+    #[must_use]
+    pub fn joins(&self, peer: PeerId) -> bool {
+        matches!(self, Self::Join(peers) if peers.contains(&peer))
+            || matches!(self, Self::Arrive(arrivals) if arrivals.joins(peer))
+    }
+
+    /// Whether this step sees to it that `peer` has a process.
+    #[must_use]
+    pub fn brings_up(&self, peer: PeerId) -> bool {
+        if let Self::Start(peers) | Self::Join(peers) = self {
+            return peers.contains(&peer);
+        }
+        if let Self::Arrive(arrivals) = self {
+            return arrivals.peers.iter().any(|arrival| arrival.peer == peer);
+        }
+        self.distribute().is_some_and(|it| it.program.is_some() && it.to.contains(&peer))
+    }
+}
+
 /// The distribution of one file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -115,23 +115,9 @@ impl Scenario {
     #[must_use]
     pub fn new(plan: &Plan, pieces: &BTreeMap<String, u32>) -> Self {
         let states = plan.peers.iter().map(|p| (p.id, if p.present { Process::Up } else { Process::Down }));
-        let distributions = plan.steps.iter().enumerate().filter_map(|(index, step)| match &step.action {
-            Action::Distribute(spec) => {
-                Some(Distribution::new((**spec).clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
-            }
-            Action::Start(_)
-            | Action::Crash(_)
-            | Action::Leave(_)
-            | Action::Join(_)
-            | Action::Arrive(_)
-            | Action::Wait(_)
-            | Action::Await(_)
-            | Action::Ring(_)
-            | Action::Link(_)
-            | Action::Partition(_)
-            | Action::Heal { .. }
-            | Action::Pause(_)
-            | Action::Resume(_) => None,
+        let distributions = plan.steps.iter().enumerate().filter_map(|(index, step)| {
+            let spec = step.action.distribute()?;
+            Some(Distribution::new(spec.clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
         });
         let steps = plan.steps.iter().map(StepState::new);
         Self {
@@ -174,7 +160,7 @@ impl Scenario {
         self.arrived(Awaited::Ready(peer));
         for step in 0..self.steps.len() {
             let state = &self.steps[step];
-            if state.joins(peer) && matches!(state.stage, Stage::Running { .. }) {
+            if state.step.action.joins(peer) && matches!(state.stage, Stage::Running { .. }) {
                 self.enter(step, peer);
                 self.enter_ring(step, peer);
             }
@@ -339,12 +325,6 @@ impl StepState {
     fn is_still_to_come(&self, peer: PeerId) -> bool {
         matches!(&self.step.action, Action::Arrive(arrivals)
             if arrivals.peers[self.arrived..].iter().any(|arrival| arrival.peer == peer))
-    }
-
-    /// Whether it lets `peer` enter distributions and rings.
-    fn joins(&self, peer: PeerId) -> bool {
-        matches!(&self.step.action, Action::Join(peers) if peers.contains(&peer))
-            || matches!(&self.step.action, Action::Arrive(arrivals) if arrivals.joins(peer))
     }
 }
 

@@ -78,7 +78,7 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
-        self.steps.iter().enumerate().filter(|(_, other)| other.joins(peer)).any(|(index, other)| match other.stage {
+        self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins(peer)).any(|(index, other)| match other.stage {
             Stage::Waiting => !self.follows(index, own_step),
             Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
             Stage::Ended => false,
