@@ -48,6 +48,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     }
     for distribution in &results.distributions {
         arrivals(&mut text, distribution);
+        stalled(&mut text, distribution);
     }
     for left_out in &results.left_out {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
@@ -137,6 +138,9 @@ fn distributions(all: &[Distribution]) -> Table {
     table
 }
 
+/// Peers listed of those that a stalled distribution left incomplete.
+const LACKING_MAX: usize = 10;
+
 /// How long peers took from their own arrival, where some came later than others.
 fn arrivals(text: &mut String, it: &Distribution) {
     let Some(spread) = it.from_arrival else { return };
@@ -151,6 +155,19 @@ fn arrivals(text: &mut String, it: &Distribution) {
         figures::seconds(last)
     );
     line(text, &sentence);
+}
+
+/// Who lacks what, where a distribution was given up.
+fn stalled(text: &mut String, it: &Distribution) {
+    let Some(stalled) = &it.stalled else { return };
+    let since = figures::seconds(Some(stalled.since_seconds));
+    line(text, &format!("{} via {} stalled at {since} s: nobody left has pieces {}", it.name, it.via, stalled.lost));
+    for (peer, pieces) in stalled.lacking.iter().take(LACKING_MAX) {
+        line(text, &format!("  {peer} lacks {pieces}"));
+    }
+    if stalled.lacking.len() > LACKING_MAX {
+        line(text, &format!("  and {} more peers, in results.json", stalled.lacking.len() - LACKING_MAX));
+    }
 }
 
 /// How many peers have the file: `10`, or `8 of 10` where some have not.

@@ -63,7 +63,7 @@ pub struct Results {
     pub left_out: Vec<LeftOut>,
     /// What was asked of rings, in the order of the scenario.
     pub lookups: Vec<Lookups>,
-    /// What happened to rings, and the times to recover from it.
+    /// What happened to rings and distributions, and the times to recover from it.
     pub recoveries: Vec<Recovery>,
     /// Rings at the end of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -172,6 +172,9 @@ pub struct Distribution {
     /// Mean completion time of free-riders over that of contributors, where there are both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub riders_ratio: Option<f64>,
+    /// Set where the distribution was given up, because pieces were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stalled>,
     /// When the peers that began without the file had all of it together, and what that took of the seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_copy: Option<SecondCopy>,
@@ -228,6 +231,17 @@ pub struct SecondCopy {
     pub seconds: f64,
     /// Payload that had come from the seeds by then, as a multiple of the file; interpolated between two samples.
     pub seeds_sent_files: f64,
+}
+
+/// A distribution that could not complete any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// When something last arrived anywhere, since the common begin.
+    pub since_seconds: f64,
+    /// Pieces that nobody had any more, as ranges: `3-7, 12`.
+    pub lost: String,
+    /// Peers that were waited for in vain, each with the pieces it lacked.
+    pub lacking: BTreeMap<String, String>,
 }
 
 /// What became of one addressed peer.

@@ -25,7 +25,9 @@ mod distribution;
 mod explain;
 mod order;
 mod programs;
+mod recovery;
 pub mod rings;
+mod stall;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,9 @@ use changes::InForce;
 pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
+pub use recovery::Fault;
 pub use rings::Rings;
+pub use stall::Stall;
 pub use steps::{describe, word};
 pub use view::View;
 pub(crate) use view::via;
@@ -176,10 +180,24 @@ impl Scenario {
         }
     }
 
-    /// A peer has this many pieces.
-    pub fn handle_piece(&mut self, distribution: usize, peer: PeerId, have: u32) {
+    /// A peer has got this piece at `at` by its own monotonic clock, and has so many now.
+    pub fn handle_piece(&mut self, at: Time, distribution: usize, peer: PeerId, piece: u32, have: u32) {
         if let Some(state) = self.distributions.get_mut(distribution) {
-            state.handle_piece(peer, have);
+            state.handle_piece(at, peer, piece, have);
+        }
+    }
+
+    /// A peer has found so many pieces on its disk.
+    pub fn handle_found(&mut self, at: Time, distribution: usize, peer: PeerId, have: u32) {
+        if let Some(state) = self.distributions.get_mut(distribution) {
+            state.handle_found(at, peer, have);
+        }
+    }
+
+    /// A peer has received so many bytes of payload by `at`.
+    pub fn handle_received(&mut self, at: Time, distribution: usize, peer: PeerId, bytes: u64) {
+        if let Some(state) = self.distributions.get_mut(distribution) {
+            state.handle_received(at, peer, bytes);
         }
     }
 
@@ -218,8 +236,10 @@ impl Scenario {
             }
             _ => None,
         });
+        let stalls = (0..self.distributions.len()).filter_map(|index| self.stall_deadline(index));
+        let stalls = stalls.map(|at| (at, "a distribution may have stalled"));
         let rings = self.rings.next_deadline();
-        steps.chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        steps.chain(stalls).chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
     }
 
     /// Where the scenario stands.
@@ -300,6 +320,7 @@ impl Scenario {
             completed: view.peers_done,
             required: view.peers,
             progress: view.progress(),
+            spread: state.spread(),
         })
     }
 

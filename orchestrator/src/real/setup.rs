@@ -270,7 +270,11 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
         tracker: peer
             .tracker
             .as_ref()
-            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
+            .map(|tracker| TrackerOptions {
+                interval: tracker.interval.0,
+                answer_max: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
+                ..TrackerOptions::default()
+            }),
     })
 }
 

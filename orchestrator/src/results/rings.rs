@@ -96,20 +96,27 @@ pub struct AnswerFound {
     pub outcome: String,
 }
 
-/// Something that happened to a ring, and the time until it was right again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Something that happened to a ring or a distribution, and the time until it was right again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// Name of the ring.
-    #[serde(default)]
+    /// Name of the ring; empty where a distribution was hit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ring: String,
-    /// `crash`, `leave` or `join`.
+    /// Id of the distribution; empty where a ring was hit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub distribution: String,
+    /// `crash`, `leave`, `join`, `pause`, `partition` or `link`.
     pub fault: String,
-    /// To whom.
+    /// To whom; nobody in particular where the network changed.
     pub peers: Vec<String>,
     /// When, in seconds since the scenario's start.
     pub at_seconds: f64,
-    /// From then until every live member's predecessor and successors were right; none when the run ended before.
+    /// Of a ring, from then until every live member's predecessor and successors were right; of a distribution, until every
+    /// leecher that was incomplete had got another piece, or was gone. None when the run ended before.
     pub recovered_seconds: Option<f64>,
+    /// Of a distribution that lost leechers, until those that are there had as many pieces together as all had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regained_seconds: Option<f64>,
 }
 
 /// A ring at the end of a run.

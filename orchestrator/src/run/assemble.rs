@@ -202,11 +202,36 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         wasted_bytes: observed.wasted.get(&index).copied(),
         riders_ratio: riders_ratio(spec, state),
         from_arrival: from_arrival(&completions),
+        stalled: stalled(plan, state),
         dropped: observed.dropped.get(&index).cloned().unwrap_or_default(),
         second_copy: second_copy(observed, index, state, bytes),
         accounting: accounting(plan, observed, index, state),
         completions,
     }
+}
+
+/// Why a distribution was given up, for those who read about it.
+fn stalled(plan: &Plan, state: &Distribution) -> Option<results::Stalled> {
+    let (stall, begun) = (state.stall()?, state.begun()?);
+    let name = |id| plan.peers.iter().find(|p| p.id == id).map(|p| p.name.clone()).unwrap_or_default();
+    Some(results::Stalled {
+        since_seconds: (stall.since - begun).as_secs_f64(),
+        lost: ranges(&stall.missing),
+        lacking: stall.lacking.iter().map(|(peer, pieces)| (name(*peer), ranges(pieces))).collect(),
+    })
+}
+
+/// `3-7, 12`.
+fn ranges(sorted: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in sorted {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let text = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    runs.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// How long completed peers took from their own arrival; none where all were there from the start.

@@ -53,6 +53,13 @@ impl Faults {
             if fault.waiting.remove(&peer) && fault.waiting.is_empty() {
                 fault.recovered = Some(at);
             }
+        }
+        self.on_together(at, together);
+    }
+
+    /// All leechers that are there have so many pieces together.
+    pub(super) fn on_together(&mut self, at: Time, together: u64) {
+        for fault in self.0.iter_mut().filter(|fault| fault.at <= at) {
             if fault.regained.is_none() && fault.before.is_some_and(|before| together >= before) {
                 fault.regained = Some(at);
             }

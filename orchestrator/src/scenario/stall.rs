@@ -25,39 +25,46 @@ pub struct Stall {
 
 impl Scenario {
     /// Why the distribution with this index can go no further; none as long as it may.
-    pub(super) fn stall(&self, distribution: usize, now: Time) -> Option<Stall> {
-        let due = self.stall_deadline(distribution)?;
-        if now < due {
+    pub(super) fn stall(&mut self, distribution: usize, now: Time) -> Option<Stall> {
+        if now < self.stall_deadline(distribution)? {
             return None;
         }
+        self.distributions[distribution].look_again_from(now);
         let missing = self.missing(distribution);
         let state = &self.distributions[distribution];
         let required = self.required(distribution);
         let incomplete = required.into_iter().filter(|peer| !state.has_completed(*peer));
         let lacking: Vec<(PeerId, Vec<u32>)> = incomplete.map(|peer| (peer, state.lacking(peer))).collect();
-        (!missing.is_empty() && !lacking.is_empty()).then(|| Stall { at: now, since: due.into_since(), missing, lacking })
+        (!missing.is_empty() && !lacking.is_empty()).then(|| Stall {
+            at: now,
+            since: state.last_gain(),
+            missing,
+            lacking,
+        })
     }
 
-    /// When the distribution with this index has to be looked at: nothing has arrived for long. None while it need not.
+    /// When the distribution with this index has to be looked at next: nothing has arrived for long. None while there is
+    /// somebody who has everything from the start.
     pub(super) fn stall_deadline(&self, distribution: usize) -> Option<Time> {
         let state = &self.distributions[distribution];
-        let is_ours = state.spec().program.is_none() && state.phase() == Phase::Running;
-        // A file without pieces lacks none, and a distribution whose pieces are all there goes on by itself.
-        let may_stall = is_ours && state.pieces() > 0 && !self.missing(distribution).is_empty();
-        may_stall.then(|| state.last_gain() + STALL_AFTER)
+        let may_stall = state.spec().program.is_none()
+            && state.phase() == Phase::Running
+            && !state.spec().from.iter().any(|peer| self.is_or_will_be_there(distribution, *peer));
+        may_stall.then(|| state.last_look() + STALL_AFTER)
     }
 
-    /// Pieces that nobody has who takes part or will come back.
+    fn is_or_will_be_there(&self, distribution: usize, peer: PeerId) -> bool {
+        self.distributions[distribution].takes_part(peer) || self.is_awaited(distribution, peer)
+    }
+
+    /// Pieces that nobody has who takes part or will come back, where nobody has everything from the start.
     fn missing(&self, distribution: usize) -> Vec<u32> {
         let state = &self.distributions[distribution];
         let (spec, pieces) = (state.spec(), state.pieces());
-        let is_here = |peer: &&PeerId| state.takes_part(**peer) || self.is_awaited(distribution, **peer);
-        if spec.from.iter().any(|peer| is_here(&peer)) {
-            return Vec::new();
-        }
         let mut there = BTreeSet::new();
         if spec.via == Via::Swarm {
-            spec.to.iter().filter(is_here).for_each(|peer| there.extend(state.held(*peer)));
+            let here = spec.to.iter().filter(|peer| self.is_or_will_be_there(distribution, **peer));
+            here.for_each(|peer| there.extend(state.held(*peer)));
         }
         (0..pieces).filter(|piece| !there.contains(piece)).collect()
     }

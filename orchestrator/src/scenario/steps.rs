@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use peerbed_proto::{id::PeerId, time::Time};
 
-use super::{Awaited, Order, Phase, Process, Scenario, Stage, rings};
+use super::{Awaited, Order, Phase, Process, Scenario, Stage, Stall, rings};
 use crate::{
     expect::Facts,
     plan::{Action, CutDirection, Entrance, When},
@@ -78,10 +78,12 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
-        self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins(peer)).any(|(index, other)| match other.stage {
-            Stage::Waiting => !self.follows(index, own_step),
-            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
-            Stage::Ended => false,
+        self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins(peer)).any(|(index, other)| {
+            match other.stage {
+                Stage::Waiting => !self.follows(index, own_step),
+                Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
+                Stage::Ended => false,
+            }
         })
     }
 
@@ -109,11 +111,13 @@ impl Scenario {
             Action::Arrive(_) => _ = self.arrive(step, now, now),
             Action::Crash(peers) => {
                 self.rings.handle_crash(now, &peers);
-                self.take_down(step, &peers, Process::Dying);
+                self.handle_fault(now, "crash", &peers);
+                self.take_down(now, step, &peers, Process::Dying);
             }
             Action::Leave(peers) => {
                 self.rings.handle_leave(now, &peers);
-                self.take_down(step, &peers, Process::Leaving);
+                self.handle_fault(now, "leave", &peers);
+                self.take_down(now, step, &peers, Process::Leaving);
             }
             Action::Wait(_) => {}
             Action::Await(peers) => self.await_programs(step, &peers),
@@ -122,7 +126,14 @@ impl Scenario {
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => self.begin_change(step, &action),
+            | Action::Resume(_)) => {
+                if let Action::Pause(peers) = &action {
+                    self.handle_fault(now, "pause", peers);
+                } else if matches!(action, Action::Partition(_) | Action::Link(_)) {
+                    self.handle_fault(now, word(&action), &[]);
+                }
+                self.begin_change(step, &action);
+            }
         }
     }
 
@@ -195,8 +206,13 @@ impl Scenario {
         }
     }
 
+    /// Something happens to all that is under way; to nobody in particular where the network changes.
+    fn handle_fault(&mut self, now: Time, kind: &'static str, peers: &[PeerId]) {
+        self.distributions.iter_mut().for_each(|distribution| distribution.handle_fault(now, kind, peers));
+    }
+
     /// Peers that are down already stay so; the others leave every distribution at once.
-    fn take_down(&mut self, step: usize, peers: &[PeerId], becoming: Process) {
+    fn take_down(&mut self, now: Time, step: usize, peers: &[PeerId], becoming: Process) {
         let mut taken = Vec::new();
         for peer in peers {
             match self.processes.get(peer) {
@@ -212,7 +228,7 @@ impl Scenario {
                 state.awaited.retain(|a| a.peer() != Some(*peer) || matches!(a, Awaited::Exited(_)));
             }
             for distribution in &mut self.distributions {
-                distribution.remove(*peer);
+                distribution.remove(now, *peer);
             }
             self.steps[step].awaited.insert(Awaited::Exited(*peer));
         }
@@ -262,13 +278,26 @@ impl Scenario {
                 true
             }
             Phase::Running if required.iter().all(|peer| state.has_completed(*peer)) => {
-                let completed = state.completed();
-                self.orders.push(Order::Close { distribution, peers: state.participants(), completed });
-                state.close(required);
+                self.close(distribution, required, None);
                 true
             }
-            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Closing | Phase::Ended => false,
+            Phase::Running => {
+                let stall = self.stall(distribution, now);
+                let has_stalled = stall.is_some();
+                if has_stalled {
+                    self.close(distribution, required, stall);
+                }
+                has_stalled
+            }
+            Phase::Waiting | Phase::Preparing | Phase::Closing | Phase::Ended => false,
         }
+    }
+
+    fn close(&mut self, distribution: usize, required: BTreeSet<PeerId>, stall: Option<Stall>) {
+        let state = &mut self.distributions[distribution];
+        let (peers, completed) = (state.participants(), state.completed());
+        self.orders.push(Order::Close { distribution, peers, completed });
+        state.close(required, stall);
     }
 
     /// Whether `step` cannot begin before `other` has ended.

@@ -226,9 +226,9 @@ fn a_condition_lets_its_step_begin_when_enough_pieces_are_there() {
     let half = When::Condition("distribution.release.progress >= 50%".into());
     let crash = Step { when: half, action: Action::Crash(ids(&[3])) };
     let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), crash]);
-    play.scenario.handle_piece(0, id(2), 3);
+    play.scenario.handle_piece(at(0), 0, id(2), 2, 3);
     assert_eq!(play.due(1_000), []);
-    play.scenario.handle_piece(0, id(3), 1);
+    play.scenario.handle_piece(at(0), 0, id(3), 0, 1);
     assert_eq!(play.due(1_100), [begun(1), Order::Kill { peers: ids(&[3]) }]);
 }
 
@@ -275,7 +275,7 @@ fn a_file_that_is_there_before_the_begin_completes_at_the_begin() {
 fn reports_about_strangers_change_nothing() {
     let mut play = running(vec![first(distribute("d0", &[1], &[2, 3]))]);
     play.completed(0, 99, 100);
-    play.scenario.handle_piece(7, id(2), 1);
+    play.scenario.handle_piece(at(0), 7, id(2), 0, 1);
     play.scenario.handle_prepared(at(100), 7, id(2));
     play.scenario.handle_ready(id(99));
     assert_eq!(play.due(200), []);
@@ -371,6 +371,92 @@ fn a_join_of_a_paused_peer_fails_the_run() {
     assert_eq!(why, "step 1 lets peer-3 join, which is paused; resume it first");
 }
 
+#[test]
+fn a_swarm_that_lost_a_piece_with_its_last_seed_is_given_up_and_says_who_lacks_what() {
+    let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), at_ms(2_000, Action::Crash(ids(&[1])))]);
+    play.piece(2, 0, 1_000);
+    play.piece(3, 2, 1_500);
+    play.due(2_000);
+    play.scenario.handle_exited(id(1));
+    play.piece(3, 0, 3_000);
+    // Leaves still arrive for a while, and as long as they do nobody gives up.
+    play.scenario.handle_received(at(9_000), 0, id(2), 5_000);
+    play.scenario.handle_received(at(20_000), 0, id(2), 5_000);
+    assert_eq!(play.due(33_999), [ended(1)]);
+    assert_eq!(play.scenario.next_deadline(), Some((at(34_000), "a distribution may have stalled")));
+    assert_eq!(play.due(34_000), [close(0, &[2, 3], &[])]);
+    let state = &play.scenario.distributions()[0];
+    let stall = state.stall().expect("it has stalled");
+    assert_eq!((stall.since, stall.at), (at(9_000), at(34_000)));
+    assert_eq!(stall.missing, [1, 3]);
+    assert_eq!(stall.lacking, [(id(2), vec![1, 2, 3]), (id(3), vec![1, 3])]);
+    assert_eq!(state.seconds(), None, "a distribution that was given up took no time");
+    play.scenario.handle_closed(0, &BTreeSet::new());
+    assert_eq!(play.due(34_100), [ended(0)]);
+    assert_eq!(play.scenario.status(), Status::Finished);
+}
+
+#[test]
+fn a_swarm_that_has_a_second_copy_goes_on_without_its_seed() {
+    let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), at_ms(2_000, Action::Leave(ids(&[1])))]);
+    (0..2).for_each(|piece| play.piece(2, piece, 1_000));
+    (2..4).for_each(|piece| play.piece(3, piece, 1_500));
+    assert_eq!(play.scenario.distributions()[0].spread(), 1.0);
+    play.due(2_000);
+    play.scenario.handle_exited(id(1));
+    // However long it takes: nothing is lost.
+    assert_eq!(play.due(50_000), [ended(1)]);
+    play.completed(0, 2, 55_000);
+    play.completed(0, 3, 56_000);
+    assert_eq!(play.due(56_000), [close(0, &[2, 3], &[2, 3])]);
+    assert!(play.scenario.distributions()[0].stall().is_none());
+}
+
+#[test]
+fn a_seed_that_comes_back_is_waited_for() {
+    let mut play = running(vec![
+        first(distribute("d0", &[1], &[2, 3])),
+        at_ms(2_000, Action::Crash(ids(&[1]))),
+        at_ms(50_000, Action::Join(ids(&[1]))),
+    ]);
+    play.due(2_000);
+    play.scenario.handle_exited(id(1));
+    assert_eq!(play.due(49_000), [ended(1)], "the seed is still to come");
+}
+
+#[test]
+fn a_crash_is_over_when_every_leecher_has_another_piece_and_regained_when_all_are_there() {
+    let mut play = running(vec![
+        first(distribute("d0", &[1], &[2, 3])),
+        at_ms(2_000, Action::Crash(ids(&[3]))),
+        at_ms(4_000, Action::Join(ids(&[3]))),
+    ]);
+    play.piece(2, 0, 1_000);
+    play.piece(3, 1, 1_500);
+    play.due(2_000);
+    play.scenario.handle_exited(id(3));
+    play.piece(2, 1, 2_600);
+    play.due(4_000);
+    play.scenario.handle_ready(id(3));
+    play.due(4_100);
+    play.scenario.handle_found(at(4_200), 0, id(3), 1);
+    let faults = play.scenario.distributions()[0].faults();
+    let found: Vec<_> = faults.iter().map(|it| (it.kind, it.at, it.recovered, it.regained)).collect();
+    // Two pieces were there before; with the survivor's second one they are there again, without the one on the disk.
+    assert_eq!(found, [("crash", at(2_000), Some(at(2_600)), Some(at(2_600)))]);
+}
+
+#[test]
+fn a_pause_is_over_when_the_paused_peer_itself_goes_on() {
+    let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), at_ms(2_000, Action::Pause(ids(&[3])))]);
+    play.due(2_000);
+    play.piece(2, 0, 2_500);
+    assert_eq!(play.scenario.distributions()[0].faults()[0].recovered, None);
+    play.piece(3, 0, 7_000);
+    let fault = &play.scenario.distributions()[0].faults()[0];
+    assert_eq!((fault.recovered, fault.regained), (Some(at(7_000)), None));
+}
+
 /// A scenario with its plan and a clock in milliseconds.
 struct Play {
     scenario: Scenario,
@@ -398,6 +484,12 @@ impl Play {
 
     fn prepared_at(&mut self, ms: u64, distribution: usize, peers: &[u32]) {
         peers.iter().for_each(|peer| self.scenario.handle_prepared(at(ms), distribution, id(*peer)));
+    }
+
+    /// A peer gets a piece of the first distribution.
+    fn piece(&mut self, peer: u32, piece: u32, ms: u64) {
+        let have = self.scenario.distributions()[0].have(id(peer)) + 1;
+        self.scenario.handle_piece(at(ms), 0, id(peer), piece, have);
     }
 
     fn completed(&mut self, distribution: usize, peer: u32, ms: u64) {

@@ -1,4 +1,4 @@
-//! What was observed of rings, as results and as facts for expectations.
+//! What was observed of rings, and of recoveries of all kinds, as results and as facts for expectations.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     plan::{Keys, Plan},
     results::{AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
     scenario::{
-        Scenario,
+        Distribution, Fault, Scenario,
         rings::{Answer, Course, Ended, Judged, Rings, judge},
     },
 };
@@ -20,6 +20,7 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, scenario: &Scenario) {
     let rings = scenario.rings();
     results.lookups = rings.asked().map(|asking| lookups(rings, asking, &names)).collect();
     results.recoveries = rings.courses().iter().flat_map(|course| recoveries(scenario, course, &names)).collect();
+    results.recoveries.extend(scenario.distributions().iter().flat_map(|it| progress(scenario, it, &names)));
     results.recoveries.sort_by(|a, b| a.at_seconds.total_cmp(&b.at_seconds));
     results.rings = rings.courses().iter().map(|course| ring(course, &names)).collect();
 }
@@ -129,8 +130,23 @@ fn recoveries(scenario: &Scenario, course: &Course, names: &BTreeMap<PeerId, &st
         peers: fault.peers.iter().filter_map(|peer| names.get(peer)).map(|name| (*name).to_owned()).collect(),
         at_seconds: (fault.at - scenario.started()).as_secs_f64(),
         recovered_seconds: fault.recovered.map(|recovered| (recovered - fault.at).as_secs_f64()),
+        ..Recovery::default()
     };
     course.faults().iter().map(of).collect()
+}
+
+/// How a distribution got over what was done to it.
+fn progress(scenario: &Scenario, it: &Distribution, names: &BTreeMap<PeerId, &str>) -> Vec<Recovery> {
+    let of = |fault: &Fault| Recovery {
+        distribution: it.spec().id.clone(),
+        fault: fault.kind.to_owned(),
+        peers: fault.peers.iter().filter_map(|peer| names.get(peer)).map(|name| (*name).to_owned()).collect(),
+        at_seconds: (fault.at - scenario.started()).as_secs_f64(),
+        recovered_seconds: fault.recovered.map(|recovered| (recovered - fault.at).as_secs_f64()),
+        regained_seconds: fault.regained.map(|regained| (regained - fault.at).as_secs_f64()),
+        ..Recovery::default()
+    };
+    it.faults().iter().map(of).collect()
 }
 
 fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
