@@ -177,6 +177,8 @@ fn results() -> Results {
             wasted_bytes: Some(0),
             accounting: None,
             riders_ratio: None,
+            from_arrival: None,
+            stalled: None,
             dropped: std::collections::BTreeMap::new(),
             second_copy: None,
             completions: vec![completion("home-1", Some(19.8)), completion("home-2", None)],

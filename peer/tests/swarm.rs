@@ -5,9 +5,9 @@ mod support;
 
 use hyper::StatusCode;
 use peerbed_peer::commands::{Begin, Command, Prepare, Role, SwarmOptions};
+use peerbed_peer::config::{PeerConfig, TrackerOptions};
 use peerbed_peer::events::EventKind;
 use peerbed_peer::status::Status;
-use peerbed_peer::config::{PeerConfig, TrackerOptions};
 use peerbed_proto::swarm::{Conduct, Exchange, Leaving};
 use rustix::process::Signal;
 use support::content::Content;
@@ -97,7 +97,9 @@ fn a_swarm_whose_tracker_died_goes_on_growing_together() {
         for id in 2..8 {
             let peer = run.start(id).await;
             // Nobody has a piece to give, so that all stay neighbours.
-            let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: at }) else { unreachable!() };
+            let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: at }) else {
+                unreachable!()
+            };
             let options = SwarmOptions { exchange: Exchange::On, ..SwarmOptions::default() };
             peer.command(&Command::Prepare(Prepare { options, ..plain })).await;
             // One after the other: each finds those that were there before it.

@@ -267,14 +267,11 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
             segmentation_offload: is_open(plan),
             ..QuicOptions::default()
         },
-        tracker: peer
-            .tracker
-            .as_ref()
-            .map(|tracker| TrackerOptions {
-                interval: tracker.interval.0,
-                answer_max: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
-                ..TrackerOptions::default()
-            }),
+        tracker: peer.tracker.as_ref().map(|tracker| TrackerOptions {
+            interval: tracker.interval.0,
+            answer_max: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
+            ..TrackerOptions::default()
+        }),
     })
 }
 
