@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Size, Span};
 
 mod arrivals;
+mod churn;
 mod course;
 mod disturb;
 mod faults;
+mod lifetimes;
 mod links;
 mod matrix;
 mod program;
@@ -26,7 +28,9 @@ mod seats;
 mod yaml;
 
 pub use arrivals::{Arrival, Arrivals, Entrance};
+pub use churn::{Churn, Habits, Move, MoveKind};
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
+pub use lifetimes::{Law, Lifetimes, Middle};
 pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, Trace, TracePoint};
 pub use matrix::matrix;
 pub use program::{Completion, ExpectedExit, Program, Ready, Requirement};
@@ -198,6 +202,8 @@ pub enum Action {
     Join(Vec<PeerId>),
     /// Bring up peers one after another.
     Arrive(Arrivals),
+    /// Let peers go and come back; who comes back enters as with `join`.
+    Churn(Churn),
     /// Let time pass.
     Wait(Span),
     /// Wait until the programs of these peers have completed.
@@ -231,6 +237,7 @@ impl Action {
     pub fn joins(&self, peer: PeerId) -> bool {
         matches!(self, Self::Join(peers) if peers.contains(&peer))
             || matches!(self, Self::Arrive(arrivals) if arrivals.joins(peer))
+            || matches!(self, Self::Churn(churn) if churn.moves_peer(peer))
     }
 
     /// Whether this step sees to it that `peer` has a process.

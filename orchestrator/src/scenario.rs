@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod changes;
+mod churn;
 mod distribution;
 mod explain;
 mod order;
@@ -95,6 +96,8 @@ struct StepState {
     awaited: BTreeSet<Awaited>,
     /// How many have come, where peers come one after another.
     arrived: usize,
+    /// How far it has come, where it is churn.
+    churn: churn::Cursor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,10 +239,18 @@ impl Scenario {
             }
             _ => None,
         });
+        let churns =
+            self.steps.iter().enumerate().filter_map(|(index, state)| match (state.stage, &state.step.action) {
+                (Stage::Running { since }, Action::Churn(churn)) => {
+                    Some((self.churn_deadline(index, since, churn), "a peer comes or goes"))
+                }
+                _ => None,
+            });
         let stalls = (0..self.distributions.len()).filter_map(|index| self.stall_deadline(index));
         let stalls = stalls.map(|at| (at, "a distribution may have stalled"));
         let rings = self.rings.next_deadline();
-        steps.chain(stalls).chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        let late = (self.started + self.timeout, "the scenario takes too long");
+        steps.chain(churns).chain(stalls).chain(rings).chain([late]).min()
     }
 
     /// Where the scenario stands.
@@ -339,7 +350,14 @@ impl StepState {
             When::Condition(text) => Condition::parse(text).ok(),
             When::At(_) | When::AfterStep(_) => None,
         };
-        Self { step: step.clone(), condition, stage: Stage::Waiting, awaited: BTreeSet::new(), arrived: 0 }
+        Self {
+            step: step.clone(),
+            condition,
+            stage: Stage::Waiting,
+            awaited: BTreeSet::new(),
+            arrived: 0,
+            churn: churn::Cursor::default(),
+        }
     }
 
     /// Whether `peer` is among those who come one after another, and has not come yet.

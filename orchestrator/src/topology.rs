@@ -16,6 +16,7 @@ use crate::{
 
 mod arrivals;
 mod check;
+mod churn;
 mod conditions;
 mod faults;
 mod files;
@@ -39,6 +40,7 @@ mod traces;
 mod tree;
 
 pub use arrivals::Arrivals;
+pub use churn::Churn;
 pub(crate) use faults::resolve_both;
 pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;

@@ -25,6 +25,9 @@ pub struct Lookups {
     pub wrong: usize,
     /// Not answered.
     pub failed: usize,
+    /// Wrong or failed, and again when asked once more, where the topology asks again; none where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_wrong: Option<usize>,
     /// Questions of askers that the scenario took away before they had an answer.
     #[serde(default)]
     pub abandoned: usize,
@@ -117,6 +120,10 @@ pub struct Recovery {
     /// Of a distribution that lost leechers, until those that are there had as many pieces together as all had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regained_seconds: Option<f64>,
+    /// From then until every pointer to these peers was right, whatever else happened meanwhile: where faults overlap, a ring
+    /// may never be right as a whole. None when the run ended before.
+    #[serde(default)]
+    pub mended_seconds: Option<f64>,
 }
 
 /// A ring at the end of a run.

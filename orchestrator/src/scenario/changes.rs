@@ -73,6 +73,7 @@ impl Scenario {
             | Action::Arrive(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Churn(_)
             | Action::Ring(_) => None,
         };
         if let Some(change) = change {

@@ -18,6 +18,9 @@ impl Scenario {
         let mut moved = false;
         for step in 0..self.steps.len() {
             let stage = self.steps[step].stage;
+            if let (Stage::Running { since }, Action::Churn(_)) = (stage, &self.steps[step].step.action) {
+                self.advance_churn(step, since, now);
+            }
             match stage {
                 Stage::Waiting if self.is_due(step, now) => {
                     self.begin_step(step, now);
@@ -78,12 +81,19 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
-        self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins(peer)).any(|(index, other)| {
-            match other.stage {
-                Stage::Waiting => !self.follows(index, own_step),
-                Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
-                Stage::Ended => false,
-            }
+        if (0..self.steps.len()).any(|index| self.will_come_back(index, peer)) {
+            return true;
+        }
+        // Who comes and goes by churn has been looked at above.
+        let joining = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| !matches!(other.step.action, Action::Churn(_)) && other.step.action.joins(peer));
+        joining.into_iter().any(|(index, other)| match other.stage {
+            Stage::Waiting => !self.follows(index, own_step),
+            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
+            Stage::Ended => false,
         })
     }
 
@@ -109,17 +119,9 @@ impl Scenario {
             Action::Start(peers) => self.bring_up(step, &peers),
             Action::Join(peers) => self.join(step, &peers),
             Action::Arrive(_) => _ = self.arrive(step, now, now),
-            Action::Crash(peers) => {
-                self.rings.handle_crash(now, &peers);
-                self.handle_fault(now, "crash", &peers);
-                self.take_down(now, step, &peers, Process::Dying);
-            }
-            Action::Leave(peers) => {
-                self.rings.handle_leave(now, &peers);
-                self.handle_fault(now, "leave", &peers);
-                self.take_down(now, step, &peers, Process::Leaving);
-            }
-            Action::Wait(_) => {}
+            Action::Crash(peers) => self.crash(step, now, &peers),
+            Action::Leave(peers) => self.leave(step, now, &peers),
+            Action::Churn(_) | Action::Wait(_) => {}
             Action::Await(peers) => self.await_programs(step, &peers),
             Action::Ring(ring_step) => self.rings.begin(step, &ring_step, now),
             action @ (Action::Link(_)
@@ -206,6 +208,18 @@ impl Scenario {
         }
     }
 
+    pub(super) fn crash(&mut self, step: usize, now: Time, peers: &[PeerId]) {
+        self.rings.handle_crash(now, peers);
+        self.handle_fault(now, "crash", peers);
+        self.take_down(now, step, peers, Process::Dying);
+    }
+
+    pub(super) fn leave(&mut self, step: usize, now: Time, peers: &[PeerId]) {
+        self.rings.handle_leave(now, peers);
+        self.handle_fault(now, "leave", peers);
+        self.take_down(now, step, peers, Process::Leaving);
+    }
+
     /// Something happens to all that is under way; to nobody in particular where the network changes.
     fn handle_fault(&mut self, now: Time, kind: &'static str, peers: &[PeerId]) {
         self.distributions.iter_mut().for_each(|distribution| distribution.handle_fault(now, kind, peers));
@@ -247,6 +261,7 @@ impl Scenario {
             && match &state.step.action {
                 Action::Wait(span) => now >= since + span.0,
                 Action::Arrive(arrivals) => state.arrived == arrivals.peers.len(),
+                Action::Churn(churn) => self.has_churned(step, since, now, churn),
                 Action::Ring(_) => self.rings.has_ended(step),
                 Action::Distribute(_) => {
                     self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
@@ -350,6 +365,7 @@ pub fn word(action: &Action) -> &'static str {
             Entrance::Start => "start",
             Entrance::Join => "join",
         },
+        Action::Churn(_) => "churn",
         Action::Wait(_) => "wait",
         Action::Await(_) => "wait",
         Action::Ring(step) => step.word(),
@@ -382,6 +398,10 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         | Action::Resume(peers) => format!("{word} {}", list(peers)),
         Action::Arrive(arrivals) => {
             format!("{word} {}, one after another within {}", list(&arrivals.everybody()), arrivals.length())
+        }
+        Action::Churn(churn) => {
+            let (gone, back) = churn.counts();
+            format!("{word} for {}: {gone} go, {back} come back", churn.length)
         }
         Action::Wait(span) => format!("{word} {span}"),
         Action::Ring(step) => rings::describe(step),
