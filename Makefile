@@ -31,7 +31,7 @@ test-here: ## Run all tests but those that need the guest kernel
 	$(BINARIES)
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
+test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; three minutes, ten on a busy host)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
@@ -40,7 +40,7 @@ links: ## Measure the table of links with both engines again and write docs/link
 engines: tools ## Set the two engines side by side on one rough swarm (about six idle minutes and the build)
 	CARGO="$(CARGO)" orchestrator/tests/guest/engines
 
-ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
+ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about five minutes)
 	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial
 	mv docs/ring-tables.partial docs/ring-tables.md
 

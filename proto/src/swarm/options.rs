@@ -78,8 +78,9 @@ pub struct Options {
     /// Default 50 ms.
     #[serde(with = "seconds")]
     pub run_length: Duration,
-    /// Time the runs under way to all neighbours together take at our uplink's rate. Default 200 ms: enough that the
-    /// uplink never waits for the core, and little enough that a leaf soon goes out once its turn has come.
+    /// Time the runs under way to all neighbours together take at our uplink's rate, beyond the time until a run that
+    /// waits for nothing is confirmed. Default 200 ms: enough that the uplink never waits for the core, and little enough
+    /// that a leaf soon goes out once its turn has come.
     #[serde(with = "seconds")]
     pub upload_window: Duration,
     /// A neighbour that has unchoked us and sends nothing we asked for during this time is snubbed: its requests go

@@ -137,6 +137,7 @@ impl SwarmSim {
         if let Some(layer) = layer.as_mut().filter(|_| conduct == Conduct::CorruptLayers) {
             layer[0].0[0] ^= 1;
         }
+        self.lossy.open((id, connection, run));
         let copies = if conduct == Conduct::LeafFlood { 20 } else { 1 };
         for at in (0..run.count).flat_map(|at| std::iter::repeat_n(at, copies)) {
             let range = self.content.manifest.leaf_range(run.piece, run.first + at);
@@ -148,7 +149,8 @@ impl SwarmSim {
             let hashes = layer.as_ref().map_or(0, |layer| layer.len() * Hash::LEN);
             let bytes = ((data.len() + hashes) as f64 * self.costs.bulk) as u64;
             let (from, to) = (self.node(id), self.node(to));
-            let packet = Packet::Leaf { connection, run, at, layer, data: data.into() };
+            let packets = Self::packets(bytes);
+            let packet = Packet::Leaf { connection, run, at, layer, data: data.into(), packets };
             self.network.send(from, to, bytes, Priority::Bulk, packet);
         }
     }
@@ -177,6 +179,7 @@ impl SwarmSim {
         };
         let node = self.node(id);
         self.network.take_back(node, matches);
+        self.lossy.break_off((id, connection, run));
     }
 }
 
