@@ -192,6 +192,7 @@ fn default_timeout(plan: &Plan) -> Span {
         }
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
+            Action::Arrive(arrivals) => arrivals.length().seconds(),
             Action::Churn(churn) => churn.length.seconds() + TIMEOUT_JOIN,
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
             Action::Await(_) => TIMEOUT_UNKNOWN,

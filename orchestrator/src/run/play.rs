@@ -65,6 +65,7 @@ pub(super) async fn play(
         dropped: &play.dropped,
         contents: testbed.contents(),
         changes: &play.changing.changes,
+        memory: &play.memory,
         traces: play.changing.traces.followed(),
     };
     assemble::fill(results, job.plan, &observed);
@@ -95,6 +96,8 @@ struct Play<'a> {
     dropped: BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far the content of each distribution has spread.
     copies: BTreeMap<usize, Copies>,
+    /// Most resident bytes that each peer said.
+    memory: BTreeMap<PeerId, u64>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
     receive_dropped: BTreeMap<PeerId, u64>,
     /// How the user engine did when it was last asked.
@@ -165,6 +168,7 @@ impl<'a> Play<'a> {
             said: BTreeMap::new(),
             copies: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            memory: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             paces: Watch::default(),

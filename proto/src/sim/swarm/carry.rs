@@ -1,6 +1,7 @@
 //! Carrying out what a core asks for, and tampering with it where a peer misbehaves.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::world::{CLOSE_BYTES, Packet, SwarmSim, TRACKER_DELAY, index};
@@ -9,7 +10,7 @@ use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::Priority;
 use crate::swarm::{Conduct, Event, Message, Output, Run, ServeLayer};
-use crate::tracker::AnnouncerOutput;
+use crate::tracker::{AnnouncerOutput, Entry};
 use crate::wire::Encode;
 
 impl SwarmSim {
@@ -46,6 +47,11 @@ impl SwarmSim {
             Output::Message { peer, message } => {
                 let batched = batch.insert(peer, ()).is_some();
                 self.send_message(id, peer, message, if batched { 0 } else { self.costs.control });
+            }
+            Output::Introduce { to, peers } => {
+                // Where somebody is, is who it is here.
+                let peers = peers.into_iter().map(|peer| Entry { peer, address: NOWHERE }).collect();
+                self.perform(id, Output::Message { peer: to, message: Message::Peers { peers } }, batch);
             }
             Output::Serve { peer, run, layer } => self.serve(id, peer, run, layer),
             Output::StopServing { peer, run } => {
@@ -176,3 +182,6 @@ impl SwarmSim {
         self.lossy.break_off((id, connection, run));
     }
 }
+
+/// An address that nobody looks at.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
