@@ -14,8 +14,8 @@ pub mod netns;
 mod network;
 mod pausing;
 mod peer;
-mod pidfd;
-mod process;
+pub(crate) mod pidfd;
+pub(crate) mod process;
 mod program;
 mod qdisc;
 mod rings;
@@ -51,7 +51,7 @@ pub use self::{
 };
 use crate::{
     content::Content,
-    links::{Engine, kernel::pace::Reading, user::Health},
+    links::{Engine, kernel::pace::Reading, tally::Tally, user::Health},
     live::Published,
     plan::{self, Distribute, Plan, Via},
     run_directory::RunDirectory,
@@ -218,6 +218,10 @@ impl Real {
 
     pub(crate) async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
         self.supervised().await.get()?.paces().await
+    }
+
+    pub(crate) async fn tallies(&self) -> anyhow::Result<Vec<(PeerId, [Tally; 2])>> {
+        self.supervised().await.get()?.tallies().await
     }
 
     /// The supervisor, held until the answer is dropped.

@@ -77,6 +77,9 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
     let started = Instant::now();
     progress.begin(job.plan, job.directory);
     let mut results = Results::begun(job.plan, job.provenance.clone());
+    if let Some(board) = progress.board() {
+        board.results(results.clone());
+    }
     let ended = set_up_and_play(&job, stop, progress, &mut results).await;
     results.provenance.wall_seconds = started.elapsed().as_secs_f64();
     let early = match ended {
@@ -124,7 +127,11 @@ async fn set_up_and_play(
     };
     assemble::set_up(results, testbed.set_up_report());
     progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
-    let played = match verify_links(job, &testbed, stop, progress, results).await {
+    let ready = match verify_links(job, &testbed, stop, progress, results).await {
+        Ok(()) => until_watched(stop, progress).await,
+        Err(early) => Err(early),
+    };
+    let played = match ready {
         Ok(()) => play::play(job, &testbed, events, stop, progress, results).await,
         Err(early) => Err(early),
     };
@@ -158,6 +165,19 @@ async fn verify_links(
     let failure = report.failure();
     (results.links, results.latencies, results.verification) = (report.links, report.latencies, report.verification);
     failure.map_or(Ok(()), |why| Err(anyhow!(why).into()))
+}
+
+/// Lets a scraper that was started for the run see the peers before anything happens to them.
+async fn until_watched(stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
+    let Some(board) = progress.board().filter(|board| board.expects_scraper()) else { return Ok(()) };
+    let is_watched = tokio::select! {
+        is_watched = board.until_scraped(SCRAPE_WITHIN) => is_watched,
+        () = stop.wished() => return Err(Early::Stopped),
+    };
+    if !is_watched {
+        progress.say("Prometheus has not come for the peers' metrics yet; the scenario begins without it");
+    }
+    Ok(())
 }
 
 /// Ends everything; a second wish to stop ends it by force. Dropping the testbed does the same to what is left.
@@ -194,5 +214,7 @@ impl From<anyhow::Error> for Early {
     }
 }
 
+/// Prometheus looks for its targets every 5 s.
+const SCRAPE_WITHIN: Duration = Duration::from_secs(20);
 /// Peers have 5 s to end when asked (`testbed::Options::stop_within`); this is for a host that does not answer.
 const TEAR_DOWN_MAX: Duration = Duration::from_secs(60);

@@ -37,7 +37,7 @@ pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
 pub use rings::Rings;
-pub use steps::{describe, word};
+pub use steps::{describe, is_fault, word};
 pub use view::View;
 pub(crate) use view::via;
 

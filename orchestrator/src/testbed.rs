@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
-    links::{Engine, MissingFeature, kernel::pace::Reading, user::Health},
+    links::{Engine, MissingFeature, kernel::pace::Reading, tally::Tally, user::Health},
     plan::{Distribute, Plan, Ring},
     real::{Real, Towards},
     run_directory::RunDirectory,
@@ -128,6 +128,18 @@ impl Testbed {
     pub async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
         match self {
             Self::Real(real) => real.paces().await,
+        }
+    }
+
+    /// What each link has done so far, up and down, where the user engine shapes them; nothing otherwise. [`Self::paces`]
+    /// has it of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn tallies(&self) -> anyhow::Result<Vec<(PeerId, [Tally; 2])>> {
+        match self {
+            Self::Real(real) => real.tallies().await,
         }
     }
 

@@ -39,6 +39,7 @@ mod words;
 
 use faults::Fault;
 use figure::Figure;
+pub(crate) use page::Drawn;
 use page::Page;
 
 /// Writes `report.html` into `directory` and says where it is.
@@ -79,7 +80,21 @@ pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
     })
 }
 
+/// What a page shows of a run that goes on, with these results until now.
+pub(crate) fn live(results: &Results, directory: &RunDirectory) -> Drawn {
+    drawing(results, directory).drawn()
+}
+
+/// The page around [`live()`], which asks for the latest again and again.
+pub(crate) fn live_page(drawn: &Drawn) -> String {
+    page::live(drawn)
+}
+
 fn run(results: &Results, directory: &RunDirectory) -> String {
+    drawing(results, directory).html()
+}
+
+fn drawing(results: &Results, directory: &RunDirectory) -> Page {
     let record = Record::read(directory);
     let faults = faults::of(results, &record);
     let mut page = Page::new(&results.name, &words::subtitle(results));
@@ -107,7 +122,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     }
     page.section("origin", "What was run", "");
     page.raw(&words::origin(results, directory));
-    page.html()
+    page
 }
 
 /// The figures of one distribution, in reading order.

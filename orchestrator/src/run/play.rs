@@ -15,10 +15,12 @@ use super::{Early, Job, Stop, assemble};
 use crate::{
     links::{
         kernel::pace::{Reading, Watch},
+        tally::Tally,
         traces::Traces,
         user::Health,
     },
     measure::{Note, Recorder, copies::Copies, host::HostSampler},
+    observe::Sight,
     progress::Progress,
     real::Towards,
     results::Results,
@@ -44,7 +46,9 @@ pub(super) async fn play(
     results: &mut Results,
 ) -> Result<(), Early> {
     let mut play = Play::new(job, testbed, events)?;
+    play.before.clone_from(results);
     let ended = play.until_the_end(stop, progress).await;
+    play.show(progress);
     let reason = match &ended {
         Ok(()) => None,
         Err(Early::Stopped) => Some("stopped".to_owned()),
@@ -55,19 +59,7 @@ pub(super) async fn play(
         let _ = play.recorder.note(testbed::now(), &Note::Stopped { reason });
     }
     let flushed = play.recorder.flush();
-    let observed = assemble::Observed {
-        scenario: &play.scenario,
-        windows: play.recorder.windows(),
-        begin_lateness: play.begin_lateness,
-        wasted: &play.wasted,
-        said: &play.said,
-        copies: &play.copies,
-        dropped: &play.dropped,
-        contents: testbed.contents(),
-        changes: &play.changing.changes,
-        traces: play.changing.traces.followed(),
-    };
-    assemble::fill(results, job.plan, &observed);
+    assemble::fill(results, job.plan, &play.observed(assemble::Stage::Ended));
     ended?;
     flushed?;
     assemble::judge(results, job.plan, &play.scenario, job.directory)?;
@@ -76,6 +68,8 @@ pub(super) async fn play(
 
 struct Play<'a> {
     job: &'a Job<'a>,
+    /// The results before the scenario began.
+    before: Results,
     testbed: &'a Testbed,
     events: mpsc::Receiver<Event>,
     names: BTreeMap<PeerId, &'a str>,
@@ -101,6 +95,10 @@ struct Play<'a> {
     engine: Health,
     /// What the kernel's disciplines had done when they were last looked at.
     paces: Watch<(PeerId, Towards)>,
+    /// What each direction of the links had done when it was last asked.
+    tallies: BTreeMap<(PeerId, Towards), Tally>,
+    /// Bytes of the distributed files, by name.
+    bytes: BTreeMap<String, u64>,
     /// What was seen of links and sockets in the current window.
     trouble: LinkTrouble,
     ticks: u64,
@@ -128,6 +126,8 @@ enum Done {
     Sampled(BTreeMap<PeerId, Status>),
     /// What the kernel's disciplines have done, where they shape the links.
     Paced(anyhow::Result<Vec<((PeerId, Towards), Reading)>>),
+    /// What links have carried, where the user engine shapes them.
+    Told(anyhow::Result<Vec<(PeerId, [Tally; 2])>>),
     /// How the user engine does, where there is one.
     Examined(anyhow::Result<Option<Health>>),
 }
@@ -151,6 +151,7 @@ impl<'a> Play<'a> {
         scenario.leave_out(testbed.unavailable());
         Ok(Self {
             job,
+            before: Results::begun(job.plan, job.provenance.clone()),
             testbed,
             events,
             names: job.plan.peers.iter().map(|p| (p.id, p.name.as_str())).collect(),
@@ -168,6 +169,8 @@ impl<'a> Play<'a> {
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             paces: Watch::default(),
+            tallies: BTreeMap::new(),
+            bytes: testbed.contents().iter().map(|(name, content)| (name.clone(), content.bytes)).collect(),
             trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
@@ -217,9 +220,7 @@ impl<'a> Play<'a> {
     /// Once a second: the host always, the peers as often as their number allows.
     fn sample(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
         self.end_window()?;
-        if let Some(window) = self.recorder.windows().last() {
-            progress.window(*window);
-        }
+        self.show(progress);
         let every = (self.names.len() as u64).div_ceil(STATUSES_PER_SECOND).max(1);
         if self.ticks.is_multiple_of(every) && !self.is_sampling {
             self.is_sampling = true;
@@ -229,9 +230,48 @@ impl<'a> Play<'a> {
         let testbed = self.testbed;
         self.later(async move { Done::Examined(testbed.engine_health().await) });
         self.later(async move { Done::Paced(testbed.paces().await) });
+        if progress.board().is_some() {
+            self.later(async move { Done::Told(testbed.tallies().await) });
+        }
         self.ticks += 1;
         progress.update(&self.scenario.view(), now());
         Ok(())
+    }
+
+    /// Everything that results are made from.
+    fn observed(&self, stage: assemble::Stage) -> assemble::Observed<'_> {
+        assemble::Observed {
+            stage,
+            scenario: &self.scenario,
+            windows: self.recorder.windows(),
+            begin_lateness: self.begin_lateness,
+            wasted: &self.wasted,
+            said: &self.said,
+            copies: &self.copies,
+            dropped: &self.dropped,
+            contents: self.testbed.contents(),
+            changes: &self.changing.changes,
+            traces: self.changing.traces.followed(),
+        }
+    }
+
+    /// Lets watchers look, if there are any.
+    fn show(&self, progress: &Progress) {
+        let Some(board) = progress.board() else { return };
+        board.look(&Sight {
+            plan: self.job.plan,
+            scenario: &self.scenario,
+            windows: self.recorder.windows(),
+            begin_lateness: self.begin_lateness,
+            tallies: &self.tallies,
+            bytes: &self.bytes,
+            up: self.names.keys().filter(|peer| self.testbed.is_up(**peer)).count(),
+        });
+        if board.is_looked_at() {
+            let mut results = self.before.clone();
+            assemble::fill(&mut results, self.job.plan, &self.observed(assemble::Stage::Playing));
+            board.results(results);
+        }
     }
 
     /// Writes down what the host did in the window that ends now, and begins the next one.

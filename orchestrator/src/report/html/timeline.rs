@@ -14,6 +14,7 @@ use crate::{
     record::{Mark, Record},
     report::figures::seconds,
     results::Recovery,
+    scenario::is_fault,
 };
 
 /// Steps as bars, faults in a colour of their own with the time to recover, and everything else as ticks.
@@ -73,7 +74,7 @@ fn rows(record: &Record, recoveries: &[Recovery], faults: &[Fault]) -> Vec<Row> 
         let words = record.outline.step(*index).unwrap_or_else(|| step.action.clone());
         let from = record.since_start(step.begun);
         let to = step.ended.map_or(record.length(), |t| record.since_start(t));
-        let is_fault = FAULTS.contains(&step.action.as_str());
+        let is_fault = is_fault(&step.action);
         let span = Span { from, to, words: words.clone() };
         rows.push(Row { name: words, class: if is_fault { "s1" } else { "s0" }, spans: vec![span] });
     }
@@ -205,8 +206,6 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Steps that disturb an overlay; drawn apart from those that use it.
-const FAULTS: &[&str] = &["crash", "leave", "link", "partition", "pause", "flap"];
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 10.0;
