@@ -5,7 +5,7 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-netem links ring ring-model check bench clean tools
+.PHONY: help demo observe test test-netem links ring ring-model check bench clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -13,6 +13,10 @@ help: ## Show this list
 demo: tools ## Build, run topologies/demo.yaml and show its table (about a minute and the build)
 	$(CARGO) build --release --workspace --bins --locked
 	target/release/peerbed run topologies/demo.yaml
+
+observe: tools ## Run the demo with a Prometheus beside it and a live page (apt install prometheus)
+	$(CARGO) build --release --workspace --bins --locked
+	target/release/peerbed run topologies/demo.yaml --prometheus --watch
 
 test: tools ## Run all tests; as root also those on real namespaces
 	$(BINARIES)

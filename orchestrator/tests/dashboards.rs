@@ -48,6 +48,43 @@ fn every_expression_is_promql() {
 }
 
 #[test]
+fn dashboards_fit_the_types_that_grafana_publishes() {
+    let place = tempfile::tempdir().unwrap();
+    let here = |program: &str| {
+        let mut command = Command::new(program);
+        command.current_dir(place.path()).stdin(Stdio::null());
+        command
+    };
+    let mut install = here("npm");
+    install.args(["install", "--no-audit", "--no-fund", "--prefix", "."]).args(PACKAGES);
+    match install.output() {
+        Ok(done) if done.status.success() => {}
+        Ok(done) => {
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            return println!("skipped: npm could not get {PACKAGES:?}: {}", said.lines().last().unwrap_or_default());
+        }
+        Err(_) => return println!("skipped: npm is not installed (apt install npm)"),
+    }
+    fs::write(place.path().join("check.mjs"), include_str!("grafana/check.mjs")).unwrap();
+    let mut check = here("node");
+    check.arg("check.mjs").args(all().iter().map(|board| directory().canonicalize().unwrap().join(&board.file)));
+    let done = check.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{said}");
+
+    // What is wrong is found, or the check would say nothing.
+    let text = fs::read_to_string(directory().join("peer.json")).unwrap();
+    for (right, wrong) in
+        [("\"h\": 8", "\"h\": \"8\""), ("\"unit\": \"Bps\"", "\"unit\": 3"), ("\"refId\": \"A\"", "\"refid\": \"A\"")]
+    {
+        assert!(text.contains(right), "{right}");
+        fs::write(place.path().join("wrong.json"), text.replacen(right, wrong, 1)).unwrap();
+        let done = here("node").args(["check.mjs", "wrong.json"]).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{wrong} was not found: {}", String::from_utf8_lossy(&done.stdout));
+    }
+}
+
+#[test]
 fn there_is_a_dashboard_for_each_subject_with_ids_of_their_own() {
     let boards = all();
     let files: Vec<&str> = boards.iter().map(|board| board.file.as_str()).collect();
@@ -68,7 +105,7 @@ fn dashboards_are_provisioned_whole_and_fresh() {
         let annotations = json["annotations"]["list"].as_array().unwrap();
         assert!(annotations.iter().any(|it| it["name"] == "Faults" && it["enable"] == true), "{file}");
         // The value of the series is the instant, so that a mark stands where the step began.
-        assert!(annotations.iter().all(|it| it["useValueForTime"] == "on"), "{file}");
+        assert!(annotations.iter().all(|it| it["useValueForTime"] == true), "{file}");
     }
 }
 
@@ -183,5 +220,7 @@ fn promtool(arguments: &[&str]) {
     assert!(done.status.success(), "promtool {}: {said}", arguments.join(" "));
 }
 
+/// Grafana's types in TypeScript, and what makes a schema of them and checks JSON against it.
+const PACKAGES: [&str; 3] = ["@grafana/grafana-foundation-sdk@0.0.21", "ts-json-schema-generator@2.4.0", "ajv@8.17.1"];
 /// Units of Grafana's that fit the series of a run.
 const UNITS: &[&str] = &["none", "s", "bytes", "Bps", "pps", "ops", "reqps", "percentunit"];
