@@ -117,6 +117,20 @@ pub(crate) struct Run {
         default_missing_value = "9465", require_equals = true)]
     pub(crate) watch: Option<SocketAddr>,
 
+    /// Capture the packets of these peers or groups (`all`: of everybody) at their own end of the link, and the secrets that decode
+    /// them: `packets.pcap` and `keys.log` in the peer's directory. Kept when the run does not pass, and around faults.
+    #[arg(long, env = "PEERBED_PCAP", value_name = "PEERS", value_delimiter = ',')]
+    pub(crate) pcap: Vec<String>,
+
+    /// Have these peers or groups write a qlog of their connections, `connections.sqlog` in the peer's directory; kept when the run
+    /// does not pass, and when there were faults.
+    #[arg(long, env = "PEERBED_QLOG", value_name = "PEERS", value_delimiter = ',')]
+    pub(crate) qlog: Vec<String>,
+
+    /// Keep all packets, secrets and qlogs whatever becomes of the run.
+    #[arg(long, env = "PEERBED_KEEP_EVIDENCE")]
+    pub(crate) keep_evidence: bool,
+
     /// Append a summary in Markdown to this file, as the pages of CI servers show it; for GitHub Actions:
     /// `--summary "$GITHUB_STEP_SUMMARY"`.
     #[arg(long, env = "PEERBED_SUMMARY", value_name = "FILE")]

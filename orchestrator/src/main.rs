@@ -17,6 +17,7 @@ use peerbed_orchestrator::{
     content,
     diagnose::{Colour, Problems, suggestion},
     doctor,
+    evidence::{Keep, Wanted},
     plan::{self, Plan},
     progress::Progress,
     real::netns,
@@ -124,7 +125,8 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
     let files_root = arguments.file.parent().unwrap_or(Path::new("."));
-    let options = testbed::Options::new(peer_binary, files_root);
+    let mut options = testbed::Options::new(peer_binary, files_root);
+    options.evidence = wanted_evidence(arguments, &runs)?;
     // What is refused leaves no directory behind, so that the next attempt may have the same one. The runs of a sweep
     // differ in figures; one that is refused alone is noted as failed among the others.
     if let Some((_, plan)) = runs.first() {
@@ -156,6 +158,18 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     }
     print(&report::summary(&directory)?);
     Ok(exit_code(conclusion))
+}
+
+/// Whose connections are to be written down; every name means somebody in every run.
+fn wanted_evidence(arguments: &arguments::Run, runs: &[(sweep::Combination, Plan)]) -> Result<Wanted, Problem> {
+    let keep = if arguments.keep_evidence { Keep::Always } else { Keep::WhenNeeded };
+    let wanted = Wanted { packets: arguments.pcap.clone(), qlog: arguments.qlog.clone(), keep };
+    for (_, plan) in runs {
+        for (option, found) in [("--pcap", wanted.packets_of(plan)), ("--qlog", wanted.qlog_of(plan))] {
+            found.map_err(|error| Problem::Input(format!("error: {option}: {error}")))?;
+        }
+    }
+    Ok(wanted)
 }
 
 /// Writes everything that is made from the files of a run: the page, JUnit, and Markdown where it is wanted.

@@ -51,6 +51,7 @@ pub use self::{
 };
 use crate::{
     content::Content,
+    evidence::capture::{self, Captures},
     links::{Engine, kernel::pace::Reading, tally::Tally, user::Health},
     live::Published,
     plan::{self, Distribute, Plan, Via},
@@ -210,6 +211,16 @@ impl Real {
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, PROBE_BUFFER)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, PROBE_BUFFER));
         Ok(socket)
+    }
+
+    pub(crate) async fn capture(&self, peers: &[&plan::Peer]) -> anyhow::Result<Captures> {
+        let mut sockets = Vec::with_capacity(peers.len());
+        for peer in peers {
+            let socket = self.supervised().await.get()?.inside(peer.id, capture::open).await?;
+            let socket = socket.with_context(|| format!("opening a socket for the packets of {}", peer.name))?;
+            sockets.push((socket, self.run.peer_packets(&peer.name)));
+        }
+        Captures::begin(sockets).context("starting to capture packets")
     }
 
     pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use crate::{
+    evidence::{
+        self, Keep,
+        capture::{Captures, Rest},
+    },
     plan::{Action, Plan},
     progress::Progress,
-    results::{Outcome, Provenance, Results},
+    results::{Conclusion, Outcome, Provenance, Results},
     run_directory::RunDirectory,
     testbed::{self, SetUpError, Testbed},
     verdict::Verdict,
@@ -127,15 +131,21 @@ async fn set_up_and_play(
     };
     assemble::set_up(results, testbed.set_up_report());
     progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
+    let captures = begin_captures(job, &testbed).await?;
     let ready = match verify_links(job, &testbed, stop, progress, results).await {
         Ok(()) => until_watched(stop, progress).await,
         Err(early) => Err(early),
     };
     let played = match ready {
-        Ok(()) => play::play(job, &testbed, events, stop, progress, results).await,
+        Ok(()) => play::play(job, &testbed, events, stop, progress, results, &captures).await,
         Err(early) => Err(early),
     };
     let torn_down = tear_down(testbed, stop).await;
+    let passed = played.is_ok() && results.conclusion() == Conclusion::Held;
+    if let Err(error) = settle_evidence(job, captures, passed, progress) {
+        // It is beside the run, whose results stand.
+        progress.say(&format!("warning: not all evidence was written: {error:#}"));
+    }
     played?;
     torn_down?;
     if job.payload == Payload::Remove {
@@ -165,6 +175,28 @@ async fn verify_links(
     let failure = report.failure();
     (results.links, results.latencies, results.verification) = (report.links, report.latencies, report.verification);
     failure.map_or(Ok(()), |why| Err(anyhow!(why).into()))
+}
+
+/// Begins to capture the packets that are wanted, before anything connects.
+async fn begin_captures(job: &Job<'_>, testbed: &Testbed) -> anyhow::Result<Captures> {
+    let wanted = job.testbed.evidence.packets_of(job.plan)?;
+    let peers: Vec<_> = job.plan.peers.iter().filter(|peer| wanted.contains(&peer.id)).collect();
+    testbed.capture(&peers).await
+}
+
+/// Keeps evidence of a run that passed only around faults, unless all of it is wanted.
+fn settle_evidence(job: &Job<'_>, captures: Captures, passed: bool, progress: &mut Progress) -> anyhow::Result<()> {
+    let wanted = &job.testbed.evidence;
+    if wanted.packets.is_empty() && wanted.qlog.is_empty() {
+        return Ok(());
+    }
+    let is_all_kept = !passed || wanted.keep == Keep::Always;
+    if !is_all_kept && !captures.saw_a_fault() {
+        evidence::remove(job.plan, job.directory);
+    }
+    let packets = captures.end(if is_all_kept { Rest::All } else { Rest::AroundFaults })?;
+    progress.say(&format!("evidence: {packets} packets are kept in {}", job.directory.peers().display()));
+    Ok(())
 }
 
 /// Lets a scraper that was started for the run see the peers before anything happens to them.

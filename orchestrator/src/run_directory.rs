@@ -211,6 +211,24 @@ impl RunDirectory {
         self.peer(name).join("log")
     }
 
+    /// Packets of the peer called `name`, where they were captured and kept.
+    #[must_use]
+    pub fn peer_packets(&self, name: &str) -> PathBuf {
+        self.peer(name).join("packets.pcap")
+    }
+
+    /// Secrets of the connections of the peer called `name`, which decode its packets.
+    #[must_use]
+    pub fn peer_key_log(&self, name: &str) -> PathBuf {
+        self.peer(name).join("keys.log")
+    }
+
+    /// The qlog of the peer called `name`.
+    #[must_use]
+    pub fn peer_qlog(&self, name: &str) -> PathBuf {
+        self.peer(name).join("connections.sqlog")
+    }
+
     /// Control socket of the peer called `name`; [`CONTROL`] in its own directory.
     #[must_use]
     pub fn peer_control(&self, name: &str) -> PathBuf {

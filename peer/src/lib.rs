@@ -10,6 +10,7 @@ pub mod config;
 mod control;
 mod distribution;
 mod event_log;
+mod evidence;
 pub mod events;
 mod fetch;
 pub mod identity;

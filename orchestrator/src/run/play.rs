@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
+    evidence::capture::Captures,
     links::{
         kernel::pace::{Reading, Watch},
         tally::Tally,
@@ -44,8 +45,9 @@ pub(super) async fn play(
     stop: &Stop,
     progress: &mut Progress,
     results: &mut Results,
+    captures: &Captures,
 ) -> Result<(), Early> {
-    let mut play = Play::new(job, testbed, events)?;
+    let mut play = Play::new(job, testbed, events, captures)?;
     play.before.clone_from(results);
     let ended = play.until_the_end(stop, progress).await;
     play.show(progress);
@@ -70,6 +72,7 @@ struct Play<'a> {
     job: &'a Job<'a>,
     /// The results before the scenario began.
     before: Results,
+    captures: &'a Captures,
     testbed: &'a Testbed,
     events: mpsc::Receiver<Event>,
     names: BTreeMap<PeerId, &'a str>,
@@ -138,7 +141,12 @@ struct Closed {
 }
 
 impl<'a> Play<'a> {
-    fn new(job: &'a Job<'a>, testbed: &'a Testbed, events: mpsc::Receiver<Event>) -> anyhow::Result<Self> {
+    fn new(
+        job: &'a Job<'a>,
+        testbed: &'a Testbed,
+        events: mpsc::Receiver<Event>,
+        captures: &'a Captures,
+    ) -> anyhow::Result<Self> {
         let mut pieces = BTreeMap::new();
         for (name, content) in testbed.contents() {
             let text = std::fs::read(&content.manifest)
@@ -152,6 +160,7 @@ impl<'a> Play<'a> {
         Ok(Self {
             job,
             before: Results::begun(job.plan, job.provenance.clone()),
+            captures,
             testbed,
             events,
             names: job.plan.peers.iter().map(|p| (p.id, p.name.as_str())).collect(),

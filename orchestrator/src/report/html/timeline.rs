@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{
     faults::Fault,
     figure::{Figure, Key, Shape},
-    frame::WHOLE_WIDTH,
+    frame::{WHOLE_WIDTH, ruler},
     markup::{Table, at, count, escape},
     scale::Scale,
 };
@@ -26,7 +26,7 @@ pub(super) fn figure(record: &Record, recoveries: &[Recovery], faults: &[Fault])
     let last = rows.iter().flat_map(|row| &row.spans).map(|span| span.to).fold(record.length(), f64::max);
     let x = Scale::new(0.0, last * 1.02, LEFT, WHOLE_WIDTH - RIGHT);
     let bottom = TOP + rows.len() as f64 * ROW;
-    let mut drawing = axis(&x, bottom);
+    let mut drawing = ruler(&x, (TOP - 6.0, bottom), "seconds since the scenario's start");
     for (index, row) in rows.iter().enumerate() {
         draw(&mut drawing, row, TOP + index as f64 * ROW, &x);
     }
@@ -125,27 +125,6 @@ fn recovery_row(record: &Record, recoveries: &[Recovery]) -> Option<Row> {
         })
         .collect();
     (!spans.is_empty()).then(|| Row { name: format!("recoveries ({})", spans.len()), class: "s2", spans })
-}
-
-fn axis(x: &Scale, bottom: f64) -> String {
-    let mut out = String::from("<g class=\"axis\">");
-    for (value, text) in x.ticks() {
-        let place = at(x.at(value));
-        let _ = write!(
-            out,
-            "<path class=\"grid\" d=\"M{place} {}V{}\"/><text x=\"{place}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
-            at(TOP - 4.0),
-            at(bottom),
-            at(bottom + 18.0)
-        );
-    }
-    let _ = writeln!(
-        out,
-        "<text class=\"name\" x=\"{}\" y=\"{}\" text-anchor=\"end\">seconds since the scenario's start</text></g>",
-        at(WHOLE_WIDTH - RIGHT),
-        at(bottom + 35.0)
-    );
-    out
 }
 
 fn draw(out: &mut String, row: &Row, top: f64, x: &Scale) {

@@ -22,6 +22,9 @@ impl<'a> Play<'a> {
                 let action = scenario::word(&self.job.plan.steps[step].action);
                 self.recorder.note(testbed::now(), &Note::StepBegun { step, action })?;
                 progress.say(&format!("step {step}: {}", self.describe(step)));
+                if scenario::is_fault(action) {
+                    self.captures.note_fault();
+                }
                 if let Some(board) = progress.board() {
                     board.step_begun(step, &self.job.plan.steps[step].action);
                 }
