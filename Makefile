@@ -5,7 +5,7 @@ CARGO ?= cargo
 BINARIES = $(CARGO) build --workspace --bins --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo observe test test-netem links ring ring-model check bench clean tools
+.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,16 +18,25 @@ observe: tools ## Run the demo with a Prometheus beside it and a live page (apt 
 	$(CARGO) build --release --workspace --bins --locked
 	target/release/peerbed run topologies/demo.yaml --prometheus --watch
 
+# Figures are measured: nothing runs beside them.
+.NOTPARALLEL:
+
+# One failure hides no other: whatever fails, everything is tried, and the end is a failure.
 test: tools ## Run all tests; as root also those on real namespaces
+	$(MAKE) --keep-going test-here test-netem
+
+test-here: ## Run all tests but those that need the guest kernel
 	$(BINARIES)
-	$(CARGO) test --workspace --locked
-	$(MAKE) test-netem
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests --table
+
+engines: tools ## Set the two engines side by side on one rough swarm (about six idle minutes and the build)
+	CARGO="$(CARGO)" orchestrator/tests/guest/engines
 
 ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
 	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial

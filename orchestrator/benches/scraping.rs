@@ -187,7 +187,8 @@ fn processes(orchestrator: u32, peers: u32) -> anyhow::Result<Vec<u32>> {
 fn ticks(processes: &[u32]) -> anyhow::Result<f64> {
     let mut sum = 0.0;
     for pid in processes {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} has ended"))?;
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} has ended"))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let at = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
         sum += at(11) + at(12);

@@ -107,7 +107,7 @@ fn throughput() {
              iperf3 (asked: 1); engine thread {:.2} us each",
             offered as f64 / 1e9,
             flow.offered / 1e9,
-            flow.arrived / 1e9,
+            flow.arrived.0 / 1e9,
             by_process / 1e9,
             each * 1e6,
         ));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     measure::host,
-    plan::{Action, Direction, Distribute, Plan, Via},
+    plan::{Direction, Distribute, Plan, Via},
     units::Rate,
 };
 
@@ -108,7 +108,7 @@ impl Calibration {
 pub fn warnings(plan: &Plan, host: &Calibration) -> Vec<String> {
     let mut warnings = Vec::new();
     let busiest = plan.steps.iter().filter_map(|step| {
-        let Action::Distribute(spec) = &step.action else { return None };
+        let spec = step.action.distribute()?;
         Some((spec, demand(plan, spec)?))
     });
     if let Some((spec, bits)) = busiest.max_by_key(|(_, bits)| *bits)

@@ -215,6 +215,29 @@ pub enum Action {
     Resume(Vec<PeerId>),
 }
 
+impl Action {
+    /// The distribution that this step begins.
+    #[must_use]
+    pub fn distribute(&self) -> Option<&Distribute> {
+        if let Self::Distribute(distribute) = self { Some(distribute) } else { None }
+    }
+
+    /// The peers that this step lets enter running distributions.
+    #[must_use]
+    pub fn joins(&self) -> &[PeerId] {
+        if let Self::Join(peers) = self { peers } else { &[] }
+    }
+
+    /// Whether this step sees to it that `peer` has a process.
+    #[must_use]
+    pub fn brings_up(&self, peer: PeerId) -> bool {
+        if let Self::Start(peers) | Self::Join(peers) = self {
+            return peers.contains(&peer);
+        }
+        self.distribute().is_some_and(|it| it.program.is_some() && it.to.contains(&peer))
+    }
+}
+
 /// The distribution of one file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ use crate::{
         self, Keep,
         capture::{Captures, Rest},
     },
-    plan::{Action, Plan},
+    plan::Plan,
     progress::Progress,
     results::{Conclusion, Outcome, Provenance, Results},
     run_directory::RunDirectory,
@@ -228,7 +228,7 @@ async fn tear_down(testbed: Testbed, stop: &Stop) -> anyhow::Result<()> {
 
 fn remove_payload(job: &Job<'_>) -> anyhow::Result<()> {
     for step in &job.plan.steps {
-        let Action::Distribute(distribute) = &step.action else { continue };
+        let Some(distribute) = step.action.distribute() else { continue };
         for peer in &job.plan.peers {
             job.directory.remove_payload(&peer.name, &distribute.id)?;
             if let Some(program) = peer.exec.as_ref().filter(|_| distribute.to.contains(&peer.id)) {

@@ -113,22 +113,9 @@ impl Scenario {
     #[must_use]
     pub fn new(plan: &Plan, pieces: &BTreeMap<String, u32>) -> Self {
         let states = plan.peers.iter().map(|p| (p.id, if p.present { Process::Up } else { Process::Down }));
-        let distributions = plan.steps.iter().enumerate().filter_map(|(index, step)| match &step.action {
-            Action::Distribute(spec) => {
-                Some(Distribution::new((**spec).clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
-            }
-            Action::Start(_)
-            | Action::Crash(_)
-            | Action::Leave(_)
-            | Action::Join(_)
-            | Action::Wait(_)
-            | Action::Await(_)
-            | Action::Ring(_)
-            | Action::Link(_)
-            | Action::Partition(_)
-            | Action::Heal { .. }
-            | Action::Pause(_)
-            | Action::Resume(_) => None,
+        let distributions = plan.steps.iter().enumerate().filter_map(|(index, step)| {
+            let spec = step.action.distribute()?;
+            Some(Distribution::new(spec.clone(), index, pieces.get(&spec.file).copied().unwrap_or(0)))
         });
         let steps = plan.steps.iter().map(StepState::new);
         Self {

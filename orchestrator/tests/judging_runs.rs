@@ -3,7 +3,7 @@
 
 mod run_support;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use run_support::{Place, SLOW, TINY, can_run, code, output, peerbed, stderr, stdout};
 use serde_json::json;
@@ -54,7 +54,7 @@ fn a_topology_that_takes_too_long_is_ended_and_told_from_a_failure() {
     assert!(stdout(&done).contains("it took longer than 4s and was ended"), "{}", stdout(&done));
     let junit = fs::read_to_string(place.run().join("junit.xml")).unwrap();
     assert!(junit.contains("failures=\"0\"") && junit.contains("<error type=\"failed\""), "{junit}");
-    run_support::wait_until("its processes are gone", Duration::from_secs(10), || place.processes().is_empty());
+    run_support::wait_until("its processes are gone", || place.processes().is_empty());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
-    time::Duration,
 };
 
 use run_support::{Place, SLOW, can_run, code, is_root, peerbed, signal, stderr, stdout, wait_until};
@@ -84,12 +83,12 @@ fn whatever_joined_a_run_ends_with_it_however_it_ends() {
         assert_eq!(said.next().unwrap().unwrap(), "ready");
         let namespace = exec(&place, &["home-1", "--", "readlink", "/proc/self/ns/net"]);
         let namespace = stdout(&namespace).trim().to_owned();
-        wait_until("both sleep", Duration::from_secs(10), || inhabitants(&namespace).len() >= 3);
+        wait_until("both sleep", || inhabitants(&namespace).len() >= 3);
         signal(&run, ending);
         run.wait().unwrap();
         let ended = open.wait_with_output().unwrap();
         assert_eq!(code(&ended), 137, "{}", stderr(&ended));
-        wait_until("nobody is in there", Duration::from_secs(10), || inhabitants(&namespace).is_empty());
+        wait_until("nobody is in there", || inhabitants(&namespace).is_empty());
         if ending == Signal::KILL {
             assert!(stderr(&ended).contains("run run has ended"), "{}", stderr(&ended));
         }
@@ -117,13 +116,13 @@ fn runs_and_peers_are_listed_with_what_they_do() {
     let home = peer("home-2");
     assert_eq!((home["state"].as_str(), home["link"].as_str()), (Some("up"), Some("slow")));
     assert_eq!(home["pid"].as_u64(), place.peer("home-2").map(u64::from));
-    assert!(home["up_seconds"].as_f64().unwrap() < 120.0 && home["up_since"].is_string(), "{home}");
+    assert!(home["up_seconds"].as_f64().unwrap() < 600.0 && home["up_since"].is_string(), "{home}");
     assert_eq!((peer("late")["state"].as_str(), &peer("late")["pid"]), (Some("down"), &Value::Null));
 
     let paused = i32::try_from(home["pid"].as_u64().unwrap()).unwrap();
     kill_process(Pid::from_raw(paused).unwrap(), Signal::STOP).unwrap();
     let table = || stdout(&peerbed().args(["ps", "--run"]).arg(place.run()).output().unwrap());
-    wait_until("home-2 is stopped", Duration::from_secs(5), || table().contains("paused"));
+    wait_until("home-2 is stopped", || table().contains("paused"));
     kill_process(Pid::from_raw(paused).unwrap(), Signal::CONT).unwrap();
     let inside = exec(&place, &["late", "--", "getent", "hosts", "late"]);
     assert_eq!(code(&inside), 0, "a peer that is down has its namespace: {}", stderr(&inside));
@@ -172,7 +171,7 @@ fn the_owner_of_a_run_without_root_joins_it() {
     };
     let mut run = own(&["run", "topology.yaml", "--out", "run", "--no-verify"]);
     let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+    wait_until("the swarm has begun", || has_pieces(&place));
     let who = own(&["exec", "--run", "run", "home-1", "--", "getent", "hosts", "origin"]).output().unwrap();
     assert!(stdout(&who).starts_with("198.18.0.1"), "{}{}", stdout(&who), stderr(&who));
     let root = exec(&place, &["home-1", "--", "getent", "hosts", "home-3"]);
@@ -180,15 +179,13 @@ fn the_owner_of_a_run_without_root_joins_it() {
     end(run);
 }
 
-/// On a host where everybody else is compiling.
-const BEGUN_WITHIN: Duration = Duration::from_secs(60);
 const UNPRIVILEGED: [&str; 4] = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 /// A run whose swarm exchanges pieces.
 fn begun(topology: &str) -> (Place, Child) {
     let place = Place::with(topology);
     let run = place.start();
-    wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+    wait_until("the swarm has begun", || has_pieces(&place));
     (place, run)
 }
 

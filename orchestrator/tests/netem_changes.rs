@@ -7,11 +7,13 @@
 )]
 
 mod change_support;
+mod fit_host;
 mod real_support;
 
 use std::time::{Duration, Instant};
 
-use change_support::{arrives, build, change, partition, sockets, step};
+use change_support::{PATIENCE, arrives, build, change, partition, sockets, step};
+use fit_host::measure_async;
 use peerbed_orchestrator::{
     links::Engine,
     plan::{Changes, CutDirection, Direction, Discipline, Jitter, Latency, LinkChange, Loss, NewRate, Order, Shape},
@@ -21,7 +23,7 @@ use peerbed_orchestrator::{
 use peerbed_proto::id::PeerId;
 use real_support::{
     direction, has, is_guest, link, output, plan,
-    probe::{datagrams, median, play_role, round_trips},
+    probe::{datagrams, play_role, round_trips},
 };
 
 #[tokio::test]
@@ -37,21 +39,25 @@ async fn a_new_delay_and_loss_are_what_packets_meet_until_the_reset() {
     assert!(chain.contains("netem 2: parent 1:1"), "made with all it will need: {chain}");
     let slack = if is_guest() { 15.0 } else { 5.0 };
 
-    let before = median(&round_trips(&supervisor, 1, 2, 5).await);
-    change(&supervisor, &[1], up, none()).await;
-    let during = median(&round_trips(&supervisor, 1, 2, 5).await);
-    println!("round trip {before:.2} ms, with 60 ms more {during:.2} ms");
-    assert!((60.0..60.0 + before + slack).contains(&during), "{during}");
-    let arrived = datagrams(&supervisor, 1, 2, 1_000, Duration::from_millis(1)).await.len();
-    println!("{arrived} of 1000 arrived with 20 % of loss");
-    // 3.3 standard deviations of 12.6 on both sides.
-    assert!((758..=842).contains(&arrived), "{arrived}");
-
-    reset(&supervisor, 1).await;
-    let after = median(&round_trips(&supervisor, 1, 2, 5).await);
-    assert!(after < before + slack, "{after}");
-    let arrived = datagrams(&supervisor, 1, 2, 200, Duration::from_millis(1)).await.len();
-    assert_eq!(arrived, 200);
+    measure_async("a changed link", async || {
+        let before = fastest(&supervisor).await;
+        change(&supervisor, &[1], up, none()).await;
+        let during = fastest(&supervisor).await;
+        let lossy = datagrams(&supervisor, 1, 2, 1_000, Duration::from_millis(1)).await.len();
+        reset(&supervisor, 1).await;
+        let after = fastest(&supervisor).await;
+        let arrived = datagrams(&supervisor, 1, 2, 200, Duration::from_millis(1)).await.len();
+        let words = format!(
+            "round trip {before:.2} ms, with 60 ms more {during:.2} ms, after that {after:.2} ms; {lossy} of 1000 arrived \
+             with 20 % of loss"
+        );
+        println!("{words}");
+        assert!(during >= 60.0 && arrived == 200, "{words}; {arrived} of 200 without");
+        // 3.3 standard deviations of 12.6 on both sides.
+        let is_right = during < 60.0 + before + slack && after < before + slack && (758..=842).contains(&lossy);
+        if is_right { Ok(()) } else { Err(words) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -100,7 +106,7 @@ async fn packets_on_their_way_outlive_a_change() {
     plan.steps = vec![step(&[1], faster, none())];
     let supervisor = build(&plan, Engine::Kernel).await;
     let (from, to) = sockets(&supervisor, 1, 2).await;
-    to.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    to.set_read_timeout(Some(PATIENCE)).unwrap();
     let began = Instant::now();
     (0..20).for_each(|_| _ = from.send_to(&[0; 200], to.local_addr().unwrap()).unwrap());
     change(&supervisor, &[1], faster, none()).await;
@@ -152,6 +158,11 @@ async fn reached(supervisor: &Supervisor, pairs: &[(u32, u32)]) -> Vec<(u32, u32
         }
     }
     found
+}
+
+/// Milliseconds of the fastest of five round trips: the others tell about the host.
+async fn fastest(supervisor: &Supervisor) -> f64 {
+    round_trips(supervisor, 1, 2, 5).await.into_iter().fold(f64::INFINITY, f64::min)
 }
 
 async fn reset(supervisor: &Supervisor, peer: u32) {

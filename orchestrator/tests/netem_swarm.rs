@@ -21,7 +21,7 @@ use run_support::{Place, can_run, code, stderr, stdout};
 const SWARM: &str = "\
 version: 1
 name: rough
-timeout: 100s
+timeout: 300s
 engine: kernel
 links:
   server: { up: 20mbit, down: 20mbit, delay: 2ms }

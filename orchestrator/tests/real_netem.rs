@@ -5,16 +5,22 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod fit_host;
 mod real_support;
 
 use std::{
     net::UdpSocket,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use fit_host::measure_async;
 use peerbed_orchestrator::{
-    plan::{Direction, Jitter, Latency, Loss},
+    plan::{Direction, Jitter, Latency, Loss, Plan},
     real::{
         Supervisor,
         features::{Feature, probe},
@@ -30,11 +36,19 @@ async fn round_trips_take_twice_the_delays_of_both_links_from_the_first_packet_o
         return;
     }
     let links = vec![link("far", delayed(20), delayed(20)), link("near", delayed(5), delayed(5))];
-    let supervisor = build(&plan(links, 2)).await;
-    let trips = round_trips(&supervisor, 1, 2, 20).await;
-    println!("asked 50 ms, got {trips:?}");
-    assert_near(&trips, 50.0);
-    assert!(trips[0] < 75.0, "the first packet took {} ms, as if it had to be asked for first", trips[0]);
+    let plan = plan(links, 2);
+    measure_async("round trips over two links", async || {
+        let supervisor = build(&plan).await;
+        let trips = round_trips(&supervisor, 1, 2, 20).await;
+        println!("asked 50 ms, got {trips:?}");
+        check_near(&trips, 50.0)?;
+        if trips[0] < 75.0 {
+            Ok(())
+        } else {
+            Err(format!("the first packet took {} ms, as if it had to be asked for first", trips[0]))
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -59,9 +73,12 @@ async fn regions_are_as_far_apart_as_the_plan_says() {
     let supervisor = build(&plan).await;
     // The last two have no region and no latency to anybody.
     for (from, to, asked) in [(1, 2, 24.0), (1, 3, 84.0), (3, 2, 44.0), (4, 1, 14.0), (1, 5, 4.0), (6, 5, 4.0)] {
-        let trips = round_trips(&supervisor, from, to, 10).await;
-        println!("{from} to {to}: asked {asked} ms, got {trips:?}");
-        assert_near(&trips, asked);
+        measure_async(&format!("round trips from {from} to {to}"), async || {
+            let trips = round_trips(&supervisor, from, to, 10).await;
+            println!("{from} to {to}: asked {asked} ms, got {trips:?}");
+            check_near(&trips, asked)
+        })
+        .await;
     }
 }
 
@@ -76,14 +93,13 @@ async fn packets_are_lost_and_doubled_at_the_asked_rates() {
     for (up, share, width) in
         [(lossy(50_000_000, 1), 0.95, 0.02), (lossy(50_000_000, 8), 0.95, 0.076), (doubling, 1.05, 0.02)]
     {
-        let supervisor = build(&plan(vec![link("lossy", up, direction(None))], 2)).await;
-        let mut receiver = role(&supervisor, 2, "count 2000").await;
-        await_bound(&supervisor, 2).await;
-        let mut sender = role(&supervisor, 1, "pour 2 2000").await;
-        assert!(sender.wait().unwrap().success());
-        let counted = figures(&mut receiver)[0] / 2000.0;
-        println!("asked {share}, got {counted}");
-        assert!((counted - share).abs() < width, "{counted} in place of {share}");
+        let plan = plan(vec![link("lossy", up, direction(None))], 2);
+        measure_async(&format!("a share of {share}"), async || {
+            let counted = pour_through(&plan, 2000).await / 2000.0;
+            println!("asked {share}, got {counted}");
+            if (counted - share).abs() < width { Ok(()) } else { Err(format!("{counted} in place of {share}")) }
+        })
+        .await;
     }
 }
 
@@ -123,15 +139,28 @@ async fn a_delayed_link_keeps_its_rate_and_its_queue() {
     }
     // 1 mbit/s and 50 ms of queue: of 100 full packets sent at once those pass that fit: 6 250 bytes, and the burst.
     let slow = Direction { rate: Some(Rate(1_000_000)), delay: span(20), ..direction(None) };
-    let supervisor = build(&plan(vec![link("slow", slow, direction(None))], 2)).await;
-    let mut receiver = role(&supervisor, 2, "count 100").await;
+    let plan = plan(vec![link("slow", slow, direction(None))], 2);
+    measure_async("a short queue", async || {
+        let counted = pour_through(&plan, 100).await;
+        // Packets are of 1 028 bytes: two of the burst of 2 000 bytes, six of the queue, and one or two as it drains. A
+        // sender that is held up in the middle of it lets it drain.
+        println!("{counted} of 100 packets passed");
+        assert!(counted >= 7.0, "{counted}");
+        if counted <= 11.0 { Ok(()) } else { Err(format!("{counted} of 100 packets passed")) }
+    })
+    .await;
+}
+
+/// How many of so many packets, poured into the way from the first peer to the second, arrive.
+async fn pour_through(plan: &Plan, count: u32) -> f64 {
+    let supervisor = build(plan).await;
+    let mut receiver = role(&supervisor, 2, &format!("count {count}")).await;
     await_bound(&supervisor, 2).await;
-    let mut sender = role(&supervisor, 1, "pour 2 100").await;
+    let mut sender = role(&supervisor, 1, &format!("pour 2 {count}")).await;
     assert!(sender.wait().unwrap().success());
-    let counted = figures(&mut receiver)[0];
-    // Packets are of 1 028 bytes: two of the burst of 2 000 bytes, six of the queue, and one or two as it drains.
-    println!("{counted} of 100 packets passed");
-    assert!((7.0..=11.0).contains(&counted), "{counted}");
+    // From now on silence is an end.
+    drop(receiver.stdin.take());
+    figures(&mut receiver)[0]
 }
 
 /// Not a test: what this program does when a test above has started it again with a role.
@@ -158,7 +187,7 @@ fn echo() {
 fn ping(to: u32, count: u32) {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
     socket.connect((address(to), PORT)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     for _ in 0..count {
         let began = Instant::now();
         socket.send(b"ping").unwrap();
@@ -167,16 +196,26 @@ fn ping(to: u32, count: u32) {
     }
 }
 
-/// Counts packets until none has come for a second.
+/// Counts packets until standard input has ended and none has come for a second since.
 fn count_packets(about: u32) {
     let socket = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
     // Room for all of them: what is lost must be lost on the way.
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let all_are_sent = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&all_are_sent);
+    std::thread::spawn(move || {
+        std::io::stdin().lines().for_each(drop);
+        told.store(true, Ordering::Release);
+    });
     let mut counted = 0;
-    while counted < 2 * about && socket.recv(&mut [0; 2048]).is_ok() {
-        socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-        counted += 1;
+    while counted < 2 * about {
+        let is_last = all_are_sent.load(Ordering::Acquire);
+        if socket.recv(&mut [0; 2048]).is_ok() {
+            counted += 1;
+        } else if is_last {
+            break;
+        }
     }
     println!("figure {counted}");
 }
@@ -206,14 +245,14 @@ async fn round_trips(supervisor: &Supervisor, from: u32, to: u32, count: u32) ->
 async fn role(supervisor: &Supervisor, peer: u32, role: &str) -> std::process::Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
-    command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped());
     supervisor.spawn(PeerId(peer), command).await.unwrap()
 }
 
 /// Waits until something listens on the port in a peer's namespace.
 async fn await_bound(supervisor: &Supervisor, peer: u32) {
-    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do :; done");
-    real_support::output(supervisor, peer, &["timeout", "10", "sh", "-c", &script]).await;
+    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do sleep 0.01; done");
+    real_support::output(supervisor, peer, &["timeout", "60", "sh", "-c", &script]).await;
 }
 
 fn figures(child: &mut std::process::Child) -> Vec<f64> {
@@ -231,9 +270,10 @@ fn span(ms: u64) -> Span {
 }
 
 /// Never early; the best of them late by no more than a busy host or a guest needs to wake up.
-fn assert_near(trips: &[f64], asked: f64) {
+fn check_near(trips: &[f64], asked: f64) -> Result<(), String> {
     let best = trips.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!((asked..asked * 1.02 + 1.5).contains(&best), "{best} ms in place of {asked} ms");
+    assert!(best >= asked, "{best} ms is less than {asked} ms");
+    if best < asked * 1.02 + 1.5 { Ok(()) } else { Err(format!("{best} ms in place of {asked} ms")) }
 }
 
 fn has_netem() -> bool {

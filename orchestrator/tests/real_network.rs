@@ -5,6 +5,7 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod fit_host;
 mod real_support;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fit_host::measure_async;
 use peerbed_orchestrator::real::{Supervisor, netns::Namespace};
 use peerbed_proto::id::PeerId;
 use real_support::{ROLE, address, build, can_make_namespaces, direction, host_state, link, output, plan, wait_until};
@@ -60,15 +62,21 @@ async fn a_train_of_udp_packets_is_cut_before_the_queue() {
     }
     // 12 500 bytes of queue hold 8 packets of 1 428 bytes and not the whole train of 40.
     let links = vec![link("home", direction(Some(2_000_000)), direction(None))];
-    let supervisor = build(&plan(links, 2)).await;
+    let plan = plan(links, 2);
     for (from, to) in [(1, 2), (2, 1)] {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
-        command.env(ROLE, format!("train {from} {to}")).stdin(Stdio::null()).stdout(Stdio::null());
-        let mut sender = supervisor.spawn(PeerId(from), command).await.unwrap();
-        assert!(sender.wait().unwrap().success());
-        let counted = wait_for_packets(&supervisor, to).await;
-        assert!((8..=10).contains(&counted), "{counted} of 40 packets got through");
+        // A sender that is held up in the middle of it gives the queue time to drain.
+        measure_async("a train through a short queue", async || {
+            let supervisor = build(&plan).await;
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
+            command.env(ROLE, format!("train {from} {to}")).stdin(Stdio::null()).stdout(Stdio::null());
+            let mut sender = supervisor.spawn(PeerId(from), command).await.unwrap();
+            assert!(sender.wait().unwrap().success());
+            let counted = wait_for_packets(&supervisor, to).await;
+            let words = format!("{counted} of 40 packets got through");
+            if (8..=10).contains(&counted) { Ok(()) } else { Err(words) }
+        })
+        .await;
     }
 }
 
@@ -100,7 +108,7 @@ async fn a_killed_holder_leaves_no_process_and_no_namespace() {
         let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
         lines.find(|line| line.ends_with("begins")).unwrap();
         let deadline = Instant::now() + Duration::from_millis(moment);
-        wait_until("the moment has come", Duration::from_secs(1), || Instant::now() >= deadline);
+        wait_until("the moment has come", PATIENCE, || Instant::now() >= deadline);
         holder.kill().unwrap();
         holder.wait().unwrap();
         let started: Vec<(u32, String)> = lines
@@ -109,7 +117,7 @@ async fn a_killed_holder_leaves_no_process_and_no_namespace() {
             .collect();
         println!("killed after {moment} ms with {} processes", started.len());
         let spaces: BTreeSet<String> = started.iter().map(|(_, space)| space.clone()).collect();
-        wait_until("all is gone", Duration::from_secs(5), || {
+        wait_until("all is gone", PATIENCE, || {
             let nobody = started.iter().all(|(pid, space)| namespace_of(*pid).as_ref() != Some(space));
             nobody && namespaces_in_use().is_disjoint(&spaces)
         });
@@ -125,14 +133,17 @@ async fn two_hundred_shaped_namespaces_are_made_within_two_seconds() {
     let links = vec![link("home", direction(Some(2_000_000)), direction(Some(20_000_000)))];
     for (peers, limit) in [(30, 1.0), (100, 1.5), (200, 2.0)] {
         let plan = plan(links.clone(), peers);
-        let began = Instant::now();
-        let supervisor = build(&plan).await;
-        let up = began.elapsed().as_secs_f64();
-        drop(supervisor);
-        let down = began.elapsed().as_secs_f64() - up;
-        println!("{peers} peers: {up:.3} s up, {down:.3} s down");
-        // Measured on two idle cores: 0.03, 0.12 and 0.35 s; the rest is for busy ones.
-        assert!(up < limit, "{peers} peers took {up} s");
+        measure_async(&format!("a network of {peers} peers"), async || {
+            let began = Instant::now();
+            let supervisor = build(&plan).await;
+            let up = began.elapsed().as_secs_f64();
+            drop(supervisor);
+            let down = began.elapsed().as_secs_f64() - up;
+            println!("{peers} peers: {up:.3} s up, {down:.3} s down");
+            // Measured on two idle cores: 0.03, 0.12 and 0.35 s; the rest is for busy ones.
+            if up < limit { Ok(()) } else { Err(format!("{up:.3} s")) }
+        })
+        .await;
     }
 }
 
@@ -258,3 +269,6 @@ fn a_namespace_is_left_by_its_maker_only() {
     assert_ne!(made.join().unwrap(), here);
     assert_eq!(namespace_of(std::process::id()).unwrap(), here);
 }
+
+/// What happens at all happens within this, on any host.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -23,7 +23,7 @@ fn signals_stop_the_run_and_keep_its_files() {
     for stop in [Signal::INT, Signal::TERM] {
         let place = Place::with(SLOW);
         let run = place.start();
-        wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+        wait_until("the swarm has begun", || has_pieces(&place));
         let namespaces = namespaces(&place);
         assert!(namespaces.len() >= 4, "{namespaces:?}");
         let asked = Instant::now();
@@ -67,7 +67,7 @@ fn a_peer_killed_from_outside_fails_the_run_with_its_last_words() {
     }
     let place = Place::with(SLOW);
     let run = place.command().args(["--log", "info"]).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the swarm has begun", BEGUN_WITHIN, || has_pieces(&place));
+    wait_until("the swarm has begun", || has_pieces(&place));
     let namespaces = namespaces(&place);
     let victim = place.peer("home-2").expect("home-2 runs");
     kill_process(Pid::from_raw(victim as i32).unwrap(), Signal::KILL).unwrap();
@@ -133,7 +133,7 @@ fn kill_9_ends_stopped_processes_and_partitions_too() {
             let applied = |event: &&serde_json::Value| event["event"] == "change-asked" && event["action"] == action;
             place.events().iter().any(|event| applied(&event))
         };
-        wait_until("the link is down", BEGUN_WITHIN, || is_applied("link"));
+        wait_until("the link is down", || is_applied("link"));
         let namespaces = namespaces(&place);
         let paused: Vec<u32> = place.processes().into_iter().filter(|process| is_stopped(*process)).collect();
         run.kill().unwrap();
@@ -151,11 +151,6 @@ const FAULTS: &str = "
   - partition: { sides: [home-2, home-3] }
   - link: { peers: origin, down: { state: down } }
 ";
-
-/// On a host where everybody else is compiling.
-const BEGUN_WITHIN: Duration = Duration::from_secs(60);
-/// The kernel kills children at once; what they held goes when the last of them has been scheduled to die.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 fn has_pieces(place: &Place) -> bool {
     place.events().iter().any(|event| event["event"] == "piece")
@@ -177,15 +172,16 @@ fn namespace(process: &str) -> Option<String> {
     Some(fs::read_link(format!("/proc/{process}/ns/net")).ok()?.to_string_lossy().into_owned())
 }
 
-/// No process, nobody in one of its namespaces, no temporary file.
+/// No process, nobody in one of its namespaces, no temporary file. The kernel kills children at once; what they held goes
+/// when the last of them has been scheduled to die.
 fn assert_nothing_left(place: &Place, namespaces: &BTreeSet<String>) {
-    wait_until("its processes are gone", GONE_WITHIN, || place.processes().is_empty());
+    wait_until("its processes are gone", || place.processes().is_empty());
     let is_held = || {
         let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
         let mut held = processes.filter_map(|process| namespace(&process));
         held.any(|namespace| namespaces.contains(&namespace))
     };
-    wait_until("its namespaces are empty", GONE_WITHIN, || !is_held());
+    wait_until("its namespaces are empty", || !is_held());
     let left: Vec<_> = fs::read_dir(place.temporary()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "temporary files are left: {left:?}");
 }

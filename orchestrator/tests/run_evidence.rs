@@ -69,7 +69,16 @@ fn a_name_that_means_nobody_is_refused_before_anything_is_made() {
 /// How many packets of a capture the filter lets through; none where there is no tshark.
 fn tshark(packets: &Path, keys: Option<&Path>, filter: &str) -> Option<usize> {
     let mut command = Command::new("tshark");
-    command.arg("-r").arg(packets).args(["-d", "udp.port==4433,quic", "-Y", filter, "-T", "fields", "-e", "frame.number"]);
+    command.arg("-r").arg(packets).args([
+        "-d",
+        "udp.port==4433,quic",
+        "-Y",
+        filter,
+        "-T",
+        "fields",
+        "-e",
+        "frame.number",
+    ]);
     command.args(keys.map(|keys| format!("-otls.keylog_file:{}", keys.display())));
     let Ok(done) = command.output() else {
         println!("skipped: tshark is not installed (apt install tshark)");

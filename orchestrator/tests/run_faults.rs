@@ -8,7 +8,7 @@
 
 mod run_support;
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use peerbed_orchestrator::real::features::{self, Feature};
 use run_support::{Place, assert_ended, can_run, code, is_root, stderr, stdout, wait_until};
@@ -90,15 +90,14 @@ fn a_partition_that_does_not_bite_fails_the_run() {
             engine,
             "{ up: 20mbit, down: 20mbit }",
             "
-  - wait: { for: 8s }
+  - wait: { programs: gate }
   - partition: { sides: [home-1, home-2], name: split }
   - wait: { for: 60s }",
         ));
         let run = place.start();
-        wait_until("both peers run", Duration::from_secs(60), || {
-            place.peer("home-1").is_some() && place.peer("home-2").is_some()
-        });
+        wait_until("both peers run", || place.peer("home-1").is_some() && place.peer("home-2").is_some());
         bypass(&place);
+        open_gate(&place);
         let run = run.wait_with_output().unwrap();
         assert_eq!(code(&run), 3, "{engine}: {}{}", stderr(&run), stdout(&run));
         let results = place.results();
@@ -121,15 +120,14 @@ fn a_heal_that_does_not_take_fails_the_run() {
             "{ up: 20mbit, down: 20mbit }",
             "
   - partition: { sides: [home-1, home-2], name: split }
-  - wait: { for: 8s }
+  - wait: { programs: gate }
   - heal: {}
   - wait: { for: 60s }",
         ));
         let run = place.start();
-        wait_until("the partition is proved", Duration::from_secs(60), || {
-            place.events().iter().any(|event| event["event"] == "change-proved")
-        });
+        wait_until("the partition is proved", || place.events().iter().any(|event| event["event"] == "change-proved"));
         inside(&place.peer("home-1").unwrap().to_string(), "ip route add blackhole 198.18.0.3/32");
+        open_gate(&place);
         let run = run.wait_with_output().unwrap();
         assert_eq!(code(&run), 3, "{engine}: {}{}", stderr(&run), stdout(&run));
         let results = place.results();
@@ -180,18 +178,24 @@ fn topology(engine: &str, link: &str, steps: &str) -> String {
 version: 1
 name: faults
 engine: {engine}
-timeout: 100s
+timeout: 300s
 links:
   home: {link}
 groups:
   origin: {{ link: home, swarm: seed, tracker: {{}} }}
   home: {{ count: 3, link: home, swarm: leecher }}
+  gate: {{ link: home, exec: {{ command: sh, arguments: [-c, 'until test -e open; do sleep 0.1; done'], complete: exit }} }}
 files:
   blob: {{ size: 1MiB, piece: 64KiB }}
 scenario:
   - distribute: {{ file: blob, from: origin, to: home, via: swarm }}{steps}
 "
     )
+}
+
+/// Ends the program that steps wait for.
+fn open_gate(place: &Place) {
+    std::fs::write(place.run().join("peers/gate/open"), "").unwrap();
 }
 
 /// Joins two peers by a link of our own, past everything that the run has made.

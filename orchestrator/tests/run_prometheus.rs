@@ -9,10 +9,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use run_support::{Place, SLOW, can_run, signal, wait_until};
+use run_support::{PATIENCE, Place, SLOW, can_run, signal, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn a_prometheus_beside_a_run_with_churn_answers_every_panel_and_every_rule() {
     let place = Place::with(CHURN);
     let began = seconds_now();
     let (mut run, address, said) = start(&place);
-    wait_until("every rule was evaluated without an error", PATIENCE, || {
+    wait_until("every rule was evaluated without an error", || {
         let rules = get(address, "/api/v1/rules", &[]).unwrap_or_default();
         let all: Vec<&Value> = rules["groups"]
             .as_array()
@@ -82,7 +82,7 @@ fn prometheus_ends_with_the_run_however_that_ends() {
         // What it still says must not hold it up.
         said.for_each(drop);
         run.wait().unwrap();
-        wait_until("everything has ended", PATIENCE, || place.processes().is_empty());
+        wait_until("everything has ended", || place.processes().is_empty());
         assert!(place.run().join("prometheus/data/wal").is_dir(), "the samples stay");
     }
 }
@@ -119,7 +119,7 @@ impl Reopened {
             .spawn()
             .unwrap();
         let reopened = Self { process, address };
-        wait_until("the samples are read", PATIENCE, || get(address, "/api/v1/labels", &[]).is_some());
+        wait_until("the samples are read", || get(address, "/api/v1/labels", &[]).is_some());
         reopened
     }
 }
@@ -182,9 +182,6 @@ fn has_prometheus() -> bool {
 fn seconds_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
-
-/// Longer than anything here takes on a busy host.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ten peers: a swarm of five and a ring of five, with peers of both crashing and coming back.
 const CHURN: &str = "

@@ -30,7 +30,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
 
     browser.show("light", 1400);
     browser.go_to(&address);
-    wait_until("the pictures of swarm, ring, links and host are there", PATIENCE, || {
+    wait_until("the pictures of swarm, ring, links and host are there", || {
         FIGURES.iter().all(|id| browser.evaluate(&format!("document.getElementById('{id}') !== null")) == true)
     });
     assert_eq!(browser.evaluate(STATE), "live");
@@ -38,8 +38,8 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
     browser.evaluate("document.querySelector('details').open = true");
     let before = browser.evaluate(UPDATES).as_f64().unwrap();
     let drawn = browser.evaluate(PROGRESS);
-    wait_until("the pictures are made anew", PATIENCE, || browser.evaluate(UPDATES).as_f64().unwrap() > before + 1.0);
-    wait_until("progress is drawn further", PATIENCE, || browser.evaluate(PROGRESS) != drawn);
+    wait_until("the pictures are made anew", || browser.evaluate(UPDATES).as_f64().unwrap() > before + 1.0);
+    wait_until("progress is drawn further", || browser.evaluate(PROGRESS) != drawn);
     assert_eq!(browser.evaluate("document.querySelector('details').open"), true, "what was unfolded stays so");
     assert!(browser.picture().len() > 13_000, "a picture of nothing");
     let seen = browser.opened(&address, Duration::ZERO);
@@ -50,7 +50,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
     signal(&run, Signal::TERM);
     said.for_each(drop);
     run.wait().unwrap();
-    wait_until("the page says that it is over", PATIENCE, || {
+    wait_until("the page says that it is over", || {
         browser.evaluate(STATE).as_str().is_some_and(|state| state.contains("ended"))
     });
     assert_eq!(browser.evaluate("document.getElementById('d0-progress') !== null"), true, "the last pictures stay");
@@ -60,8 +60,6 @@ const STATE: &str = "document.getElementById('live-state').textContent";
 const UPDATES: &str = "Number(document.body.dataset.updates || 0)";
 const PROGRESS: &str = "document.querySelector('#d0-progress svg').innerHTML";
 const FIGURES: &[&str] = &["d0-progress", "d0-matrix", "d0-uplinks", "node-ring", "timeline", "link-rates", "host"];
-/// Longer than anything here takes on a busy host.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// A swarm that takes minutes, and a ring that is asked all the while.
 const TOPOLOGY: &str = "
 version: 1

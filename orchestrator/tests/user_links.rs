@@ -1,10 +1,12 @@
 //! Links of the user engine are what was asked for: measured between namespaces, and held against the engine's counters.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
+mod fit_host;
 mod user_support;
 
 use std::time::Duration;
 
+use fit_host::measure;
 use peerbed_orchestrator::{
     links::{
         emulation::settings::Settings,
@@ -16,7 +18,7 @@ use peerbed_orchestrator::{
 use peerbed_proto::id::PeerId;
 use user_support::{
     Access, Lab, is_installed,
-    probe::{Transport, datagrams, iperf3, median, ping, saturate},
+    probe::{Transport, datagrams, iperf3, is_silent, ping, saturate},
     turn,
 };
 
@@ -28,11 +30,8 @@ fn round_trips_take_the_delays_of_both_ways() {
     for delay in [0, 1, 5, 20, 75, 150, 300].map(Duration::from_millis) {
         let link = Settings { delay, ..OPEN };
         let lab = Lab::new(&[access(link, link), access(OPEN, OPEN)], &[]);
-        let measured = median(ping(&lab, 1, 2, 9));
-        let asked = 2 * delay;
-        println!("asked {asked:?}, measured {measured:?}");
-        assert!(measured >= asked, "{measured:?} is less than {asked:?}");
-        assert!(measured <= asked.mul_f64(1.02) + Duration::from_micros(300), "{measured:?} for {asked:?}");
+        let measured = check_round_trip(&lab, (1, 2), 2 * delay);
+        println!("asked {:?}, measured {measured:?}", 2 * delay);
     }
 }
 
@@ -40,9 +39,13 @@ fn round_trips_take_the_delays_of_both_ways() {
 fn the_first_packet_takes_one_round_trip() {
     let Some(_turn) = turn() else { return };
     let link = Settings { delay: Duration::from_millis(50), ..OPEN };
-    let lab = Lab::new(&[access(link, link), access(OPEN, OPEN)], &[]);
-    let first = ping(&lab, 1, 2, 1)[0].unwrap();
-    assert!(first < Duration::from_millis(110), "the first round trip took {first:?}");
+    measure("the first round trip", || {
+        let lab = Lab::new(&[access(link, link), access(OPEN, OPEN)], &[]);
+        let first = ping(&lab, 1, 2, 1)[0];
+        let asked = Duration::from_millis(100);
+        assert!(first >= asked, "{first:?} is less than {asked:?}");
+        if first < Duration::from_millis(110) { Ok(first) } else { Err(format!("{first:?} in place of {asked:?}")) }
+    });
 }
 
 #[test]
@@ -55,11 +58,9 @@ fn regions_add_their_latency_each_way() {
     let latencies = [one_way("eu", "us", 40), one_way("us", "eu", 45)];
     let lab = Lab::new(&[at("eu"), at("us"), at("us")], &latencies);
     for (to, asked) in [(2, Duration::from_millis(8 + 85)), (3, Duration::from_millis(8 + 85))] {
-        let measured = median(ping(&lab, 1, to, 5));
-        assert!(measured >= asked && measured <= asked.mul_f64(1.02), "{measured:?} for {asked:?}");
+        check_round_trip(&lab, (1, to), asked);
     }
-    let within = median(ping(&lab, 2, 3, 5));
-    assert!(within >= Duration::from_millis(8) && within < Duration::from_millis(9), "{within:?} within a region");
+    check_round_trip(&lab, (2, 3), Duration::from_millis(8));
 }
 
 #[test]
@@ -68,18 +69,18 @@ fn saturated_links_carry_their_rate_in_both_directions() {
     for rate in [256_000, 2_000_000, 20_000_000, 100_000_000, 500_000_000] {
         let lab = Lab::new(&[access(at_rate(rate), at_rate(rate)), access(OPEN, OPEN)], &[]);
         for (from, to) in [(1, 2), (2, 1)] {
-            // A sender that pauses for longer than the queue lasts leaves the link idle, but not three times in a row.
-            let mut flow = saturate(&lab, from, to, 1472, rate * 12 / 10);
-            for _ in 0..2 {
-                if flow.arrived < 0.97 * rate as f64 {
-                    flow = saturate(&lab, from, to, 1472, rate * 12 / 10);
-                }
-            }
-            if flow.offered < rate as f64 {
-                println!("skipped: this host is too busy to send {rate} bit/s, it sent {:.0}", flow.offered);
-                continue;
-            }
-            check_rate(flow.arrived, rate, 2.0, &format!("UDP from {from} to {to}"));
+            let what = format!("{rate} bit/s by UDP from {from} to {to}");
+            measure(&what, || {
+                let flows = (0..3).map(|_| saturate(&lab, from, to, 1472, rate * 12 / 10));
+                let Some(flow) = flows.into_iter().find(|flow| flow.offered >= rate as f64) else {
+                    println!("skipped: this host is too busy to send {what}");
+                    return Ok(());
+                };
+                println!("{what}: {flow:?}");
+                // As the clock was read, the rate lies in between.
+                check_rate(flow.arrived.1, rate, 2.0, At::Least)?;
+                check_rate(flow.arrived.0, rate, 2.0, At::Most)
+            });
         }
     }
 }
@@ -90,7 +91,12 @@ fn iperf3_gets_the_rate_by_tcp() {
     for rate in [256_000, 2_000_000, 20_000_000, 100_000_000, 500_000_000] {
         let delayed = Settings { delay: Duration::from_millis(5), ..at_rate(rate) };
         let lab = Lab::new(&[access(delayed, delayed), access(OPEN, OPEN)], &[]);
-        check_rate(iperf3(&lab, 1, 2, Transport::Tcp, 3), rate, 3.0, "TCP up");
+        measure(&format!("{rate} bit/s by TCP"), || {
+            let measured = iperf3(&lab, 1, 2, Transport::Tcp, 3);
+            println!("asked {rate} bit/s, TCP up: {:.2} %", measured / rate as f64 * 100.0);
+            check_rate(measured, rate, 3.0, At::Least)?;
+            check_rate(measured, rate, 3.0, At::Most)
+        });
     }
 }
 
@@ -102,7 +108,7 @@ fn datagrams_are_lost_as_often_as_asked_and_no_others() {
     for (per_mille, burst, range) in [(1, 1, 7..=36), (10, 1, 155..=248), (100, 1, 1862..=2141), (50, 8, 613..=1387)] {
         let loss = Loss { average: Share(per_mille * 1_000_000), burst };
         let lab = Lab::new(&[access(Settings { loss, ..OPEN }, OPEN), access(OPEN, OPEN)], &[]);
-        let arrived = datagrams(&lab, 1, 2, 20_000, Duration::from_millis(20));
+        let arrived = datagrams(&lab, 1, 2, 20_000);
         let lost = 20_000 - arrived.len() as u64;
         println!("asked {per_mille} per mille in bursts of {burst}: {lost} of 20000 lost");
         assert_eq!(lab.engine.counters().unwrap().links[0].up.dropped_loss, lost, "only what was asked for is lost");
@@ -114,8 +120,7 @@ fn datagrams_are_lost_as_often_as_asked_and_no_others() {
 fn the_same_datagrams_are_lost_in_every_run() {
     let Some(_turn) = turn() else { return };
     let link = Settings { loss: Loss { average: Share(50_000_000), burst: 4 }, ..OPEN };
-    let run =
-        || datagrams(&Lab::new(&[access(link, OPEN), access(OPEN, link)], &[]), 1, 2, 3000, Duration::from_millis(20));
+    let run = || datagrams(&Lab::new(&[access(link, OPEN), access(OPEN, link)], &[]), 1, 2, 3000);
     let first = run();
     assert!(first.len() < 3000);
     assert_eq!(first, run());
@@ -127,7 +132,7 @@ fn reordering_and_duplicates_are_what_the_counters_say() {
     let share = Share(50_000_000);
     let link = Settings { reorder: share, duplicate: share, delay: Duration::from_millis(10), ..OPEN };
     let lab = Lab::new(&[access(link, OPEN), access(OPEN, OPEN)], &[]);
-    let arrived = datagrams(&lab, 1, 2, 2000, Duration::from_millis(40));
+    let arrived = datagrams(&lab, 1, 2, 2000);
     let up = lab.engine.counters().unwrap().links[0].up.clone();
     assert_eq!(arrived.len() as u64, 2000 + up.duplicated);
     // An early one is followed by a smaller number; copies by the same.
@@ -144,7 +149,7 @@ fn a_corrupted_datagram_is_thrown_away_by_its_receiver() {
     let Some(_turn) = turn() else { return };
     let link = Settings { corrupt: Share(100_000_000), ..OPEN };
     let lab = Lab::new(&[access(link, OPEN), access(OPEN, OPEN)], &[]);
-    let arrived = datagrams(&lab, 1, 2, 1000, Duration::from_millis(20));
+    let arrived = datagrams(&lab, 1, 2, 1000);
     let corrupted = lab.engine.counters().unwrap().links[0].up.corrupted;
     assert!(corrupted > 0);
     assert_eq!(arrived.len() as u64, 1000 - corrupted);
@@ -158,8 +163,10 @@ fn tcp_survives_everything_at_once() {
     let delay = Duration::from_millis(2);
     let rough = Settings { loss, reorder: share, duplicate: share, corrupt: share, delay, ..at_rate(100_000_000) };
     let lab = Lab::new(&[access(rough, rough), access(OPEN, OPEN)], &[]);
-    let rate = iperf3(&lab, 1, 2, Transport::Tcp, 1);
-    assert!(rate > 1_000_000.0, "{rate} bit/s came through");
+    measure("TCP through everything at once", || {
+        let rate = iperf3(&lab, 1, 2, Transport::Tcp, 1);
+        if rate > 1_000_000.0 { Ok(()) } else { Err(format!("{rate} bit/s came through")) }
+    });
     let up = &lab.engine.counters().unwrap().links[0].up;
     assert!(up.dropped_loss > 0 && up.reordered > 0 && up.duplicated > 0 && up.corrupted > 0, "{up:?}");
 }
@@ -170,11 +177,10 @@ fn a_link_changes_while_it_is_used() {
     let lab = Lab::new(&[access(OPEN, OPEN), access(OPEN, OPEN)], &[]);
     let delayed = Settings { delay: Duration::from_millis(30), ..OPEN };
     lab.engine.change(PeerId(1), Side::Up, delayed).unwrap();
-    let measured = median(ping(&lab, 1, 2, 5));
-    assert!(measured >= Duration::from_millis(30) && measured < Duration::from_millis(31), "{measured:?}");
+    check_round_trip(&lab, (1, 2), Duration::from_millis(30));
     let cut = Settings { loss: Loss { average: Share::WHOLE, burst: 1 }, ..OPEN };
     lab.engine.change(PeerId(2), Side::Down, cut).unwrap();
-    assert_eq!(ping(&lab, 1, 2, 1), [None]);
+    assert!(is_silent(&lab, 1, 2));
     assert_eq!(lab.engine.change(PeerId(9), Side::Up, OPEN), Err(EngineError::UnknownPeer(PeerId(9))));
 }
 
@@ -185,10 +191,10 @@ fn a_partition_bites_heals_and_is_counted() {
     let sides = vec![vec![PeerId(1)], vec![PeerId(2)]];
     let partition = Partition { name: "p0".into(), sides, direction: CutDirection::Both };
     lab.engine.cut(&partition).unwrap();
-    assert_eq!(ping(&lab, 1, 2, 1), [None]);
-    assert!(ping(&lab, 1, 3, 1)[0].is_some());
+    assert!(is_silent(&lab, 1, 2));
+    ping(&lab, 1, 3, 1);
     lab.engine.heal("p0").unwrap();
-    assert!(ping(&lab, 1, 2, 1)[0].is_some());
+    ping(&lab, 1, 2, 1);
     assert_eq!(lab.engine.counters().unwrap().partitions, [PartitionCount { name: "p0".into(), dropped: 1 }]);
 }
 
@@ -197,18 +203,37 @@ fn peers_that_go_do_not_disturb_the_others() {
     let Some(_turn) = turn() else { return };
     let mut lab = Lab::new(&[access(OPEN, OPEN), access(OPEN, OPEN), access(OPEN, OPEN)], &[]);
     lab.remove(2);
-    assert!(median(ping(&lab, 1, 3, 3)) < Duration::from_millis(50));
+    ping(&lab, 1, 3, 3);
     let counters = lab.engine.stop().unwrap();
     assert_eq!(counters.links.len(), 3);
     assert_eq!(counters.links[2].down.left.packets, 3);
 }
 
-fn check_rate(measured: f64, asked: u64, seconds: f64, what: &str) {
+/// No round trip is shorter than asked, and the fastest of nine is longer by what waking up takes at most: it tells about
+/// the link, the others about the host.
+fn check_round_trip(lab: &Lab, (from, to): (u32, u32), asked: Duration) -> Option<Duration> {
+    measure(&format!("round trips of {asked:?}"), || {
+        let fastest = ping(lab, from, to, 9).into_iter().min().unwrap();
+        assert!(fastest >= asked, "{fastest:?} is less than {asked:?}");
+        let most = asked.mul_f64(1.02) + Duration::from_micros(300);
+        if fastest <= most { Ok(fastest) } else { Err(format!("{fastest:?} at best, {most:?} at most")) }
+    })
+}
+
+/// A bound of a rate.
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    Least,
+    Most,
+}
+
+/// A rate is what was asked for within 3 %.
+fn check_rate(measured: f64, asked: u64, seconds: f64, at: At) -> Result<(), String> {
     let share = measured / asked as f64;
-    println!("asked {asked} bit/s, {what}: {:.2} %", share * 100.0);
     // The first packet of the time needs no time in it: one more than the rate allows may be counted, or one less.
     let packet = 12_000.0 / (asked as f64 * seconds);
-    assert!((share - 1.0).abs() <= 0.03 + packet, "{share} of {asked} bit/s by {what}");
+    let off = if at == At::Least { 1.0 - share } else { share - 1.0 };
+    if off <= 0.03 + packet { Ok(()) } else { Err(format!("{share:.4} of {asked} bit/s")) }
 }
 
 fn access(up: Settings, down: Settings) -> Access {

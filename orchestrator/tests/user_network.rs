@@ -5,10 +5,12 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod fit_host;
 mod real_support;
 
 use std::time::{Duration, Instant};
 
+use fit_host::measure_async;
 use peerbed_orchestrator::{
     links::Engine,
     plan::Plan,
@@ -59,15 +61,18 @@ async fn three_hundred_peers_are_there_in_seconds() {
         return;
     }
     let plan = plan(vec![link("home", direction(Some(2_000_000)), direction(Some(20_000_000)))], 300);
-    let began = Instant::now();
-    let supervisor = build(&plan).await;
-    let up = began.elapsed();
-    assert_reachable(&supervisor, 1, 300).await;
-    let began = Instant::now();
-    drop(supervisor);
-    println!("300 peers: {up:.2?} up, {:.2?} down", began.elapsed());
-    // On an idle host of two cores about 0.2 s; most of the allowance is for hosts that do something else as well.
-    assert!(up < Duration::from_secs(4), "{up:?}");
+    measure_async("a network of 300 peers", async || {
+        let began = Instant::now();
+        let supervisor = build(&plan).await;
+        let up = began.elapsed();
+        assert_reachable(&supervisor, 1, 300).await;
+        let began = Instant::now();
+        drop(supervisor);
+        println!("300 peers: {up:.2?} up, {:.2?} down", began.elapsed());
+        // On an idle host of two cores about 0.2 s; most of the allowance is for hosts that do something else as well.
+        if up < Duration::from_secs(4) { Ok(()) } else { Err(format!("{up:.2?} up")) }
+    })
+    .await;
 }
 
 #[tokio::test]

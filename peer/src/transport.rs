@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use crate::config::{PeerConfig, QuicOptions, UplinkRate};
 use crate::event_log::EventLog;
-use crate::evidence;
 use crate::events::{EventKind, RefusedReason};
+use crate::evidence;
 use crate::identity::{Credentials, Identity};
 use crate::metrics::Metrics;
 use crate::process;
@@ -71,7 +71,8 @@ impl Transport {
             Arc::new(TokioRuntime),
         )
         .context("cannot open the QUIC endpoint")?;
-        let client = |protocol| anyhow::Ok((protocol, client_config(&credentials, protocol, &config.quic, qlog.clone())?));
+        let client =
+            |protocol| anyhow::Ok((protocol, client_config(&credentials, protocol, &config.quic, qlog.clone())?));
         Ok(Self {
             endpoint,
             uplink,

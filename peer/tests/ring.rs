@@ -5,6 +5,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use hyper::StatusCode;
@@ -280,8 +281,11 @@ struct Ring {
 }
 
 fn options() -> RingOptions {
-    // Fast upkeep, so that what has to heal heals soon.
-    RingOptions { successors: 2, stabilise: std::time::Duration::from_millis(300), ..RingOptions::default() }
+    // Fast upkeep, so that what has to heal heals soon; but a peer that its host holds up for a second is not dead.
+    let mut options = RingOptions { successors: 2, stabilise: Duration::from_millis(300), ..RingOptions::default() };
+    options.patience.floor = Duration::from_secs(1);
+    options.patience.initial = Duration::from_secs(2);
+    options
 }
 
 fn put(value: &str) -> RecordAction {

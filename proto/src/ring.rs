@@ -7,17 +7,20 @@
 //! - keeping the ring: `join.rs`, `stabilise.rs`, `rectify.rs`, `pings.rs`, `orphan.rs`, `audit.rs`;
 //! - finding owners: `routing.rs`, `lookup.rs`, `recursive.rs`, `finger_table.rs`, `fingers.rs`;
 //! - records: `data.rs`;
-//! - questions and answers: `message.rs`, `calls.rs`, `rtt.rs`, `suspects.rs`, `flood.rs`; what all share: `core.rs`.
+//! - questions and answers: `message.rs`, `calls.rs`, `rtt.rs`, `suspects.rs`, `flood.rs`; what all share: `core.rs`;
+//! - the rest of [`Ring`]: how it begins `beginning.rs`, which part gets which input `dispatch.rs`, what it shows `view.rs`.
 //!
 //! How messages travel, and proof of who sits where, are the driver's.
 
 mod acquaintances;
 mod audit;
+mod beginning;
 mod calls;
 mod circle;
 mod contact;
 mod core;
 mod data;
+mod dispatch;
 mod finger_table;
 mod fingers;
 mod flood;
@@ -41,6 +44,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod view;
 
 use bytes::Bytes;
 
@@ -113,64 +117,6 @@ pub enum Command {
 }
 
 impl Ring {
-    /// Makes a node of a ring that starts with all `founders` at once, with the pointers they all must have.
-    ///
-    /// Zave's proof needs at least one founder more than the list is long. With fewer the ring works, but is outside it.
-    #[must_use]
-    pub fn found(me: Contact, founders: &Founders, options: Options, seed: u64, now: Time) -> Self {
-        let mut ring = Self::new(me, founders.circle(), options, seed);
-        let core = &mut ring.core;
-        core.standing = Standing::Member;
-        core.copy_successors(now, &founders.after(me.point, core.options.list_len()));
-        core.predecessor = founders.before(me.point);
-        if core.options.routing == Routing::Fingers {
-            founders.fill_fingers(me, &mut core.fingers);
-        }
-        core.acquaintances = Acquaintances::new(me, &founders.some(&mut core.random));
-        core.tasks.clear();
-        core.outputs.clear();
-        ring.start_timers(now);
-        ring.data.schedule_repair(now, &mut ring.core);
-        ring
-    }
-
-    /// Makes a node that joins the ring of any of the `bootstrap` peers; the first 16 of them are remembered.
-    #[must_use]
-    pub fn join(me: Contact, circle: Circle, bootstrap: &[Contact], options: Options, seed: u64, now: Time) -> Self {
-        let mut ring = Self::new(me, circle, options, seed);
-        ring.core.acquaintances = Acquaintances::new(me, bootstrap);
-        ring.join.begin(now, &mut ring.core);
-        ring.run_tasks(now);
-        ring
-    }
-
-    /// Makes a member with these pointers, right or wrong: for experiments with rings that have to be mended. Everyone
-    /// named is remembered as a bootstrap peer.
-    #[must_use]
-    pub fn placed(
-        me: Contact,
-        circle: Circle,
-        predecessor: Option<Contact>,
-        successors: &[Contact],
-        options: Options,
-        seed: u64,
-        now: Time,
-    ) -> Self {
-        let mut ring = Self::new(me, circle, options, seed);
-        let core = &mut ring.core;
-        core.standing = Standing::Member;
-        let entries: Vec<Entry> = successors.iter().copied().map(Entry::Contact).collect();
-        core.copy_successors(now, &entries);
-        core.predecessor = predecessor;
-        let known: Vec<Contact> = successors.iter().copied().chain(predecessor).collect();
-        core.acquaintances = Acquaintances::new(me, &known);
-        core.tasks.clear();
-        core.outputs.clear();
-        ring.start_timers(now);
-        ring.data.schedule_repair(now, &mut ring.core);
-        ring
-    }
-
     /// Takes a message. Its sender is proved by the driver.
     pub fn handle_message(&mut self, now: Time, from: Contact, message: Message) {
         let limit = self.core.options.questions_per_second;
@@ -274,122 +220,6 @@ impl Ring {
         [calls, lookups, self.core.timers.earliest()].into_iter().flatten().min_by_key(|&(due, _)| due)
     }
 
-    /// Returns whose answers will be overdue at a time.
-    pub fn overdue(&self, at: Time) -> impl Iterator<Item = Contact> {
-        self.core.calls.overdue(at)
-    }
-
-    /// Returns the node itself.
-    #[must_use]
-    pub fn me(&self) -> Contact {
-        self.core.me
-    }
-
-    /// Returns where the node stands towards the ring.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.core.standing
-    }
-
-    /// Returns who is before the node, as far as it knows.
-    #[must_use]
-    pub fn predecessor(&self) -> Option<Contact> {
-        self.core.predecessor
-    }
-
-    /// Returns the successor list; always as long as the options say.
-    #[must_use]
-    pub fn successors(&self) -> &[Entry] {
-        self.core.successors.entries()
-    }
-
-    /// Returns whether the node is in the middle of a step and keeps its pointers to itself.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.stabilise.is_busy()
-    }
-
-    /// Returns the fingers, nearest first, each once.
-    #[must_use]
-    pub fn fingers(&self) -> Vec<Contact> {
-        let mut fingers: Vec<Contact> = self.core.fingers.contacts().collect();
-        fingers.dedup();
-        fingers
-    }
-
-    /// Returns whom to keep connections with: successors, predecessor, and fingers or shortcuts, each once, by peer.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<Contact> {
-        let core = &self.core;
-        let mut neighbours: Vec<Contact> = core.successors.contacts().chain(core.predecessor).collect();
-        match core.options.routing {
-            Routing::Successor => {}
-            Routing::Fingers => neighbours.extend(core.fingers.contacts()),
-            Routing::Shortcuts => neighbours.extend(core.options.shortcuts.iter()),
-        }
-        neighbours.sort_unstable_by_key(|contact| contact.peer);
-        neighbours.dedup();
-        neighbours
-    }
-
-    /// Returns every key held with its version and value (`None`: deleted), by point; copies for others included.
-    pub fn held(&self) -> impl Iterator<Item = (&Key, Version, Option<&Bytes>)> {
-        self.data.held()
-    }
-
-    /// Returns how many records are held, copies included, and how many bytes they count for.
-    #[must_use]
-    pub fn load(&self) -> (usize, usize) {
-        (self.data.records(), self.data.bytes())
-    }
-
-    /// Returns whether the key is the node's, as far as it knows.
-    #[must_use]
-    pub fn owns(&self, key: Point) -> bool {
-        self.core.ownership(key) == Ownership::Mine
-    }
-
-    /// Returns what was counted so far.
-    #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.core.stats
-    }
-
-    fn new(me: Contact, circle: Circle, options: Options, seed: u64) -> Self {
-        let random = Random::new(seed, &format!("ring {}", me.peer));
-        let mut core = Core::new(me, circle, options, random);
-        let join = Join::new(&mut core);
-        let data = Data::new(&core);
-        Self {
-            core,
-            join,
-            stabilise: Stabilise::default(),
-            rectify: Rectify::default(),
-            orphan: Orphan::default(),
-            lookups: Lookups::default(),
-            fingers: Fingers::default(),
-            data,
-            flood: Flood::default(),
-        }
-    }
-
-    /// Sets the periodic timers to a random moment of their first interval.
-    fn start_timers(&mut self, now: Time) {
-        let core = &mut self.core;
-        let interval = core.options.stabilise;
-        if interval.is_zero() {
-            return;
-        }
-        for timer in [Timer::Stabilise, Timer::Maintain] {
-            let phase = interval.mul_f64(core.random.fraction());
-            core.timers.hasten(timer, now + phase);
-        }
-        if !core.options.audit.is_zero() {
-            let phase = core.options.audit.mul_f64(core.random.fraction());
-            core.timers.set(Timer::Audit, now + phase);
-        }
-    }
-
     fn go(&mut self) {
         let core = &mut self.core;
         core.standing = Standing::Gone;
@@ -401,5 +231,3 @@ impl Ring {
         self.core.event(Event::Left);
     }
 }
-
-mod dispatch;

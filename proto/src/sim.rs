@@ -7,6 +7,7 @@
 mod network;
 mod paths;
 pub mod ring;
+mod schedule;
 mod simulation;
 pub mod swarm;
 

@@ -17,14 +17,19 @@
 //!
 //! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99`; over time every second weighs the same. `FAULT` is `crash`,
 //! `leave`, `link`, `partition` or `pause`, and the condition has to come true within the span after each step of that
-//! kind. `recovered` looks at `recoveries` of `results.json`. Reading is in `parse`, types and judging are here.
+//! kind. `recovered` looks at `recoveries` of `results.json`. Reading is in `parse`, what the run wrote down in `courses`;
+//! types and judging are here.
 
 use serde_json::json;
 
 use super::{Operator, Selector};
-use crate::{plan::Via, results::percentile, verdict::Window};
+use crate::results::percentile;
 
+pub(super) mod courses;
 pub(super) mod parse;
+
+use courses::value_at;
+pub use courses::{Courses, DistributionCourse};
 
 /// A condition over many values.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,40 +127,6 @@ pub struct Bar {
     pub wanted: f64,
 }
 
-/// What a run wrote down, as far as conditions look at it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Courses {
-    /// Every distribution that was begun.
-    pub distributions: Vec<DistributionCourse>,
-    /// Windows of the host in which something was measured.
-    pub host: Vec<Window>,
-    /// When the scenario began, on the clock of the windows.
-    pub started: f64,
-    /// Steps by the word of their action, and when they began, in seconds since the scenario's start.
-    pub steps: Vec<(String, f64)>,
-    /// Faults by kind, and the seconds until recovery; none where it never came.
-    pub recoveries: Vec<(String, Option<f64>)>,
-}
-
-/// What was written down of one distribution. Instants are seconds since its begin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DistributionCourse {
-    /// The name that conditions use.
-    pub name: String,
-    /// How the file is spread.
-    pub via: Via,
-    /// Its begin, in seconds since the scenario's start.
-    pub begun: f64,
-    /// When the last thing happened in it.
-    pub length: f64,
-    /// Completion of each required peer.
-    pub completions: Vec<Option<f64>>,
-    /// Share of the wanted pieces that had arrived, from each instant on.
-    pub progress: Vec<(f64, f64)>,
-    /// Bits per second of payload, from each instant on.
-    pub uplink: Vec<(f64, f64)>,
-}
-
 impl Over {
     /// The distributions that it looks at, if it looks at any.
     #[must_use]
@@ -171,9 +142,6 @@ impl Over {
         }
     }
 }
-
-/// How long a series lasted, and its values from each instant on.
-type Lasting = (f64, Vec<(f64, f64)>);
 
 /// Whether it holds, and what was found: of several values the one furthest from holding.
 pub(super) fn judge(over: &Over, courses: &Courses) -> (bool, serde_json::Value) {
@@ -225,105 +193,11 @@ impl Function {
     }
 }
 
-impl Courses {
-    fn selected(&self, selector: &Selector) -> Vec<&DistributionCourse> {
-        self.distributions.iter().filter(|course| selector.selects(&course.name, course.via)).collect()
-    }
-
-    /// The values that functions fold, one list per selected distribution; none where nothing was written down.
-    fn values(&self, series: &Series) -> Option<Vec<Vec<f64>>> {
-        if let Series::Distribution(selector, DistributionSeries::Completion) = series {
-            let late = |course: &&DistributionCourse| {
-                course.completions.iter().map(|seconds| seconds.unwrap_or(f64::INFINITY)).collect()
-            };
-            return some(self.selected(selector).iter().map(late).collect());
-        }
-        let all = self.points(series)?;
-        some(all.iter().map(|(length, points)| evenly(points, *length)).collect())
-    }
-
-    /// The points of a series over time and how long it lasted, one list per selected distribution.
-    fn points(&self, series: &Series) -> Option<Vec<Lasting>> {
-        match series {
-            Series::Distribution(selector, kind) => {
-                let points = |course: &&DistributionCourse| match kind {
-                    DistributionSeries::Progress => (course.length, course.progress.clone()),
-                    DistributionSeries::Uplink => (course.length, course.uplink.clone()),
-                    DistributionSeries::Completion => (0.0, Vec::new()),
-                };
-                some(self.selected(selector).iter().map(points).collect())
-            }
-            Series::Host(kind) => {
-                let value = |window: &Window| match kind {
-                    HostSeries::Busy => window.busy,
-                    HostSeries::Waiting => window.pressure.unwrap_or(0.0),
-                    HostSeries::Steal => window.steal,
-                    HostSeries::Lateness => window.lateness,
-                };
-                let begin = |window: &Window| window.t - window.seconds - self.started;
-                let points = self.host.iter().map(|window| (begin(window), value(window))).collect();
-                let end = self.host.last().map_or(0.0, |window| window.t - self.started);
-                (!self.host.is_empty()).then(|| vec![(end, points)])
-            }
-        }
-    }
-
-    /// Seconds until it came true, for every fault of a kind; none within where it never did.
-    fn healing(&self, fault: &str, healed: &Healed) -> Option<Vec<Option<f64>>> {
-        match healed {
-            Healed::Recovered => {
-                some(self.recoveries.iter().filter(|(kind, _)| kind == fault).map(|(_, seconds)| *seconds).collect())
-            }
-            Healed::Series(series, bar) => {
-                let faults: Vec<f64> = self.steps.iter().filter(|(word, _)| word == fault).map(|(_, at)| *at).collect();
-                let mut all = Vec::new();
-                for (points, begun) in self.points(series)?.into_iter().zip(self.begins(series)) {
-                    all.extend(faults.iter().map(|at| first_true(&points.1, at - begun, bar)));
-                }
-                some(all)
-            }
-        }
-    }
-
-    /// When the points of each selected distribution count from, in seconds since the scenario's start.
-    fn begins(&self, series: &Series) -> Vec<f64> {
-        match series {
-            Series::Distribution(selector, _) => self.selected(selector).iter().map(|course| course.begun).collect(),
-            Series::Host(_) => vec![0.0],
-        }
-    }
-}
-
-fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
-    (!all.is_empty()).then_some(all)
-}
-
-/// The value that holds at `t`; none before the first.
-fn value_at(points: &[(f64, f64)], t: f64) -> Option<f64> {
-    points.partition_point(|(at, _)| *at <= t).checked_sub(1).map(|index| points[index].1)
-}
-
-/// Values at [`INSTANTS`] equal steps, so that time weighs and not the number of points.
-fn evenly(points: &[(f64, f64)], length: f64) -> Vec<f64> {
-    (0..INSTANTS).filter_map(|step| value_at(points, length * (f64::from(step) + 0.5) / f64::from(INSTANTS))).collect()
-}
-
-/// Seconds from `from` until the bar holds for the first time.
-fn first_true(points: &[(f64, f64)], from: f64, bar: &Bar) -> Option<f64> {
-    if value_at(points, from).is_some_and(|value| bar.operator.holds(value, bar.wanted)) {
-        return Some(0.0);
-    }
-    let later = points.iter().filter(|(at, _)| *at > from);
-    later.into_iter().find(|(_, value)| bar.operator.holds(*value, bar.wanted)).map(|(at, _)| at - from)
-}
-
-/// Finer than a second in runs of up to an hour or so, and than what people write.
-const INSTANTS: u32 = 4_000;
-
 #[cfg(test)]
 mod tests {
     use super::super::{Condition, Facts};
     use super::*;
+    use crate::{plan::Via, verdict::Window};
 
     fn courses() -> Courses {
         let window = |t: f64, busy: f64| Window { t, seconds: 1.0, busy, measuring: true, ..Window::default() };

@@ -1,7 +1,7 @@
 //! Small datagrams along many ways at once, and what became of them.
 //!
-//! Sender and receiver are in this process and read one clock. What arrives too late counts as not arrived; how late is too
-//! late is said by each way.
+//! Sender and receiver are in this process and read one clock. What has not arrived when it is too late counts as lost; how
+//! late is too late is said by each way. A busy host may hold up this process, but not what arrives meanwhile.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -116,17 +116,18 @@ impl<'a> Probing<'a> {
 
     /// Takes what arrives until an instant, or until it is enough.
     fn receive_until(&mut self, end: Instant) {
-        while !self.has_enough() {
-            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
-            let mut sockets: Vec<PollFd<'_>> =
-                self.ways.iter().map(|way| PollFd::new(&way.to, PollFlags::IN)).collect();
-            let timeout = Timespec { tv_sec: 0, tv_nsec: left.min(LOOK).subsec_nanos().into() };
-            if poll(&mut sockets, Some(&timeout)).is_err() {
-                continue;
-            }
+        loop {
+            // In this order: what has arrived by the end is seen, however late this thread looks.
+            let now = Instant::now();
             for way in self.ways {
                 self.receive(way);
             }
+            let Some(left) = end.checked_duration_since(now).filter(|_| !self.has_enough()) else { return };
+            let mut sockets: Vec<PollFd<'_>> =
+                self.ways.iter().map(|way| PollFd::new(&way.to, PollFlags::IN)).collect();
+            let timeout = Timespec { tv_sec: 0, tv_nsec: left.min(LOOK).subsec_nanos().into() };
+            // Whatever it says, the next look is at all of them.
+            let _ = poll(&mut sockets, Some(&timeout));
         }
     }
 
@@ -170,7 +171,7 @@ mod tests {
         let seen = carry([&open, &closed].into_iter(), Shots { count: 4, enough: 3 }).await.unwrap();
         assert_eq!((seen[0].arrived, seen[1].arrived), (3, 0));
         assert_eq!(seen[1].sent, 4);
-        assert!(seen[0].least.unwrap() < Duration::from_secs(1) && seen[1].least.is_none());
+        assert!(seen[0].least.is_some() && seen[1].least.is_none());
     }
 
     #[tokio::test]

@@ -300,9 +300,11 @@ mod tests {
     #[tokio::test]
     async fn a_text_is_found_in_a_line_that_is_drawn_over() {
         let drawn = Pattern::Contains("100% done".to_owned());
-        let (_log, _process, line) =
+        let (_log, process, line) =
             start("printf '10%% done\\r'; printf 'now 100%% done.\\r'; sleep 1000", drawn.clone());
         line.await.unwrap();
+        process.kill().unwrap();
+        process.ended().await;
         let (_log, _process, line) = start("echo 100%; echo done", drawn);
         assert!(line.await.is_err());
     }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     authority::Authority,
     content::{self, Content},
+    evidence::Wanted,
     links::{
         self, Engine, MissingFeature,
         kernel::{self, reach::Reach},

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use peerbed_proto::{id::PeerId, time::Time};
 
 use super::{Awaited, Order, Phase, Process, Scenario, Stage};
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 
 /// What is known of all programs.
 #[derive(Debug, Default)]
@@ -131,20 +131,7 @@ impl Scenario {
 
     fn is_brought_up_later(&self, peer: PeerId) -> bool {
         let waiting = self.steps.iter().filter(|state| state.stage == Stage::Waiting);
-        waiting.into_iter().any(|state| match &state.step.action {
-            Action::Start(peers) | Action::Join(peers) => peers.contains(&peer),
-            Action::Distribute(distribute) => distribute.program.is_some() && distribute.to.contains(&peer),
-            Action::Crash(_)
-            | Action::Leave(_)
-            | Action::Wait(_)
-            | Action::Await(_)
-            | Action::Ring(_)
-            | Action::Link(_)
-            | Action::Partition(_)
-            | Action::Heal { .. }
-            | Action::Pause(_)
-            | Action::Resume(_) => false,
-        })
+        waiting.into_iter().any(|state| state.step.action.brings_up(peer))
     }
 }
 
@@ -154,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        plan::{Distribute, EngineChoice, ExpectedExit, Peer, Program, Ready, Step, Via, When},
+        plan::{Action, Distribute, EngineChoice, ExpectedExit, Peer, Program, Ready, Step, Via, When},
         scenario::Status,
         units::Span,
     };

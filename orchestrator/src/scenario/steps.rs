@@ -76,24 +76,11 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
-        self.steps.iter().enumerate().any(|(index, other)| match &other.step.action {
-            Action::Join(peers) => match other.stage {
-                Stage::Waiting => peers.contains(&peer) && !self.follows(index, own_step),
-                Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
-                Stage::Ended => false,
-            },
-            Action::Distribute(_)
-            | Action::Start(_)
-            | Action::Crash(_)
-            | Action::Leave(_)
-            | Action::Wait(_)
-            | Action::Await(_)
-            | Action::Ring(_)
-            | Action::Link(_)
-            | Action::Partition(_)
-            | Action::Heal { .. }
-            | Action::Pause(_)
-            | Action::Resume(_) => false,
+        let joining = self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins().contains(&peer));
+        joining.into_iter().any(|(index, other)| match other.stage {
+            Stage::Waiting => !self.follows(index, own_step),
+            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
+            Stage::Ended => false,
         })
     }
 

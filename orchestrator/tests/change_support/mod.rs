@@ -1,7 +1,10 @@
 //! Changes of links and partitions, and datagrams that show what came of them.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
 
 use peerbed_orchestrator::{
     links::Engine,
@@ -50,13 +53,34 @@ pub(crate) async fn change(supervisor: &Supervisor, peers: &[u32], up: Changes, 
     supervisor.change_links(&[LinkChange { peers, reset: false, up, down }]).await.unwrap();
 }
 
-/// Whether one datagram arrives.
+/// Whether one datagram arrives; otherwise it has been counted as lost.
 pub(crate) async fn arrives(supervisor: &Supervisor, from: u32, to: u32) -> bool {
+    let before = lost(supervisor).await;
     let (from, to) = sockets(supervisor, from, to).await;
-    to.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
+    to.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     from.send_to(b"x", to.local_addr().unwrap()).unwrap();
-    to.recv(&mut [0; 8]).is_ok()
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let is_lost = lost(supervisor).await > before;
+        // What arrives says so, in the end, even where something else was lost meanwhile.
+        if to.recv(&mut [0; 8]).is_ok() {
+            return true;
+        }
+        if is_lost {
+            return false;
+        }
+        assert!(Instant::now() < deadline, "it has neither arrived nor been counted as lost");
+    }
 }
+
+/// Packets that partitions and links that are down have lost.
+async fn lost(supervisor: &Supervisor) -> u64 {
+    let losses = supervisor.losses().await.unwrap();
+    losses.down + losses.partitions.values().sum::<u64>()
+}
+
+/// What happens at all happens within this, on any host.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A socket at each of two peers.
 pub(crate) async fn sockets(supervisor: &Supervisor, from: u32, to: u32) -> (UdpSocket, UdpSocket) {

@@ -34,7 +34,7 @@ pub(crate) struct Measured {
     pub(crate) udp: f64,
     /// The same while iperf3 sends.
     pub(crate) iperf3_udp: f64,
-    /// Whether the link had to drop packets meanwhile.
+    /// Whether the link had to drop packets of our own probe.
     pub(crate) saturated: bool,
     /// Bits per second of whole IP packets that iperf3 gets by TCP; none where it was not tried.
     pub(crate) tcp: Option<f64>,

@@ -214,7 +214,7 @@ pub(crate) fn peer_program() -> Option<PathBuf> {
 pub(crate) async fn assert_reachable(supervisor: &Supervisor, from: u32, to: u32) {
     // bash opens connections by itself; nothing listens, so that "refused" is the answer that proves the way and back.
     let script = format!("exec 3<>/dev/tcp/{}/9", address(to));
-    let output = run(supervisor, from, &["timeout", "5", "bash", "-c", &script]).await;
+    let output = run(supervisor, from, &["timeout", "60", "bash", "-c", &script]).await;
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("refused"), "{from} to {to}: {words}");
 }

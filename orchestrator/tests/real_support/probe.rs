@@ -6,6 +6,10 @@
 use std::{
     net::UdpSocket,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,20 +49,25 @@ pub(crate) async fn datagrams(
     count: u32,
     spacing: Duration,
 ) -> Vec<Arrival> {
-    let receiver = role(supervisor, to, &format!("receive {count}")).await;
+    let mut receiver = role(supervisor, to, &format!("receive {count}")).await;
     await_bound(supervisor, to).await;
     let mut sender = role(supervisor, from, &format!("send {to} {count} {}", spacing.as_nanos())).await;
     assert!(tokio::task::spawn_blocking(move || sender.wait().unwrap()).await.unwrap().success());
+    // From now on silence is an end.
+    drop(receiver.stdin.take());
     figures(receiver).await.into_iter().map(|line| Arrival { number: line[0] as u32, delay: line[1] }).collect()
 }
 
 /// Floods the way between two peers with full packets, sent as trains so that a slow sender suffices, and measures for so
 /// many seconds how many bits per second of whole IP packets come out at the other end, by the kernel's counters.
+///
+/// What was on its way has arrived afterwards: half a second of it would be taken for the beginning of the next flood.
 pub(crate) async fn flood(supervisor: &Supervisor, from: u32, to: u32, rate: u64, seconds: f64) -> f64 {
     let mut sender = role(supervisor, from, &format!("flood {to} {rate}")).await;
     let arrived = meter(supervisor, to, rate, seconds).await;
     sender.kill().unwrap();
     sender.wait().unwrap();
+    figures(role(supervisor, to, "drain").await).await;
     arrived
 }
 
@@ -100,8 +109,8 @@ async fn meter(supervisor: &Supervisor, peer: u32, rate: u64, seconds: f64) -> f
 /// An iperf3 server that listens already.
 async fn iperf3_server(supervisor: &Supervisor, peer: u32) -> Child {
     let server = start(supervisor, peer, &["iperf3", "--server", "--one-off", "--json"]).await;
-    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do :; done";
-    output(supervisor, peer, &["timeout", "10", "sh", "-c", script]).await;
+    let script = "until grep -q ':1451 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null; do sleep 0.01; done";
+    output(supervisor, peer, &["timeout", "60", "sh", "-c", script]).await;
     server
 }
 
@@ -143,6 +152,14 @@ pub(crate) fn play_role() {
         ["meter", rate, seconds, header] => {
             play_meter(rate.parse().unwrap(), seconds.parse().unwrap(), header.parse().unwrap());
         }
+        ["drain"] => {
+            let mut before = None;
+            let deadline = Instant::now() + METER_MAX;
+            while before != Some(received()) && Instant::now() < deadline {
+                before = Some(received());
+                rest_until(Instant::now() + SILENCE);
+            }
+        }
         _ => {}
     }
 }
@@ -176,20 +193,28 @@ fn play_ping(to: u32, count: u32) {
     }
 }
 
-/// Takes datagrams until none has come for two seconds.
+/// Takes datagrams until standard input has ended and none has come for two seconds since.
 fn play_receive(about: u32) {
     let socket = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
     // Room for all of them: what is lost must be lost on the way.
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let all_are_sent = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&all_are_sent);
+    std::thread::spawn(move || {
+        std::io::stdin().lines().for_each(drop);
+        told.store(true, Ordering::Release);
+    });
     let mut arrivals = Vec::new();
     let mut buffer = [0; 2048];
-    while arrivals.len() < 3 * about as usize && socket.recv(&mut buffer).is_ok() {
-        let now = monotonic();
-        let number = u32::from_be_bytes(buffer[..4].try_into().unwrap());
-        arrivals.push((number, now - u64::from_be_bytes(buffer[4..12].try_into().unwrap())));
-        if arrivals.len() == 1 {
-            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    while arrivals.len() < 3 * about as usize {
+        let is_last = all_are_sent.load(Ordering::Acquire);
+        if socket.recv(&mut buffer).is_ok() {
+            let now = monotonic();
+            let number = u32::from_be_bytes(buffer[..4].try_into().unwrap());
+            arrivals.push((number, now - u64::from_be_bytes(buffer[4..12].try_into().unwrap())));
+        } else if is_last {
+            break;
         }
     }
     for (number, nanos) in arrivals {
@@ -241,43 +266,55 @@ fn train(rate: u64) -> u64 {
 /// or twenty seconds have passed: iperf3 begins with many round trips.
 fn play_meter(rate: f64, seconds: f64, header: u64) {
     let bytes = || {
-        let table = std::fs::read_to_string("/proc/net/dev").unwrap();
-        let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
-        let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        figures[0] - header * figures[1]
+        let [bytes, packets] = received();
+        bytes - header * packets
     };
-    let wait = |until: Instant| {
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            std::thread::park_timeout(left);
-        }
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + METER_MAX;
     while Instant::now() < deadline {
         let before = bytes();
-        wait(Instant::now() + Duration::from_millis(200));
-        if (bytes() - before) as f64 * 8.0 > rate * 0.2 / 2.0 {
+        rest_until(Instant::now() + SILENCE);
+        if (bytes() - before) as f64 * 8.0 > rate * SILENCE.as_secs_f64() / 2.0 {
             break;
         }
     }
-    wait(Instant::now() + Duration::from_millis(500));
+    rest_until(Instant::now() + Duration::from_millis(500));
     let (began, before) = (Instant::now(), bytes());
-    wait(began + Duration::from_secs_f64(seconds));
+    rest_until(began + Duration::from_secs_f64(seconds));
     let (after, lasted) = (bytes(), began.elapsed());
     println!("figure {}", (after - before) as f64 * 8.0 / lasted.as_secs_f64());
 }
+
+/// Bytes and packets that have come in so far, by the kernel's count.
+fn received() -> [u64; 2] {
+    let table = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+    let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    [figures[0], figures[1]]
+}
+
+fn rest_until(until: Instant) {
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Longer than packets of the slowest link are apart.
+const SILENCE: Duration = Duration::from_millis(200);
+/// Longer than anything takes to begin.
+const METER_MAX: Duration = Duration::from_secs(20);
 
 /// Starts this test program again with a role.
 async fn role(supervisor: &Supervisor, peer: u32, role: &str) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "role_of_a_child_process", "--nocapture"]);
-    command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped());
     supervisor.spawn(PeerId(peer), command).await.unwrap()
 }
 
 /// Waits until something listens on the port in a peer's namespace.
 async fn await_bound(supervisor: &Supervisor, peer: u32) {
-    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do :; done");
-    output(supervisor, peer, &["timeout", "10", "sh", "-c", &script]).await;
+    let script = format!("until grep -q ':{PORT:04X} ' /proc/net/udp; do sleep 0.01; done");
+    output(supervisor, peer, &["timeout", "60", "sh", "-c", &script]).await;
 }
 
 /// The lines of figures that a child prints until it ends.

@@ -98,11 +98,11 @@ impl Lab {
     /// What has gone through a peer's device, by its kernel's count.
     pub(crate) fn device_bytes(&self, peer: u32) -> DeviceBytes {
         // The file shows the devices of the reading thread's namespace.
-        let read = || (std::fs::read_to_string("/proc/thread-self/net/dev").unwrap(), Instant::now());
-        let (table, at) = self.inside(peer, read);
+        let read = || (Instant::now(), std::fs::read_to_string("/proc/thread-self/net/dev").unwrap(), Instant::now());
+        let (from, table, to) = self.inside(peer, read);
         let line = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
         let figures: Vec<u64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-        DeviceBytes { at, received: figures[0], sent: figures[8] }
+        DeviceBytes { from, to, received: figures[0], sent: figures[8] }
     }
 
     /// Starts a command in a peer's namespace, its output kept.
@@ -119,8 +119,10 @@ impl Lab {
 /// Bytes of whole IP packets, as counted at one moment.
 #[derive(Clone, Copy)]
 pub(crate) struct DeviceBytes {
-    /// When; a busy host may let much time pass before and after.
-    pub(crate) at: Instant,
+    /// The moment is not before this,
+    pub(crate) from: Instant,
+    /// and not after this; a busy host lets some time pass in between.
+    pub(crate) to: Instant,
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }

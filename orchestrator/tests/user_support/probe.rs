@@ -8,23 +8,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use peerbed_orchestrator::links::emulation::counters::Counters;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrV4, SocketType, ipproto, sockopt};
 use serde_json::Value;
 
 use super::{Lab, address};
 
-/// Round trip times of so many echo requests, sent one after the other; none for those unanswered for two seconds.
-pub(crate) fn ping(lab: &Lab, from: u32, to: u32, count: u16) -> Vec<Option<Duration>> {
-    let socket =
-        lab.inside(from, || rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap());
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(2))).unwrap();
-    (0..count).map(|number| echo(&socket, to, number)).collect()
+/// Round trip times of so many echo requests, sent one after the other; each is answered, however late the host is.
+pub(crate) fn ping(lab: &Lab, from: u32, to: u32, count: u16) -> Vec<Duration> {
+    let socket = echoer(lab, from, PATIENCE);
+    (0..count).map(|number| echo(&socket, to, number).expect("every request is answered")).collect()
 }
 
-/// The middle one of some round trip times, all of which must have been answered.
-pub(crate) fn median(mut times: Vec<Option<Duration>>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2].zip(times[0]).expect("every request is answered").0
+/// Whether an echo request that nothing but a cut could hold up for so long stays unanswered.
+pub(crate) fn is_silent(lab: &Lab, from: u32, to: u32) -> bool {
+    echo(&echoer(lab, from, Duration::from_millis(500)), to, 0).is_none()
+}
+
+fn echoer(lab: &Lab, from: u32, patience: Duration) -> OwnedFd {
+    let socket =
+        lab.inside(from, || rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap());
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(patience)).unwrap();
+    socket
 }
 
 fn echo(socket: &OwnedFd, to: u32, number: u16) -> Option<Duration> {
@@ -50,12 +55,13 @@ fn echo(socket: &OwnedFd, to: u32, number: u16) -> Option<Duration> {
 
 /// Sends so many numbered datagrams and returns the numbers that arrived, in order of arrival.
 ///
-/// They are sent in bursts of a hundred, each after the one before it has arrived or been missed for `patience`.
-pub(crate) fn datagrams(lab: &Lab, from: u32, to: u32, count: u32, patience: Duration) -> Vec<u32> {
+/// They are sent in bursts of a hundred, each after the one before it is through the engine. Nothing is missed for being
+/// late: what has left the engine and was not corrupted is waited for.
+pub(crate) fn datagrams(lab: &Lab, from: u32, to: u32, count: u32) -> Vec<u32> {
     let receiver = lab.inside(to, || UdpSocket::bind((address(to), 7000)).unwrap());
     let sender = lab.inside(from, || UdpSocket::bind((address(from), 7000)).unwrap());
     sender.connect((address(to), 7000)).unwrap();
-    receiver.set_read_timeout(Some(patience)).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let mut arrived = Vec::new();
     for first in (0..count).step_by(100) {
         let last = (first + 100).min(count);
@@ -64,13 +70,34 @@ pub(crate) fn datagrams(lab: &Lab, from: u32, to: u32, count: u32, patience: Dur
             bytes[..4].copy_from_slice(&number.to_be_bytes());
             sender.send(&bytes).unwrap();
         }
-        arrived.extend(burst(&receiver));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // In this order: what is through was there to be received.
+            let through = through(lab, from, to, last);
+            arrived.extend(received(&receiver));
+            if through.is_some_and(|through| arrived.len() as u64 >= through) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{} arrived and {through:?} are through", arrived.len());
+        }
     }
     arrived
 }
 
-/// Numbers of what arrives until nothing does.
-fn burst(receiver: &UdpSocket) -> Vec<u32> {
+/// How many of so many datagrams are through the engine and worth receiving; none while some of them are on their way.
+fn through(lab: &Lab, from: u32, to: u32, sent: u32) -> Option<u64> {
+    let counters = lab.engine.counters().unwrap();
+    let (up, down) = (&counters.links[from as usize - 1].up, &counters.links[to as usize - 1].down);
+    let is_empty = |way: &Counters| way.offered.packets + way.duplicated == way.left.packets + way.dropped();
+    let all_are_through = up.offered.packets == u64::from(sent)
+        && is_empty(up)
+        && down.offered.packets == up.left.packets
+        && is_empty(down);
+    all_are_through.then(|| down.left.packets - up.corrupted - down.corrupted)
+}
+
+/// Numbers of what arrives until nothing does for a moment.
+fn received(receiver: &UdpSocket) -> Vec<u32> {
     let mut arrived = Vec::new();
     let mut buffer = [0; 256];
     loop {
@@ -96,10 +123,10 @@ pub(crate) enum Transport {
 /// Bits per second of whole IP packets, as two peers' kernels counted them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
-    /// Handed to the sender's device.
+    /// Handed to the sender's device: at least so many.
     pub(crate) offered: f64,
-    /// Handed to the receiver by its device.
-    pub(crate) arrived: f64,
+    /// Handed to the receiver by its device: at least and at most so many, as exactly as the clock was read.
+    pub(crate) arrived: (f64, f64),
 }
 
 /// Lets iperf3 send single datagrams with so much payload at so many bits per second (0: as fast as it can), and counts for two seconds in the midst of them.
@@ -108,7 +135,7 @@ pub(crate) struct Flow {
 pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, payload: u32, rate: u64) -> Flow {
     let mut server = server(lab, to);
     let (host, length, rate) = (address(to).to_string(), payload.to_string(), rate.to_string());
-    let command = ["iperf3", "--client", &host, "--udp", "--time", "30", "--length", &length, "--bitrate", &rate];
+    let command = ["iperf3", "--client", &host, "--udp", "--time", "120", "--length", &length, "--bitrate", &rate];
     let is_shaped = lab.links().iter().any(|link| link.up.rate.or(link.down.rate).is_some());
     let dropped = |lab: &Lab| -> u64 {
         let counters = lab.engine.counters().unwrap();
@@ -116,13 +143,12 @@ pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, payload: u32, rate: u64) -
     };
     let before = dropped(lab);
     let mut client = lab.start(from, &command);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    // It begins with a burst and a pause; where a link is shaped, its queue is full soon after.
+    // It begins with a burst and a pause; where a link is shaped, its queue is full soon after, unless the host is too
+    // busy to send as much.
     let received = lab.device_bytes(to).received;
-    while lab.device_bytes(to).received < received + 20 * 1500 || (is_shaped && dropped(lab) == before) {
-        assert!(Instant::now() < deadline, "iperf3 does not send, or less than the link takes");
-        std::thread::yield_now();
-    }
+    wait_until(lab, PATIENCE, |lab| lab.device_bytes(to).received >= received + 20 * 1500)
+        .expect("iperf3 sends something");
+    let _ = wait_until(lab, Duration::from_secs(5), |lab| !is_shaped || dropped(lab) > before);
     let (here, there) = (lab.device_bytes(from), lab.device_bytes(to));
     #[expect(clippy::disallowed_methods, reason = "this time is what is measured")]
     std::thread::sleep(Duration::from_secs(2));
@@ -132,10 +158,23 @@ pub(crate) fn saturate(lab: &Lab, from: u32, to: u32, payload: u32, rate: u64) -
         process.wait().unwrap();
     }
     let per_second = |bytes: u64, time: Duration| bytes as f64 * 8.0 / time.as_secs_f64();
+    let arrived = received.received - there.received;
     Flow {
-        offered: per_second(sent.sent - here.sent, sent.at - here.at),
-        arrived: per_second(received.received - there.received, received.at - there.at),
+        offered: per_second(sent.sent - here.sent, sent.to - here.from),
+        arrived: (per_second(arrived, received.to - there.from), per_second(arrived, received.from - there.to)),
     }
+}
+
+/// Waits for a condition; none when it does not come about in time.
+fn wait_until(lab: &Lab, within: Duration, condition: impl Fn(&Lab) -> bool) -> Option<()> {
+    let deadline = Instant::now() + within;
+    while !condition(lab) {
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    Some(())
 }
 
 /// Bits per second of whole IP packets that arrived within `seconds`, after a second that does not count.
@@ -170,13 +209,11 @@ pub(crate) fn iperf3(lab: &Lab, from: u32, to: u32, transport: Transport, second
 /// An iperf3 server in a peer's namespace that answers already.
 fn server(lab: &Lab, peer: u32) -> Child {
     let child = lab.start(peer, &["iperf3", "--server", "--one-off", "--json"]);
-    let deadline = Instant::now() + Duration::from_secs(10);
     // The file shows the sockets of the reading thread's namespace.
-    let listens =
-        || lab.inside(peer, || std::fs::read_to_string("/proc/thread-self/net/tcp6").unwrap()).contains(":1451 ");
-    while !listens() {
-        assert!(Instant::now() < deadline, "iperf3 does not listen");
-        std::thread::yield_now();
-    }
+    let sockets = |lab: &Lab| lab.inside(peer, || std::fs::read_to_string("/proc/thread-self/net/tcp6").unwrap());
+    wait_until(lab, PATIENCE, |lab| sockets(lab).contains(":1451 ")).expect("iperf3 listens");
     child
 }
+
+/// What happens at all happens within this, on any host.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,8 +10,11 @@ pub mod process;
 
 use std::time::Duration;
 
-/// Patience with anything that should happen at once on an idle machine.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Patience with anything that should happen at once on an idle machine. A guard against hanging, and no expectation.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Time between two looks at what takes its time: the looks are requests, which the peer pays for.
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A runtime for one test.
 pub fn run<T>(test: impl Future<Output = T>) -> T {

@@ -15,11 +15,11 @@ use peerbed_peer::status::Status;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command as ProcessCommand};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::DEADLINE;
 use super::authority::Authority;
 use super::content::Content;
+use super::{DEADLINE, LOOK_INTERVAL};
 
 /// A run on loopback. Its directory goes away with it.
 pub struct Run {
@@ -188,6 +188,7 @@ impl Peer {
                 return status;
             }
             assert!(Instant::now() < until, "{status:#?}");
+            sleep(LOOK_INTERVAL).await;
         }
     }
 
@@ -196,6 +197,7 @@ impl Peer {
         let until = Instant::now() + DEADLINE;
         while self.metric(series).await < value {
             assert!(Instant::now() < until, "{series} stays at {}", self.metric(series).await);
+            sleep(LOOK_INTERVAL).await;
         }
     }
 

@@ -18,7 +18,8 @@ use crate::time::Time;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     next: u32,
-    calls: BTreeMap<u32, Call>,
+    /// Boxed: most nodes have few under way, and an empty map keeps room for eleven.
+    calls: BTreeMap<u32, Box<Call>>,
     /// Exactly one entry per call.
     deadlines: BTreeSet<(Time, u32)>,
     pub(super) round_trips: RoundTrips,
@@ -63,7 +64,7 @@ impl Calls {
         self.next = self.next.wrapping_add(1);
         let wait = self.round_trips.patience(to.peer, patience) * question.patience();
         self.deadlines.insert((now + wait, number));
-        self.calls.insert(number, Call { to, purpose, question, asked: now, wait, attempt: 1 });
+        self.calls.insert(number, Box::new(Call { to, purpose, question, asked: now, wait, attempt: 1 }));
         number
     }
 
@@ -129,6 +130,6 @@ impl Calls {
     fn remove(&mut self, number: u32) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.deadlines.remove(&(call.asked + call.wait, number));
-        Some(call)
+        Some(*call)
     }
 }

@@ -21,7 +21,8 @@ use crate::time::Time;
 /// The lookups under way. At most `Options::lookups_max`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lookups {
-    lookups: BTreeMap<u64, Active>,
+    /// Boxed, because a lookup is taken out and put back at each of its steps, and most nodes have none.
+    lookups: BTreeMap<u64, Box<Active>>,
     /// Exactly one entry per lookup: its `wake`.
     wakes: BTreeSet<(Time, u64)>,
 }
@@ -108,7 +109,7 @@ impl Lookups {
         }
         let number = core.random.bits();
         let wake = now + core.options.lookup_timeout;
-        let active = Active {
+        let active = Box::new(Active {
             key,
             cause,
             via,
@@ -124,7 +125,7 @@ impl Lookups {
             dead: Vec::new(),
             hops: 0,
             timeouts: 0,
-        };
+        });
         self.wakes.insert((wake, number));
         self.try_once(now, core, number, active);
     }
@@ -173,7 +174,7 @@ impl Lookups {
         self.wakes.clear();
     }
 
-    fn try_once(&mut self, now: Time, core: &mut Core, number: u64, mut active: Active) {
+    fn try_once(&mut self, now: Time, core: &mut Core, number: u64, mut active: Box<Active>) {
         active.tries += 1;
         (active.hops, active.timeouts, active.short_of) = (0, 0, active.key);
         active.dead.clear();
@@ -197,7 +198,7 @@ impl Lookups {
     }
 
     /// Keeps a lookup that waits, retries one that failed and may, and reports any other.
-    fn settle(&mut self, now: Time, core: &mut Core, number: u64, mut active: Active, next: Next) {
+    fn settle(&mut self, now: Time, core: &mut Core, number: u64, mut active: Box<Active>, next: Next) {
         let result = match next {
             Next::Wait => {
                 self.lookups.insert(number, active);

@@ -1,9 +1,10 @@
 //! Nodes, links, packets and alarms in virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::paths::{Fate, Paths};
+use super::schedule::Schedule;
 use crate::time::Time;
 
 /// A node of the network, numbered from 0 in the order they were added.
@@ -79,9 +80,7 @@ pub enum Happening<P> {
 pub struct Network<P> {
     now: Time,
     nodes: Vec<Node<P>>,
-    /// By time, then in the order they were made.
-    events: BTreeMap<(Time, u64), Event<P>>,
-    made: u64,
+    events: Schedule<Event<P>>,
     paths: Paths,
 }
 
@@ -132,7 +131,7 @@ impl<P> Network<P> {
     /// Makes a network without nodes at time zero, whose core delays and loses packets.
     #[must_use]
     pub fn with_paths(paths: Paths) -> Self {
-        Self { now: Time::ZERO, nodes: Vec::new(), events: BTreeMap::new(), made: 0, paths }
+        Self { now: Time::ZERO, nodes: Vec::new(), events: Schedule::new(), paths }
     }
 
     /// What the core does to packets, to change it.
@@ -143,7 +142,7 @@ impl<P> Network<P> {
     /// When the next thing happens; a stopped alarm counts, too.
     #[must_use]
     pub fn next_at(&self) -> Option<Time> {
-        self.events.first_key_value().map(|(&(at, _), _)| at)
+        self.events.next_at()
     }
 
     /// Lets time pass in which nothing happens. Goes no further than to the next event.
@@ -222,7 +221,7 @@ impl<P> Network<P> {
     /// Goes on to the next thing that happens; `None` when nothing will.
     pub fn step(&mut self) -> Option<Happening<P>> {
         loop {
-            let ((at, _), event) = self.events.pop_first()?;
+            let (at, event) = self.events.pop()?;
             self.now = at;
             match event {
                 Event::UplinkFree(node) => self.send_next(node),
@@ -285,8 +284,7 @@ impl<P> Network<P> {
     }
 
     fn schedule(&mut self, at: Time, event: Event<P>) {
-        self.made += 1;
-        self.events.insert((at, self.made), event);
+        self.events.insert(at, event);
     }
 }
 

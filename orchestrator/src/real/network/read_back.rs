@@ -76,7 +76,7 @@ impl Network {
         let asked = current::current(plan)?;
         for (index, peer) in (0..).zip(&plan.peers) {
             let link = asked.get(&peer.id).with_context(|| format!("{} has no link", peer.name))?;
-            let in_peer = self.list_of(peer.id, &peer.name)?;
+            let in_peer = self.in_peer(peer.id, |socket| list(socket, &peer.name))?;
             ends.push(end(
                 format!("eth0 of {}", peer.name),
                 Some((peer.id, Towards::Core)),
@@ -94,16 +94,6 @@ impl Network {
             ends.push(end(format!("link {link} of core {here}"), None, asked, in_cores[here].get(&link)));
         }
         Ok(ends)
-    }
-
-    /// The disciplines in a peer's namespace, by index of their link.
-    fn list_of(&self, peer: PeerId, name: &str) -> anyhow::Result<BTreeMap<i32, Vec<Found>>> {
-        let namespace = self.namespace(peer).with_context(|| format!("{name} has no namespace"))?;
-        namespace.enter().with_context(|| format!("entering the namespace of {name}"))?;
-        let listed = Socket::open().context("opening a netlink socket").and_then(|mut socket| list(&mut socket, name));
-        // Back in any case: what comes next expects the thread where it was.
-        self.cores[0].namespace.enter().context("going back to the core's namespace")?;
-        listed
     }
 }
 

@@ -8,7 +8,7 @@ use peerbed_proto::{PeerId, Time};
 use super::{Closed, Done, Play, now};
 use crate::{
     measure::{Note, read_back},
-    plan::{Action, Distribute},
+    plan::Distribute,
     progress::Progress,
     scenario::{self, Order},
     testbed,
@@ -120,9 +120,7 @@ impl<'a> Play<'a> {
     /// The distribution with this index, as the plan has it.
     pub(super) fn spec(&self, distribution: usize) -> &'a Distribute {
         let step = self.scenario.distributions()[distribution].step();
-        let Action::Distribute(spec) = &self.job.plan.steps[step].action else {
-            unreachable!("the scenario made its distributions from these very steps")
-        };
-        spec
+        let spec = self.job.plan.steps[step].action.distribute();
+        spec.expect("the scenario made its distributions from these very steps")
     }
 }

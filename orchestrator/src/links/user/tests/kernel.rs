@@ -87,7 +87,7 @@ fn routed(bytes: &[u8]) -> Vec<u8> {
 
 fn read(device: &Device) -> Vec<u8> {
     let mut buffer = vec![0; FRAME_MAX];
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(length) = device.read(&mut buffer).unwrap() {
             buffer.truncate(length);

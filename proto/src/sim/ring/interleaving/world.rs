@@ -1,17 +1,20 @@
 //! The nodes of a run, the messages under way, and the steps that may be taken.
 
+mod mending;
+mod views;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use self::views::is_decisive;
 use super::choices::Choices;
 use super::{Plan, Rule, Tally};
 use crate::id::PeerId;
 use crate::ring::{
-    Answer, Circle, Command, Contact, DataOptions, Entry, Founders, Message, Options, Output, Point, Question, Ring,
-    Routing,
+    Answer, Circle, Command, Contact, DataOptions, Founders, Message, Options, Output, Point, Question, Ring, Routing,
 };
+use crate::sim::ring::Sealed;
 use crate::sim::ring::invariant::{self, Broken, View};
-use crate::sim::ring::{Health, Sealed};
 use crate::time::Time;
 
 /// One node and its clock.
@@ -229,37 +232,6 @@ impl World {
         self.in_flight.retain(|sealed| sealed.to != dead);
     }
 
-    /// The environment rule: every other member keeps a live successor, and there are principals to spare.
-    fn may_fail(&self, place: usize) -> bool {
-        if self.plan.rule == Rule::Broken {
-            return place != 0;
-        }
-        [0, 1].into_iter().all(|order| self.spares(&self.views(order), self.contacts[place].point))
-    }
-
-    fn spares(&self, views: &[View], dead: Point) -> bool {
-        let principals = invariant::principals(self.circle, views);
-        if principals.contains(&dead) && principals.len() <= usize::from(self.plan.list) + 1 {
-            return false;
-        }
-        let live = |entry: &Entry| {
-            entry
-                .contact()
-                .is_some_and(|contact| contact.point != dead && views.iter().any(|view| view.me == contact.point))
-        };
-        views.iter().filter(|view| view.me != dead).all(|view| view.successors.iter().any(live))
-    }
-
-    fn check(&mut self) -> Result<(), Broken> {
-        self.tally.checks += 1;
-        invariant::check(self.circle, self.plan.list.into(), &self.views(0))?;
-        invariant::check(self.circle, self.plan.list.into(), &self.views(1))
-    }
-
-    fn views(&self, order: usize) -> Vec<View> {
-        self.actors.iter().flatten().filter_map(|actor| actor.views[order].clone()).collect()
-    }
-
     /// Sends what a node wants sent. What cannot change any pointer arrives at once.
     fn flush(&mut self, place: usize) {
         let mut at_once = Vec::new();
@@ -285,79 +257,6 @@ impl World {
         self.refresh(place);
         answered.into_iter().for_each(|place| self.refresh(place));
         at_once.into_iter().for_each(|sealed| self.deliver(sealed));
-    }
-
-    /// Works out a member's view: a step counts as taken when the other node has answered.
-    fn refresh(&mut self, place: usize) {
-        let Some(actor) = &mut self.actors[place] else { return };
-        let me = actor.ring.me();
-        let mut answers: Vec<&Sealed> =
-            self.in_flight.iter().filter(|sealed| sealed.to == me && is_decisive(&sealed.message)).collect();
-        let now = actor.now;
-        let view = |answers: &[&Sealed], ring: &Ring| {
-            let mut later = (!answers.is_empty()).then(|| ring.clone());
-            if let Some(later) = &mut later {
-                answers.iter().for_each(|sealed| later.handle_message(now, sealed.from, sealed.message.clone()));
-            }
-            let ring = later.as_ref().unwrap_or(ring);
-            ring.standing().is_member().then(|| View { me: me.point, successors: ring.successors().to_vec() })
-        };
-        let forward = view(&answers, &actor.ring);
-        answers.reverse();
-        let backward = if answers.len() > 1 { view(&answers, &actor.ring) } else { forward.clone() };
-        actor.views = [forward, backward];
-    }
-
-    /// Lets all clocks agree, delivers everything promptly and kills nobody, until every pointer is right.
-    pub(super) fn mend(&mut self, limit: Duration) -> Result<Duration, String> {
-        let start = self.actors.iter().flatten().map(|actor| actor.now).max().unwrap_or(Time::ZERO);
-        let mut now = start;
-        loop {
-            while let Some(sealed) = self.in_flight.pop() {
-                let place = place_of(sealed.to);
-                if let Some(actor) = &mut self.actors[place] {
-                    actor.now = now;
-                }
-                self.deliver(sealed);
-            }
-            let mut members: Vec<&Ring> = self.actors.iter().flatten().map(|actor| &actor.ring).collect();
-            members.sort_by_key(|ring| ring.me().point);
-            let all_in = members.iter().all(|ring| ring.standing().is_member());
-            if all_in && Health::of(members.into_iter()).is_right() {
-                return Ok(now - start);
-            }
-            let next = self
-                .actors
-                .iter()
-                .enumerate()
-                .filter_map(|(place, actor)| Some((actor.as_ref()?.ring.poll_timeout()?.0, place)));
-            let Some((due, place)) = next.min() else { return Err(self.picture()) };
-            now = now.max(due);
-            if now - start > limit {
-                return Err(self.picture());
-            }
-            if let Some(actor) = &mut self.actors[place] {
-                actor.now = now;
-                actor.ring.handle_timeout(now);
-                self.flush(place);
-            }
-        }
-    }
-
-    /// What every node points at, one a line.
-    fn picture(&self) -> String {
-        let mut picture = String::new();
-        for ring in self.actors.iter().flatten().map(|actor| &actor.ring) {
-            let entry = |entry: &Entry| match entry {
-                Entry::Contact(contact) => contact.point.to_string(),
-                Entry::Placeholder(point) => format!("({point})"),
-            };
-            let list: Vec<String> = ring.successors().iter().map(entry).collect();
-            let before = ring.predecessor().map(|contact| contact.point);
-            // Writing to a string cannot fail.
-            let _ = writeln!(picture, "{} {:?}: {before:?} < > {list:?}", ring.me().point, ring.standing());
-        }
-        picture
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -387,11 +286,6 @@ fn is_aside(message: &Message) -> bool {
         Message::Answer { answer, .. } => matches!(answer, Answer::Data(_) | Answer::Fingers(_)),
         Message::Note(_) => false,
     }
-}
-
-/// Answers that change pointers: another node's, or its word that it is no member.
-fn is_decisive(message: &Message) -> bool {
-    matches!(message, Message::Answer { answer: Answer::State { .. } | Answer::NotMember, .. })
 }
 
 fn draw(choices: &mut Choices, taken: &[Contact]) -> Contact {
