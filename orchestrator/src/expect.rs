@@ -3,6 +3,7 @@
 //! ```text
 //! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  lookups.NAME.METRIC OP VALUE
 //!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE  |  over
+//!            | lookups.NAME.METRIC OP SHARE of lookups.NAME.METRIC
 //! OP        := <= | < | >= | > | == | !=
 //! ```
 //!
@@ -36,7 +37,7 @@ mod rings;
 mod tests;
 
 pub use evaluate::{DistributionFacts, Facts, Outcome};
-pub use rings::{RingFacts, RingSubject};
+pub use rings::{RingFacts, RingFigure, RingSubject};
 
 /// A condition that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,16 +66,14 @@ pub enum Subject {
     Over(over::Over),
     /// A figure of lookups in a ring, or of a ring's recoveries.
     Ring {
-        /// Which of the two.
-        what: RingSubject,
-        /// Name of the lookups, or of the ring.
-        name: String,
-        /// Which figure.
-        metric: &'static str,
+        /// Which.
+        figure: RingFigure,
         /// How it is compared.
         operator: Operator,
         /// With what.
         value: Value,
+        /// The value is that share of another figure.
+        of: Option<RingFigure>,
     },
     /// Whether this host could measure the run.
     Verdict {
@@ -190,12 +189,14 @@ impl Condition {
         }
     }
 
-    /// The lookups or the ring that it looks at, if it looks at any.
+    /// The lookups and rings that it looks at.
     #[must_use]
-    pub fn ring_subject(&self) -> Option<(RingSubject, &str)> {
+    pub fn ring_subjects(&self) -> Vec<(RingSubject, &str)> {
         match &self.subject {
-            Subject::Ring { what, name, .. } => Some((*what, name)),
-            Subject::Distribution { .. } | Subject::Over(_) | Subject::Verdict { .. } => None,
+            Subject::Ring { figure, of, .. } => {
+                [Some(figure), of.as_ref()].into_iter().flatten().map(|it| (it.what, it.name.as_str())).collect()
+            }
+            Subject::Distribution { .. } | Subject::Over(_) | Subject::Verdict { .. } => Vec::new(),
         }
     }
 

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Size, Span};
 
+mod churn;
 mod course;
 mod disturb;
 mod faults;
+mod lifetimes;
 mod links;
 mod matrix;
 mod program;
@@ -24,7 +26,9 @@ mod rings;
 mod seats;
 mod yaml;
 
+pub use churn::{Churn, Habits, Move, MoveKind};
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
+pub use lifetimes::{Law, Lifetimes, Middle};
 pub use links::{Direction, Discipline, Jitter, Link, Loss, Order, Queue, Shape, Trace, TracePoint};
 pub use matrix::matrix;
 pub use program::{Completion, ExpectedExit, Program, Ready, Requirement};
@@ -194,6 +198,8 @@ pub enum Action {
     Leave(Vec<PeerId>),
     /// Bring up peers and let them enter every running distribution addressed to them, with what they have on disk.
     Join(Vec<PeerId>),
+    /// Let peers go and come back; who comes back enters as with `join`.
+    Churn(Churn),
     /// Let time pass.
     Wait(Span),
     /// Wait until the programs of these peers have completed.

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod changes;
+mod churn;
 mod distribution;
 mod explain;
 mod order;
@@ -89,6 +90,8 @@ struct StepState {
     stage: Stage,
     /// What must come before a running step can end, besides time and the end of a distribution.
     awaited: BTreeSet<Awaited>,
+    /// How far it has come, where it is churn.
+    churn: churn::Cursor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +161,12 @@ impl Scenario {
         self.arrived(Awaited::Ready(peer));
         for step in 0..self.steps.len() {
             let state = &self.steps[step];
-            if matches!(&state.step.action, Action::Join(peers) if peers.contains(&peer))
-                && matches!(state.stage, Stage::Running { .. })
-            {
+            let brings = match &state.step.action {
+                Action::Join(peers) => peers.contains(&peer),
+                Action::Churn(churn) => churn.moves_peer(peer),
+                _ => false,
+            };
+            if brings && matches!(state.stage, Stage::Running { .. }) {
                 self.enter(step, peer);
                 self.enter_ring(step, peer);
             }
@@ -215,8 +221,15 @@ impl Scenario {
             (Stage::Running { since }, _, Action::Wait(span)) => Some((since + span.0, "a wait is over")),
             _ => None,
         });
+        let churns =
+            self.steps.iter().enumerate().filter_map(|(index, state)| match (state.stage, &state.step.action) {
+                (Stage::Running { since }, Action::Churn(churn)) => {
+                    Some((self.churn_deadline(index, since, churn), "a peer comes or goes"))
+                }
+                _ => None,
+            });
         let rings = self.rings.next_deadline();
-        steps.chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        steps.chain(churns).chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
     }
 
     /// Where the scenario stands.
@@ -315,7 +328,13 @@ impl StepState {
             When::Condition(text) => Condition::parse(text).ok(),
             When::At(_) | When::AfterStep(_) => None,
         };
-        Self { step: step.clone(), condition, stage: Stage::Waiting, awaited: BTreeSet::new() }
+        Self {
+            step: step.clone(),
+            condition,
+            stage: Stage::Waiting,
+            awaited: BTreeSet::new(),
+            churn: churn::Cursor::default(),
+        }
     }
 }
 

@@ -199,14 +199,14 @@ impl Testbed {
         }
     }
 
-    /// Lets a peer enter a ring of the plan.
+    /// Lets a peer enter a ring of the plan; with `hold` as a founder that waits for `connect` and `begin`.
     ///
     /// # Errors
     ///
     /// When the peer did not take the command.
-    pub async fn enter_ring(&self, ring: &Ring, peer: PeerId, start: Start) -> anyhow::Result<()> {
+    pub async fn enter_ring(&self, ring: &Ring, peer: PeerId, start: Start, hold: bool) -> anyhow::Result<()> {
         match self {
-            Self::Real(real) => real.enter_ring(ring, peer, start).await,
+            Self::Real(real) => real.enter_ring(ring, peer, start, hold).await,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod check;
+mod churn;
 mod conditions;
 mod faults;
 mod files;
@@ -37,6 +38,7 @@ pub mod sweep;
 mod traces;
 mod tree;
 
+pub use churn::Churn;
 pub(crate) use faults::resolve_both;
 pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};
 pub(crate) use files::PIECE_DEFAULT;

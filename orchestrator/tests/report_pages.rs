@@ -1,10 +1,12 @@
 //! `report.html`: what every page has to be, of made-up runs; and how a browser takes it.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
+mod fit_host;
 mod report_support;
 
 use std::{fs, time::Duration};
 
+use fit_host::measure;
 use peerbed_orchestrator::{report::html, run_directory::RunDirectory};
 use report_support::{
     browser::Browser,
@@ -136,16 +138,18 @@ fn a_browser_shows_200_peers_within_two_seconds_and_asks_nobody_for_anything() {
     let place = tempfile::tempdir().unwrap();
     let path = html::write(&made_up::swarm(place.path(), 200, 256)).unwrap();
     let Some(mut browser) = Browser::start() else { return };
-    // The first page also starts the browser's own processes; a busy host is asked again.
-    let mut took = Duration::MAX;
-    for _ in 0..5 {
-        let opened = browser.open(&path);
-        assert!(opened.requests.is_empty(), "asked for {:?}", opened.requests);
-        assert!(opened.complaints.is_empty(), "said {:?}", opened.complaints);
-        took = took.min(opened.took);
-    }
-    println!("opened in {took:?}, the best of five");
-    assert!(took <= Duration::from_secs(2), "took {took:?}");
+    measure("a page of 200 peers", || {
+        // The first page also starts the browser's own processes: the fastest of five tells about the page.
+        let mut took = Duration::MAX;
+        for _ in 0..5 {
+            let opened = browser.open(&path);
+            assert!(opened.requests.is_empty(), "asked for {:?}", opened.requests);
+            assert!(opened.complaints.is_empty(), "said {:?}", opened.complaints);
+            took = took.min(opened.took);
+        }
+        println!("opened in {took:?}, the best of five");
+        if took <= Duration::from_secs(2) { Ok(()) } else { Err(format!("{took:?} at best")) }
+    });
 }
 
 #[test]

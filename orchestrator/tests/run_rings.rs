@@ -84,7 +84,7 @@ fn a_latecomer_joins_takes_its_keys_over_and_hands_them_on_when_it_leaves() {
         "\
 version: 1
 name: late
-timeout: 90s
+timeout: 300s
 links:
   fast: { up: 50mbit, down: 50mbit }
 groups:

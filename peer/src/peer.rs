@@ -162,9 +162,7 @@ impl Peer {
                 let _ = answer.send(self.table.begin(&begin.id, begin.at));
             }
             Command::End(end) => self.table.end(&end.id, answer),
-            Command::Ring(command) => {
-                let _ = answer.send(self.seat.command(&self.surroundings, command));
-            }
+            Command::Ring(command) => self.seat.command(&self.surroundings, command, answer),
             Command::Leave => {
                 self.seat.leave();
                 self.leave();

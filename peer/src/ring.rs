@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
 use peerbed_proto::PeerId;
-use peerbed_proto::ring::{
-    Action, Command, Contact, Entry, Founders, Key, Message, Options, Output, Question, Ring, Standing,
-};
+use peerbed_proto::ring::{Command, Contact, Entry, Key, Message, Output, Question, Ring, Standing};
 use quinn::SendStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -20,22 +17,27 @@ use crate::clock;
 use crate::distribution::Surroundings;
 use crate::ring::links::{Links, Replies};
 use crate::ring::seats::Seats;
-use crate::ring::telling::Teller;
-use crate::ring_control::{Enter, RecordAction, RecordKey, RingCommand, RingStatus, Start};
+use crate::ring::telling::{Teller, Told};
+use crate::ring::warm_up::{Connected, Turn, WarmUp};
+use crate::ring_control::{Enter, RecordKey, RingCommand, RingStatus, Start};
 use crate::transport::PeerConnection;
 
 pub(crate) use self::telling::RingCounts;
 
 mod exchange;
 mod links;
+mod node;
 mod seats;
 mod telling;
+mod warm_up;
 
 /// What the peer asks of a ring's driver.
 #[derive(Debug)]
 pub(crate) enum RingOrder {
-    /// To do something. Never `Enter`, which makes a driver.
+    /// To do something. Never `Enter`, which makes a driver, nor `Connect`, which is answered later.
     Command(RingCommand),
+    /// To make its first connections, and to say when they are there.
+    Connect(Connected),
     /// How it is.
     Inspect(oneshot::Sender<RingSnapshot>),
     /// To hand over what it has and end.
@@ -82,9 +84,8 @@ pub(crate) struct RingDriver {
     replies: Replies,
     teller: Teller,
     inbox: mpsc::Receiver<Input>,
-    /// A founder's first connections: until they are there or this instant has come, no timer of the core goes off. Upkeep
-    /// in the middle of everybody's handshakes would take slow peers for dead.
-    warm_up_until: Option<Instant>,
+    /// No timer of the core goes off before the upkeep has begun.
+    warm_up: WarmUp,
     /// When a driver that leaves stops waiting for its records to be taken.
     leave_until: Option<Instant>,
 }
@@ -98,14 +99,17 @@ impl RingDriver {
     pub(crate) fn enter(surroundings: Surroundings, enter: Enter) -> anyhow::Result<Self> {
         let seats = Arc::new(Seats::read(&enter.roster)?);
         let me = seats.contact(surroundings.transport.me()).context("the roster has no place for this peer")?;
-        let core = make_node(&seats, me, &enter.start, enter.options, surroundings.seed)?;
+        let core = node::make(&seats, me, &enter.start, enter.options, surroundings.seed)?;
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         surroundings.routes.set_ring(Some(sender.clone()));
         let links = Links::new(surroundings.transport.clone(), seats.clone(), sender);
         let teller = Teller::new(enter.ring, surroundings.log.clone());
-        let warm_up_until = matches!(enter.start, Start::Found(_)).then(|| Instant::now() + WARM_UP_MAX);
+        let warm_up = match enter.start {
+            Start::Found(_) => WarmUp::founder(enter.hold),
+            Start::Join(_) => WarmUp::Live,
+        };
         let replies = Replies::default();
-        Ok(Self { surroundings, core, seats, links, replies, teller, inbox, warm_up_until, leave_until: None })
+        Ok(Self { surroundings, core, seats, links, replies, teller, inbox, warm_up, leave_until: None })
     }
 
     /// Takes part until told to end, or until it has left.
@@ -120,7 +124,7 @@ impl RingDriver {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         while self.core.standing() != Standing::Gone && self.leave_until.is_none_or(|until| Instant::now() < until) {
-            let due = self.core.poll_timeout().filter(|_| self.warm_up_until.is_none());
+            let due = self.core.poll_timeout().filter(|_| self.warm_up.is_live());
             let deadline = due.map(|(due, _)| clock::instant(due));
             if let Some(deadline) = deadline
                 && timer.deadline() != deadline
@@ -154,6 +158,10 @@ impl RingDriver {
             RingOrder::Inspect(answer) => {
                 let _ = answer.send(self.snapshot());
             }
+            RingOrder::Connect(answer) => {
+                self.warm_up.connect(answer);
+                self.tend();
+            }
             RingOrder::Leave => self.leave(),
             RingOrder::End => {}
         }
@@ -162,18 +170,28 @@ impl RingDriver {
     fn handle_command(&mut self, command: RingCommand) {
         let now = clock::now();
         match command {
-            RingCommand::LookUp { request, key } => self.core.handle_command(now, request, Command::LookUp { key }),
+            RingCommand::LookUp { request, key, forwarding } => {
+                let command = match forwarding {
+                    Some(forwarding) => Command::LookUpBy { key, forwarding },
+                    None => Command::LookUp { key },
+                };
+                self.core.handle_command(now, request, command);
+            }
             RingCommand::Data { request, key, action } => {
                 let key = match key {
                     RecordKey::Name(name) => Key::named(self.seats.circle(), &name),
                     RecordKey::Point(point) => Key::at(point),
                 };
                 self.teller.begin(request, now);
-                self.core.handle_command(now, request, Command::Data { key, action: action_of(action) });
+                self.core.handle_command(now, request, Command::Data { key, action: node::action_of(action) });
+            }
+            RingCommand::Begin => {
+                let turn = self.warm_up.begin();
+                self.take_turn(turn);
             }
             RingCommand::Leave => self.leave(),
-            // The peer makes a driver of it.
-            RingCommand::Enter(_) => {}
+            // The peer makes a driver of the one, and an order of the other.
+            RingCommand::Enter(_) | RingCommand::Connect => {}
         }
     }
 
@@ -188,7 +206,7 @@ impl RingDriver {
             Input::Accepted(connection) => self.links.handle_accepted(connection),
             Input::Dialled { peer, result } => {
                 let reached = self.links.handle_dialled(peer, result);
-                if self.warm_up_until.is_some() {
+                if !self.warm_up.is_live() {
                     self.tend();
                 } else if reached.is_err() {
                     self.core.handle_unreachable(now, PeerId(peer));
@@ -213,7 +231,7 @@ impl RingDriver {
             Input::Violated { peer, serial } => self.violated(peer, serial),
             Input::Broken => self.links.traffic.broken += 1,
             Input::Closed { peer, serial } => {
-                if self.links.handle_closed(peer, serial) == links::Left::None && self.warm_up_until.is_none() {
+                if self.links.handle_closed(peer, serial) == links::Left::None && self.warm_up.is_live() {
                     self.core.handle_unreachable(now, PeerId(peer));
                 }
             }
@@ -251,7 +269,9 @@ impl RingDriver {
                 Output::Event(event) => self.teller.event(event),
             }
         }
-        self.teller.pointers(&self.core);
+        if self.teller.pointers(&self.core) == Told::News {
+            self.tend();
+        }
     }
 
     /// Keeps connections to neighbours, and lets go of what is not needed any more.
@@ -261,44 +281,22 @@ impl RingDriver {
         let successors: Vec<Contact> = self.core.successors().iter().filter_map(Entry::contact).collect();
         let is_dialled = |contact: &Contact| Some(*contact) != predecessor || successors.contains(contact);
         let wanted: Vec<u32> = self.core.neighbours().iter().filter(|it| is_dialled(it)).map(|it| it.peer.0).collect();
-        let at_once = if self.warm_up_until.is_some() { WARM_UP_DIALS } else { DIALS_AT_ONCE };
+        let at_once = self.warm_up.dials_at_once();
         self.links.tend(&wanted, at_once);
-        let is_warm = self.links.connected == self.links.neighbours;
-        self.warm_up_until = self.warm_up_until.filter(|until| !is_warm && Instant::now() < *until);
+        let turn = self.warm_up.on_connections(self.links.connected, self.links.neighbours);
+        self.take_turn(turn);
         self.links.traffic.unanswered += self.replies.forget_old();
+    }
+
+    fn take_turn(&mut self, turn: Turn) {
+        if turn == Turn::Begins {
+            self.core.handle_begin(clock::now());
+        }
     }
 
     fn snapshot(&self) -> RingSnapshot {
         let status = self.teller.status(&self.core, &self.links);
         RingSnapshot { status, counts: RingCounts { core: self.core.stats().clone(), traffic: self.links.traffic } }
-    }
-}
-
-fn make_node(seats: &Seats, me: Contact, start: &Start, options: Options, seed: u64) -> anyhow::Result<Ring> {
-    let now = clock::now();
-    Ok(match start {
-        Start::Found(peers) => {
-            let founders = Founders::new(seats.circle(), seats.contacts(peers)?)?;
-            anyhow::ensure!(founders.contacts().contains(&me), "this peer is none of the founders");
-            Ring::found(me, &founders, options, seed, now)
-        }
-        Start::Join(peers) => {
-            let mut via = seats.contacts(peers)?;
-            via.retain(|contact| *contact != me);
-            anyhow::ensure!(!via.is_empty(), "nobody is named to join by");
-            Ring::join(me, seats.circle(), &via, options, seed, now)
-        }
-    })
-}
-
-fn action_of(action: RecordAction) -> Action {
-    match action {
-        RecordAction::Put { value, lasting_seconds } => Action::Put {
-            value: Bytes::from(value),
-            lasting: lasting_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        },
-        RecordAction::Get => Action::Get,
-        RecordAction::Delete => Action::Delete,
     }
 }
 
@@ -308,17 +306,9 @@ const INBOX_MAX: usize = 1_024;
 /// Inputs taken off the inbox at once.
 const INPUTS_AT_ONCE: usize = 64;
 
-/// Time between two looks at the connections. A missing one is dialled at once when something is to be sent.
-const TEND_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Time for a founder's first connections. A hundred peers on two slow cores take half of it.
-const WARM_UP_MAX: Duration = Duration::from_secs(45);
-
-/// Neighbours dialled at once by a founder: with more, all handshakes on the host would be slow together and none in time.
-const WARM_UP_DIALS: usize = 1;
-
-/// Neighbours dialled at once for their own sake later on.
-const DIALS_AT_ONCE: usize = 4;
+/// Time between two looks at the connections, beside those when pointers change. A missing one is dialled at once when
+/// something is to be sent.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time to hand records over. Shorter than the process has to leave.
 const LEAVE_MAX: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use peerbed_proto::ring::{Circle, Options as RingOptions, Point};
+pub use peerbed_proto::ring::{Circle, Forwarding, Options as RingOptions, Point};
 use serde::{Deserialize, Serialize};
 
 /// What a peer can be asked to do about its ring. A peer is in at most one ring at a time.
@@ -20,6 +20,9 @@ pub enum RingCommand {
         request: u64,
         /// The point.
         key: Point,
+        /// Who moves the lookup from hop to hop; none for what the node's options say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forwarding: Option<Forwarding>,
     },
     /// Puts, gets or deletes a record. Answered at once; ends with [`RingReport::Written`] or [`RingReport::Read`].
     Data {
@@ -30,6 +33,11 @@ pub enum RingCommand {
         /// What to do.
         action: RecordAction,
     },
+    /// Makes the first connections of a founder that was held, one after the other. Answered when all are there; refused when
+    /// some are not after 60 s.
+    Connect,
+    /// Lets a founder that was held begin its upkeep. Answered at once.
+    Begin,
     /// Hands all records over and leaves the ring; the peer stays. Answered at once; ends with [`RingReport::Left`].
     Leave,
 }
@@ -47,6 +55,11 @@ pub struct Enter {
     /// Behaviour of the node; `{}` or absent takes the defaults.
     #[serde(default)]
     pub options: RingOptions,
+    /// Set on a founder that shall dial nobody and keep nothing up until it is told to [`RingCommand::Connect`] and to
+    /// [`RingCommand::Begin`], so that hundreds on one host do not make all their handshakes at once. Default false: it does
+    /// both by itself. Of no effect on who joins.
+    #[serde(default)]
+    pub hold: bool,
 }
 
 /// As what a peer enters a ring. Peers are numbers in the plan that the roster has.

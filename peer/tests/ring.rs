@@ -128,7 +128,7 @@ fn a_peer_may_leave_its_ring_and_enter_it_again() {
         second.command(&Command::Ring(RingCommand::Leave)).await;
         second.event(|kind| *kind == EventKind::Ring(RingReport::Left)).await;
         second.status_when(|status| status.ring.as_ref().is_some_and(|ring| ring.standing == Standing::Gone)).await;
-        let look_up = Command::Ring(RingCommand::LookUp { request: 1, key: Point(3) });
+        let look_up = Command::Ring(RingCommand::LookUp { request: 1, key: Point(3), forwarding: None });
         assert_eq!(second.refused(&look_up).await.0, StatusCode::NOT_FOUND);
         second.command(&again()).await;
         ring.closes().await;
@@ -158,7 +158,8 @@ fn a_roster_without_this_peer_or_with_two_on_one_point_is_refused() {
         let peer = run.start(1).await;
         for (members, words) in [(vec![(2, 3)], "no place for this peer"), (vec![(1, 3), (2, 3)], "same point 3")] {
             let roster = write_roster(&run, 4, members.iter().map(|(id, point)| (*id, *point, peer.endpoint.addr)));
-            let enter = Enter { ring: "ring".into(), roster, start: Start::Found(vec![1]), options: options() };
+            let enter =
+                Enter { ring: "ring".into(), roster, start: Start::Found(vec![1]), options: options(), hold: false };
             let (status, error) = peer.refused(&Command::Ring(RingCommand::Enter(Box::new(enter)))).await;
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
             assert!(error.contains(words), "{error}");
@@ -318,7 +319,8 @@ impl Ring {
     }
 
     fn enter(&self, start: Start, options: &RingOptions) -> Command {
-        let enter = Enter { ring: "ring".into(), roster: self.roster.clone(), start, options: options.clone() };
+        let enter =
+            Enter { ring: "ring".into(), roster: self.roster.clone(), start, options: options.clone(), hold: false };
         Command::Ring(RingCommand::Enter(Box::new(enter)))
     }
 
@@ -375,7 +377,7 @@ impl Ring {
     async fn look_up(&self, asker: u128, key: u128) -> Found {
         let peer = self.peer(asker);
         let request = next_request();
-        peer.command(&Command::Ring(RingCommand::LookUp { request, key: Point(key) })).await;
+        peer.command(&Command::Ring(RingCommand::LookUp { request, key: Point(key), forwarding: None })).await;
         let ended = peer
             .event(|kind| matches!(kind, EventKind::Ring(RingReport::LookedUp { request: it, .. }) if *it == request));
         let kind = ended.await.kind;

@@ -105,6 +105,13 @@ pub enum Command {
         /// The point.
         key: Point,
     },
+    /// The same in this manner, whatever the options say: two manners compared on one ring.
+    LookUpBy {
+        /// The point.
+        key: Point,
+        /// Who moves the lookup from hop to hop.
+        forwarding: Forwarding,
+    },
     /// Put, get or delete. Ends with [`Event::Written`] or [`Event::Read`].
     Data {
         /// The key.
@@ -154,6 +161,9 @@ impl Ring {
     pub fn handle_command(&mut self, now: Time, request: u64, command: Command) {
         match command {
             Command::LookUp { key } => self.lookups.begin(now, &mut self.core, key, Cause::Command { request }, None),
+            Command::LookUpBy { key, forwarding } => {
+                self.lookups.begin_by(now, &mut self.core, key, Cause::Command { request }, None, forwarding);
+            }
             Command::Data { key, action } => self.data.begin(now, &mut self.core, request, key, action),
             Command::Leave => match self.core.standing {
                 Standing::Member => self.core.standing = Standing::Leaving,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Condition, Metric, Operator, RingFacts, Subject, Value, rings};
+use super::{Condition, Metric, Operator, RingFacts, Subject, Value};
 use crate::plan::Via;
 
 /// Everything conditions can look at, filled in by whoever has it: the results at the end of a run, or the scenario
@@ -68,8 +68,12 @@ pub(super) fn evaluate(condition: &Condition, facts: &Facts) -> Outcome {
             Some(found) => ((found == state) == *wanted, json!(found)),
             None => (false, serde_json::Value::Null),
         },
-        Subject::Ring { what, name, metric, operator, value } => {
-            judge(&rings::figures(&facts.rings, *what, name, metric, *value), *operator, *value)
+        Subject::Ring { figure, operator, value, of: None } => {
+            judge(&figure.find(&facts.rings, *value), *operator, *value)
+        }
+        // Found and wanted are shares of the other figure.
+        Subject::Ring { figure, operator, value, of: Some(whole) } => {
+            judge(&figure.share_of(whole, &facts.rings), *operator, *value)
         }
         Subject::Distribution { selector, metric, operator, value } => {
             let found: Vec<Option<f64>> = facts

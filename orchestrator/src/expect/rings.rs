@@ -1,4 +1,5 @@
-//! Conditions on rings: `lookups.NAME.METRIC OP VALUE` and `recoveries.RING.METRIC OP VALUE`.
+//! Conditions on rings: `lookups.NAME.METRIC OP VALUE` and `recoveries.RING.METRIC OP VALUE`, where a value may be a share of
+//! another figure, as in `60% of lookups.NAME.METRIC`. `recoveries.RING.crash.METRIC` looks at crashes only.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -62,6 +63,7 @@ const LOOKUPS: &[(&str, Kind)] = &[
     ("correct", Kind::Part),
     ("wrong", Kind::Part),
     ("failed", Kind::Part),
+    ("still_wrong", Kind::Part),
     ("hops_mean", Kind::Number),
     ("hops_p50", Kind::Number),
     ("hops_p99", Kind::Number),
@@ -79,7 +81,24 @@ const RECOVERIES: &[(&str, Kind)] = &[
     ("p50", Kind::Seconds),
     ("p99", Kind::Seconds),
     ("max", Kind::Seconds),
+    ("mended_open", Kind::Part),
+    ("mended_mean", Kind::Seconds),
+    ("mended_p50", Kind::Seconds),
+    ("mended_p99", Kind::Seconds),
+    ("mended_max", Kind::Seconds),
 ];
+
+/// One figure of lookups or recoveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingFigure {
+    /// Which of the two.
+    pub what: RingSubject,
+    /// Name of the lookups, or of the ring.
+    pub name: String,
+    /// Which figure.
+    pub metric: &'static str,
+    kind: Kind,
+}
 
 /// Reads what stands before and after the operator of a condition on rings.
 pub(super) fn subject(
@@ -89,55 +108,105 @@ pub(super) fn subject(
     value: &str,
     range: Range<usize>,
 ) -> Result<Subject, ConditionError> {
-    let word = what.word();
-    let parts: Vec<&str> = subject.split('.').collect();
-    let [_, name, metric] = parts.as_slice() else {
-        let message = format!("`{subject}` names no figure of {word}");
-        return Err(ConditionError { message, hint: format!("write {word}.NAME.METRIC"), range: 0..subject.len() });
-    };
-    let Some((metric, kind)) = what.metrics().iter().find(|(known, _)| known == metric) else {
-        let hint = suggestion(metric, what.metrics().iter().map(|(known, _)| *known)).unwrap_or_default();
-        let message = format!("`{metric}` is no figure of {word}");
-        return Err(ConditionError { message, hint, range: subject.len() - metric.len()..subject.len() });
-    };
+    let figure = figure(what, subject, 0)?;
+    if let Some((share, whole)) = value.split_once(" of ") {
+        let (value, whole) = share_of(&figure, share.trim(), whole.trim(), range)?;
+        return Ok(Subject::Ring { figure, operator, value, of: Some(whole) });
+    }
     let number = || value.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0).map(Value::Number);
     let span = || value.parse::<Span>().ok().map(|span| Value::Number(span.seconds()));
     let share = || value.parse::<Share>().ok().map(|share| Value::Share(share.fraction()));
-    let (read, hint) = match kind {
+    let (read, hint) = match figure.kind {
         Kind::Part => (number().or_else(share), "give a number, such as 10, or a share, such as 99.9%"),
         Kind::Number => (number(), "give a plain number, such as 2.8"),
         Kind::Seconds => (number().or_else(span), "give seconds, such as 3 or 300ms"),
     };
     let Some(value) = read else {
-        return Err(ConditionError {
-            message: format!("`{value}` does not fit this figure"),
-            hint: hint.into(),
-            range,
-        });
+        return Err(error(format!("`{value}` does not fit this figure"), hint, range));
     };
-    Ok(Subject::Ring { what, name: (*name).to_owned(), metric, operator, value })
+    Ok(Subject::Ring { figure, operator, value, of: None })
 }
 
-/// The figures that a condition looks at, in the kind of value it compares with; none for one that is not known.
-pub(super) fn figures(
-    all: &[RingFacts],
-    what: RingSubject,
-    name: &str,
-    metric: &'static str,
-    value: Value,
-) -> Vec<Option<f64>> {
-    let selected = all.iter().filter(|facts| facts.what == what && facts.name == name);
-    let figure = |facts: &RingFacts| {
-        let figure = *facts.figures.get(metric)?;
-        match value {
-            Value::Number(_) => Some(figure),
-            Value::Share(_) => {
-                let count = *facts.figures.get("count")?;
-                Some(if count == 0.0 { 1.0 } else { figure / count })
-            }
+/// Reads `WORD.NAME.METRIC`, which stands at byte `from` of the text.
+fn figure(what: RingSubject, text: &str, from: usize) -> Result<RingFigure, ConditionError> {
+    let word = what.word();
+    let parts: Vec<&str> = text.split('.').collect();
+    let (name, metric) = match parts.as_slice() {
+        [_, name, metric] => ((*name).to_owned(), metric),
+        [_, name, kind, metric] if what == RingSubject::Recoveries => (format!("{name}.{kind}"), metric),
+        _ => {
+            let message = format!("`{text}` names no figure of {word}");
+            return Err(error(message, format!("write {word}.NAME.METRIC"), from..from + text.len()));
         }
     };
-    selected.map(figure).collect()
+    let Some((metric, kind)) = what.metrics().iter().find(|(known, _)| known == metric) else {
+        let hint = suggestion(metric, what.metrics().iter().map(|(known, _)| *known)).unwrap_or_default();
+        let end = from + text.len();
+        return Err(error(format!("`{metric}` is no figure of {word}"), hint, end - metric.len()..end));
+    };
+    Ok(RingFigure { what, name, metric, kind: *kind })
+}
+
+/// Reads `SHARE of WORD.NAME.METRIC`: a share of a figure of the same kind.
+fn share_of(
+    part: &RingFigure,
+    share: &str,
+    whole: &str,
+    range: Range<usize>,
+) -> Result<(Value, RingFigure), ConditionError> {
+    let hint = "write a share of a figure of the same kind, such as 60% of lookups.NAME.latency_mean";
+    let value = share.parse::<Share>().map(|share| Value::Share(share.fraction()));
+    let Ok(value) = value else {
+        return Err(error(format!("`{share}` is no share"), hint, range.start..range.start + share.len()));
+    };
+    let what = [RingSubject::Lookups, RingSubject::Recoveries];
+    let Some(what) = what.into_iter().find(|what| whole.split('.').next() == Some(what.word())) else {
+        return Err(error(format!("`{whole}` is no figure of a ring"), hint, range.end - whole.len()..range.end));
+    };
+    let whole = figure(what, whole, range.end - whole.len())?;
+    if whole.kind != part.kind {
+        let message = format!("`{}` and `{}` are of different kinds", part.metric, whole.metric);
+        return Err(error(message, hint, range));
+    }
+    Ok((value, whole))
+}
+
+fn error(message: impl Into<String>, hint: impl Into<String>, range: Range<usize>) -> ConditionError {
+    ConditionError { message: message.into(), hint: hint.into(), range }
+}
+
+impl RingFigure {
+    /// The figures that a condition looks at, in the kind of value it compares with; none for one that is not known.
+    pub(super) fn find(&self, all: &[RingFacts], value: Value) -> Vec<Option<f64>> {
+        let figure = |facts: &RingFacts| {
+            let figure = *facts.figures.get(self.metric)?;
+            match value {
+                Value::Number(_) => Some(figure),
+                Value::Share(_) => {
+                    let count = *facts.figures.get("count")?;
+                    Some(if count == 0.0 { 1.0 } else { figure / count })
+                }
+            }
+        };
+        self.selected(all).map(figure).collect()
+    }
+
+    /// What share of another figure each of these is; none where either is not known or the other is zero.
+    pub(super) fn share_of(&self, whole: &Self, all: &[RingFacts]) -> Vec<Option<f64>> {
+        let wholes: Vec<Option<f64>> =
+            whole.selected(all).map(|facts| facts.figures.get(whole.metric).copied()).collect();
+        let part = |facts: &RingFacts| facts.figures.get(self.metric).copied();
+        let share = |part: Option<f64>, whole: &Option<f64>| {
+            whole.filter(|whole| *whole > 0.0).zip(part).map(|(whole, part)| part / whole)
+        };
+        self.selected(all)
+            .flat_map(|facts| wholes.iter().map(move |whole| share(part(facts), whole)).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn selected<'a>(&'a self, all: &'a [RingFacts]) -> impl Iterator<Item = &'a RingFacts> {
+        all.iter().filter(|facts| facts.what == self.what && facts.name == self.name)
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +233,32 @@ mod tests {
         ] {
             assert_eq!(Condition::parse(text).unwrap().evaluate(&found).held, held, "{text}");
         }
+    }
+
+    #[test]
+    fn a_figure_is_compared_with_a_share_of_another() {
+        let of = |name: &str, mean: f64| RingFacts {
+            what: RingSubject::Lookups,
+            name: name.into(),
+            figures: BTreeMap::from([("latency_mean", mean), ("hops_mean", 2.0)]),
+        };
+        let found = Facts { rings: vec![of("one", 0.15), of("other", 0.3)], ..Facts::default() };
+        for (text, held, value) in [
+            ("lookups.one.latency_mean <= 60% of lookups.other.latency_mean", true, Some(0.5)),
+            ("lookups.one.latency_mean < 50% of lookups.other.latency_mean", false, Some(0.5)),
+            ("lookups.one.latency_p50 <= 60% of lookups.other.latency_mean", false, None),
+            ("lookups.one.latency_mean <= 60% of lookups.third.latency_mean", false, None),
+        ] {
+            let outcome = Condition::parse(text).unwrap().evaluate(&found);
+            assert_eq!((outcome.held, outcome.value.as_f64()), (held, value), "{text}");
+        }
+        let text = "lookups.one.latency_mean <= 60% of lookups.other.hops_mean";
+        assert_eq!(
+            Condition::parse(text).unwrap_err().message,
+            "`latency_mean` and `hops_mean` are of different kinds"
+        );
+        let error = Condition::parse("lookups.one.latency_mean <= some of lookups.other.latency_mean").unwrap_err();
+        assert_eq!((error.message.as_str(), error.range), ("`some` is no share", 28..32));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use peerbed_proto::{PeerId, Random};
 
-use super::{Action, Distribute, Exception, RingStep, Step, Via, When};
+use super::{Action, Churn, Distribute, Exception, MoveKind, RingStep, Step, Via, When};
 use crate::{
     diagnose::Problem,
     topology::{self, Roster, Selection, Timing, Topology, Written},
@@ -76,6 +76,10 @@ impl<'a> Course<'a> {
             topology::Action::Join(selection) => Action::Join(self.bring_up(index, selection, "join")),
             topology::Action::Crash(selection) => Action::Crash(self.take_down(index, selection, "crash")),
             topology::Action::Leave(selection) => Action::Leave(self.take_down(index, selection, "leave")),
+            topology::Action::Churn(churn) => match self.churn(index, churn) {
+                Some(churn) => Action::Churn(churn),
+                None => return Vec::new(),
+            },
             topology::Action::Wait(span) => Action::Wait(span.value),
             topology::Action::Await(names) => Action::Await(self.named(names).map(PeerId).collect()),
             topology::Action::Query(queries) => match self.queries(index, queries) {
@@ -101,6 +105,27 @@ impl<'a> Course<'a> {
             }
         };
         vec![action]
+    }
+
+    /// Churn drawn; none where it could not be read.
+    fn churn(&mut self, index: usize, churn: &topology::Churn) -> Option<Churn> {
+        let (length, habits) = (churn.length?.value, churn.habits.as_ref()?);
+        let staying: BTreeSet<u32> = self.named(&churn.protect).collect();
+        let is_there = |peer: &u32| {
+            let region = self.roster.group_of(*peer).and_then(|group| group.region.as_ref());
+            churn.region.as_ref().is_none_or(|wanted| region.is_some_and(|region| region.value == wanted.value))
+        };
+        let moving = self.named(&churn.peers).filter(|peer| !staying.contains(peer)).filter(is_there);
+        let peers: Vec<(PeerId, bool)> = moving.map(|peer| (PeerId(peer), !self.down.contains(&peer))).collect();
+        let drawn = Churn::draw(&peers, habits, length, self.topology.seed, &format!("step {index}"));
+        for it in &drawn.moves {
+            self.paused.remove(&it.peer.0);
+            match it.what {
+                MoveKind::Join => self.down.remove(&it.peer.0),
+                MoveKind::Crash | MoveKind::Leave => self.down.insert(it.peer.0),
+            };
+        }
+        Some(drawn)
     }
 
     /// The step that `after:` names; the topology's check has found it.

@@ -31,6 +31,8 @@ const TRACKER_INTERVAL: u64 = 30;
 const TRACKER_ANSWER: u32 = 50;
 /// A run may take this long beside its distributions and waits: set-up of participants, reading back, hand-shakes.
 const TIMEOUT_BASE: u64 = 60;
+/// Who comes back last in a churn may take this long to be in.
+const TIMEOUT_JOIN: f64 = 60.0;
 /// A distribution may take so many times its bound. Slow clients were seen to take four times.
 const TIMEOUT_FACTOR: f64 = 10.0;
 /// A distribution without a bound that planning can know (a real file, links without limit) may take this long.
@@ -181,7 +183,7 @@ fn expectations(topology: &Topology) -> Vec<String> {
     conditions.filter(|condition| looks_at_something(condition)).map(|condition| condition.text.clone()).collect()
 }
 
-/// 60 s, every wait, the latest `at`, and ten times the bound of every distribution.
+/// 60 s, every wait and churn, the latest `at`, and ten times the bound of every distribution.
 fn default_timeout(plan: &Plan) -> Span {
     let mut seconds = TIMEOUT_BASE as f64;
     let mut latest = 0.0_f64;
@@ -191,6 +193,7 @@ fn default_timeout(plan: &Plan) -> Span {
         }
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
+            Action::Churn(churn) => churn.length.seconds() + TIMEOUT_JOIN,
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
             Action::Await(_) => TIMEOUT_UNKNOWN,
             Action::Ring(step) => seats::step_seconds(step),

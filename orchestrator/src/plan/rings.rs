@@ -101,6 +101,12 @@ pub struct Queries {
     pub from: Vec<PeerId>,
     /// What is asked for, in turn.
     pub keys: Keys,
+    /// A lookup that was not right is asked once more after this time; none for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Span>,
+    /// Who moves these lookups from hop to hop; none for what the ring's options say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<ring::Forwarding>,
     /// Decides what is left to chance.
     pub seed: u64,
 }

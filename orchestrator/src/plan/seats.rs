@@ -66,6 +66,8 @@ impl Course<'_> {
             interval: Span(std::time::Duration::from_secs_f64(seconds)),
             from,
             keys,
+            again: queries.again,
+            forwarding: queries.forwarding,
             seed: Random::new(self.topology.seed, &format!("step {index} {}", queries.kind.word())).bits(),
         };
         Some(match queries.kind {

@@ -33,7 +33,7 @@ pub(super) fn write_rosters(plan: &Plan, run: &RunDirectory) -> anyhow::Result<(
 }
 
 impl Real {
-    pub(crate) async fn enter_ring(&self, ring: &Ring, peer: PeerId, start: Start) -> anyhow::Result<()> {
+    pub(crate) async fn enter_ring(&self, ring: &Ring, peer: PeerId, start: Start, hold: bool) -> anyhow::Result<()> {
         let member = ring.members.iter().find(|member| member.peer == peer).context("it has no place in the ring")?;
         let contact = |peer: &PeerId| {
             let other = ring.members.iter().find(|other| other.peer == *peer)?;
@@ -41,7 +41,7 @@ impl Real {
         };
         let shortcuts = member.shortcuts.iter().filter_map(contact).collect();
         let options = RingOptions { shortcuts, ..ring.options.clone() };
-        let enter = Enter { ring: ring.name.clone(), roster: self.run.roster(&ring.name), start, options };
+        let enter = Enter { ring: ring.name.clone(), roster: self.run.roster(&ring.name), start, options, hold };
         self.ask_ring(peer, RingCommand::Enter(Box::new(enter))).await
     }
 

@@ -23,6 +23,9 @@ pub struct Lookups {
     pub wrong: usize,
     /// Not answered.
     pub failed: usize,
+    /// Wrong or failed, and again when asked once more, where the topology asks again; none where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_wrong: Option<usize>,
     /// Questions of askers that the scenario took away before they had an answer.
     #[serde(default)]
     pub abandoned: usize,
@@ -94,6 +97,10 @@ pub struct Recovery {
     pub at_seconds: f64,
     /// From then until every live member's predecessor and successors were right; none when the run ended before.
     pub recovered_seconds: Option<f64>,
+    /// From then until every pointer to these peers was right, whatever else happened meanwhile: where faults overlap, a ring
+    /// may never be right as a whole. None when the run ended before.
+    #[serde(default)]
+    pub mended_seconds: Option<f64>,
 }
 
 /// A ring at the end of a run.

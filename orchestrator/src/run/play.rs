@@ -188,7 +188,7 @@ impl<'a> Play<'a> {
     }
 
     async fn until_the_end(&mut self, stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
-        self.found_rings(progress).await?;
+        self.found_rings(stop, progress).await?;
         let begun = now();
         self.scenario.begin(begun);
         let peers = self.job.plan.peers.iter().filter(|p| p.present).count();

@@ -72,6 +72,7 @@ impl Scenario {
             | Action::Join(_)
             | Action::Wait(_)
             | Action::Await(_)
+            | Action::Churn(_)
             | Action::Ring(_) => None,
         };
         if let Some(change) = change {

@@ -14,7 +14,7 @@ use crate::plan::{Plan, RingStep};
 pub use self::{
     asking::{Answer, Asking, Ended},
     course::{Course, Fault, FaultKind, Pointers},
-    judge::{Judged, judge},
+    judge::{Judged, judge, still_wrong},
 };
 
 mod asking;
@@ -92,9 +92,9 @@ impl Rings {
     pub(super) fn due(&mut self, now: Time) -> Vec<Order> {
         self.now = now;
         let mut orders = Vec::new();
-        for asking in self.asking.values_mut() {
-            let members = self.rings[asking.ring()].members();
-            orders.extend(asking.due(now, &members));
+        for asking in self.asking.values_mut().filter(|asking| !asking.has_ended()) {
+            let course = &self.rings[asking.ring()];
+            orders.extend(asking.due(now, course));
         }
         orders
     }

@@ -17,6 +17,11 @@ impl Scenario {
     pub(super) fn advance(&mut self, now: Time) -> bool {
         let mut moved = false;
         for step in 0..self.steps.len() {
+            if let (Stage::Running { since }, Action::Churn(_)) =
+                (self.steps[step].stage, &self.steps[step].step.action)
+            {
+                self.advance_churn(step, since, now);
+            }
             match self.steps[step].stage {
                 Stage::Waiting if self.is_due(step, now) => {
                     self.begin_step(step, now);
@@ -76,6 +81,9 @@ impl Scenario {
             return false;
         }
         let own_step = state.step();
+        if (0..self.steps.len()).any(|index| self.will_come_back(index, peer)) {
+            return true;
+        }
         let joining = self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins().contains(&peer));
         joining.into_iter().any(|(index, other)| match other.stage {
             Stage::Waiting => !self.follows(index, own_step),
@@ -112,15 +120,9 @@ impl Scenario {
                 }
                 self.bring_up(step, &peers);
             }
-            Action::Crash(peers) => {
-                self.rings.handle_crash(now, &peers);
-                self.take_down(step, &peers, Process::Dying);
-            }
-            Action::Leave(peers) => {
-                self.rings.handle_leave(now, &peers);
-                self.take_down(step, &peers, Process::Leaving);
-            }
-            Action::Wait(_) => {}
+            Action::Crash(peers) => self.crash(step, now, &peers),
+            Action::Leave(peers) => self.leave(step, now, &peers),
+            Action::Churn(_) | Action::Wait(_) => {}
             Action::Await(peers) => self.await_programs(step, &peers),
             Action::Ring(ring_step) => self.rings.begin(step, &ring_step, now),
             action @ (Action::Link(_)
@@ -174,6 +176,16 @@ impl Scenario {
         }
     }
 
+    pub(super) fn crash(&mut self, step: usize, now: Time, peers: &[PeerId]) {
+        self.rings.handle_crash(now, peers);
+        self.take_down(step, peers, Process::Dying);
+    }
+
+    pub(super) fn leave(&mut self, step: usize, now: Time, peers: &[PeerId]) {
+        self.rings.handle_leave(now, peers);
+        self.take_down(step, peers, Process::Leaving);
+    }
+
     /// Peers that are down already stay so; the others leave every distribution at once.
     fn take_down(&mut self, step: usize, peers: &[PeerId], becoming: Process) {
         let mut taken = Vec::new();
@@ -209,6 +221,7 @@ impl Scenario {
         state.awaited.is_empty()
             && match &state.step.action {
                 Action::Wait(span) => now >= since + span.0,
+                Action::Churn(churn) => self.has_churned(step, since, now, churn),
                 Action::Ring(_) => self.rings.has_ended(step),
                 Action::Distribute(_) => {
                     self.distributions.iter().any(|d| d.step() == step && d.phase() == Phase::Ended)
@@ -295,6 +308,7 @@ pub fn word(action: &Action) -> &'static str {
         Action::Crash(_) => "crash",
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
+        Action::Churn(_) => "churn",
         Action::Wait(_) => "wait",
         Action::Await(_) => "wait",
         Action::Ring(step) => step.word(),
@@ -331,6 +345,10 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         | Action::Await(peers)
         | Action::Pause(peers)
         | Action::Resume(peers) => format!("{word} {}", list(peers)),
+        Action::Churn(churn) => {
+            let (gone, back) = churn.counts();
+            format!("{word} for {}: {gone} go, {back} come back", churn.length)
+        }
         Action::Wait(span) => format!("{word} {span}"),
         Action::Ring(step) => rings::describe(step),
         Action::Link(changes) => {

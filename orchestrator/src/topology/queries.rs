@@ -1,5 +1,6 @@
 //! The forms of the steps that ask something of a ring: `lookups`, `put` and `get`.
 
+use peerbed_proto::ring::Forwarding;
 use serde_json::json;
 
 use super::{
@@ -7,9 +8,13 @@ use super::{
     keys::{Form, Key, NAME_PATTERN, optional},
     names,
     reader::{Reader, Section},
+    rings,
     tree::{Node, Value},
 };
-use crate::diagnose::{Place, Problem};
+use crate::{
+    diagnose::{Place, Problem},
+    units::Span,
+};
 
 /// Questions to a ring as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +35,10 @@ pub struct Queries {
     pub from: Vec<Written<String>>,
     /// What is asked for; none for points by chance.
     pub keys: Option<Keys>,
+    /// After what time a lookup that was not right is asked once more.
+    pub again: Option<Span>,
+    /// Who moves lookups from hop to hop, where it is not as the ring says.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// What is asked of a ring.
@@ -79,6 +88,17 @@ pub(super) const LOOKUPS_KEYS: &[Key] = &[
     ),
     optional("count", Form::Integer { min: 1, max: COUNT_MAX }, "how many (default one of each key)"),
     RATE,
+    optional(
+        "again",
+        Form::Span,
+        "a lookup that was wrong or failed is asked once more after this time, of the same peer (default: never); figures \
+         `still_wrong` count those that were wrong or failed again",
+    ),
+    optional(
+        "forwarding",
+        Form::Words(&["iterative", "recursive"]),
+        "whether the asker asks hop after hop, or each hop passes these lookups on (default as the ring says)",
+    ),
     optional(
         "keys",
         Form::Other("list of keys, or map of keys; id of the owner", keys_schema),
@@ -171,6 +191,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, kind: QueryKind, owner: Pla
         rate: rate.map_or(RATE_DEFAULT, |rate| rate.value),
         from: section.value("from").and_then(|node| reader.names(node, "`from`")).unwrap_or_default(),
         keys,
+        again: section.value("again").and_then(|node| reader.quantity::<Span>(node)).map(|span| span.value),
+        forwarding: rings::forwarding(reader, &section),
     })
 }
 

@@ -116,7 +116,6 @@ fn read_options(reader: &mut Reader, section: &Section<'_>, without_shortcuts: b
     let defaults = ring::Options::default();
     let routings =
         [("successor", Routing::Successor), ("fingers", Routing::Fingers), ("shortcuts", Routing::Shortcuts)];
-    let forwardings = [("iterative", Forwarding::Iterative), ("recursive", Forwarding::Recursive)];
     let routing = section.value("routing").and_then(|node| reader.word(node, "routing", &routings));
     if let Some(routing) = routing.filter(|routing| (routing.value == Routing::Shortcuts) == without_shortcuts) {
         let (message, hint) = match without_shortcuts {
@@ -126,11 +125,10 @@ fn read_options(reader: &mut Reader, section: &Section<'_>, without_shortcuts: b
         reader.problem(Problem::new(routing.place, message).hint(hint));
     }
     let usual = if without_shortcuts { defaults.routing } else { Routing::Shortcuts };
-    let forwarding = section.value("forwarding").and_then(|node| reader.word(node, "forwarding", &forwardings));
     let mut options = ring::Options {
         successors: small(reader, section, "successors", 2..=64).unwrap_or(defaults.successors),
         routing: routing.map_or(usual, |routing| routing.value),
-        forwarding: forwarding.map_or(defaults.forwarding, |forwarding| forwarding.value),
+        forwarding: forwarding(reader, section).unwrap_or(defaults.forwarding),
         proximity: small(reader, section, "proximity", 0..=64).unwrap_or(defaults.proximity),
         retries: small(reader, section, "retries", 0..=10).unwrap_or(defaults.retries),
         stabilise: span(reader, section, "stabilise").unwrap_or(Span(defaults.stabilise)).0,
@@ -142,6 +140,13 @@ fn read_options(reader: &mut Reader, section: &Section<'_>, without_shortcuts: b
     data.acknowledgements =
         small(reader, section, "acknowledgements", 0..=64).unwrap_or(data.acknowledgements.min(data.replicas));
     options
+}
+
+/// Who moves lookups from hop to hop, where it is said.
+pub(super) fn forwarding(reader: &mut Reader, section: &Section<'_>) -> Option<Forwarding> {
+    let words = [("iterative", Forwarding::Iterative), ("recursive", Forwarding::Recursive)];
+    let written = section.value("forwarding").and_then(|node| reader.word(node, "forwarding", &words));
+    written.map(|forwarding| forwarding.value)
 }
 
 fn small(reader: &mut Reader, section: &Section<'_>, key: &str, range: std::ops::RangeInclusive<u64>) -> Option<u8> {

@@ -4,6 +4,7 @@
 //! step before it has ended.
 
 use super::{
+    churn::{self, Churn},
     conditions,
     faults::{self, FLAP_KEYS, Flap, HEAL_KEYS, Heal, LINK_KEYS, LinkChange, PARTITION_KEYS, Partition},
     keys::{Form, Key, NAME_PATTERN, optional, required},
@@ -62,6 +63,8 @@ pub enum Action {
     Wait(Written<Span>),
     /// Wait for programs to complete.
     Await(Vec<Written<String>>),
+    /// Let peers come and go.
+    Churn(Churn),
     /// Ask something of a ring.
     Query(Queries),
     /// Wait until a ring is right.
@@ -152,6 +155,12 @@ const KEYS: &[Key] = &[
         Form::Section(SELECTION_KEYS),
         "bring up peers and let them enter every running distribution addressed to them",
     ),
+    optional(
+        "churn",
+        Form::Section(churn::KEYS),
+        "let peers go and come back by the lengths of their sessions, all drawn before the run; who comes back enters as \
+         with `join`",
+    ),
     optional("lookups", Form::Section(queries::LOOKUPS_KEYS), "ask members of a ring who owns keys"),
     optional("put", Form::Section(queries::PUT_KEYS), "write records to a ring"),
     optional("get", Form::Section(queries::GET_KEYS), "read records from a ring"),
@@ -174,6 +183,7 @@ const ACTIONS: &[&str] = &[
     "crash",
     "leave",
     "join",
+    "churn",
     "lookups",
     "put",
     "get",
@@ -295,6 +305,7 @@ fn read_action(reader: &mut Reader, section: &Section<'_>, name: &str) -> Option
         "crash" => read_selection(reader, node, name, owner).map(Action::Crash),
         "leave" => read_selection(reader, node, name, owner).map(Action::Leave),
         "join" => read_selection(reader, node, name, owner).map(Action::Join),
+        "churn" => churn::read(reader, node, owner).map(Action::Churn),
         "lookups" => queries::read(reader, node, QueryKind::Lookups, owner).map(Action::Query),
         "put" => queries::read(reader, node, QueryKind::Put, owner).map(Action::Query),
         "get" => queries::read(reader, node, QueryKind::Get, owner).map(Action::Query),

@@ -87,7 +87,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Written<Trace>> {
     } else {
         (reader.text(node, "the name of a trace file")?, None)
     };
-    let points = read_file(reader, &file)?;
+    let points = read_file(reader, &file, parse)?;
     let last = points.last().map_or(Span::default(), |point| point.at);
     if let Some(repeat) = repeat.filter(|repeat| repeat.value <= last) {
         let message = format!("the trace is repeated after {}, before its last line at {last}", repeat.value);
@@ -97,7 +97,16 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Written<Trace>> {
     Some(Written { value: Trace { repeat: repeat.map(|repeat| repeat.value), points }, place: file.place })
 }
 
-fn read_file(reader: &mut Reader, file: &Written<String>) -> Option<Vec<TracePoint>> {
+/// Reads a file of lengths, one a line: their seconds, all above zero.
+pub(super) fn read_lengths(reader: &mut Reader, file: &Written<String>) -> Option<Vec<f64>> {
+    read_file(reader, file, parse_lengths)
+}
+
+fn read_file<T>(
+    reader: &mut Reader,
+    file: &Written<String>,
+    parse: impl Fn(&str) -> Result<Vec<T>, Vec<Wrong>>,
+) -> Option<Vec<T>> {
     let attached = reader.attached.clone();
     match attached.get(&file.value) {
         Some(Ok(text)) => match parse(text) {
@@ -172,6 +181,27 @@ fn parse(text: &str) -> Result<Vec<TracePoint>, Vec<Wrong>> {
     if wrong.is_empty() { Ok(points) } else { Err(wrong) }
 }
 
+fn parse_lengths(text: &str) -> Result<Vec<f64>, Vec<Wrong>> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let (mut lengths, mut wrong) = (Vec::new(), Vec::new());
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        match line.parse::<Span>() {
+            Ok(length) if !length.0.is_zero() => lengths.push(length.seconds()),
+            Ok(_) => wrong.push(Wrong::new(number, "a length of nothing", "at least 1ms")),
+            Err(error) => wrong.push(Wrong::new(number, error.message, error.hint)),
+        }
+        if lengths.len() > POINTS_MAX {
+            wrong.push(Wrong::new(number, format!("more than {POINTS_MAX} lines"), "take some of them by chance"));
+            break;
+        }
+    }
+    if lengths.is_empty() && wrong.is_empty() {
+        wrong.push(Wrong::new(1, "there is nothing in it", "one length a line, such as 95s"));
+    }
+    wrong.truncate(PROBLEMS_MAX);
+    if wrong.is_empty() { Ok(lengths) } else { Err(wrong) }
+}
+
 /// Which column of a line is which.
 fn parse_header(line: usize, header: &str) -> Result<Vec<&str>, Vec<Wrong>> {
     let columns: Vec<&str> = header.split(',').map(str::trim).collect();
@@ -224,6 +254,14 @@ fn quantity<T: FromStr<Err = QuantityError>>(wrong: &mut Vec<Wrong>, line: usize
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_have_units_and_each_wrong_line_is_named() {
+        assert_eq!(parse_lengths("# sessions\n95s\n\n1.5m\n").expect("good lengths"), [95.0, 90.0]);
+        let wrong = parse_lengths("12\n0s\n5s\n").expect_err("a bare number and nothing");
+        assert_eq!(wrong.iter().map(|it| it.line).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(parse_lengths("").expect_err("nothing")[0].message, "there is nothing in it");
+    }
 
     #[test]
     fn a_trace_may_have_its_columns_in_any_order_and_comments_between() {

@@ -239,15 +239,20 @@ fn play_send(to: u32, count: u32, spacing: Duration) {
 
 /// Sends trains of full packets without end, a quarter faster than the rate.
 fn play_flood(to: u32, rate: u64) {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
-    segment(&socket, 1472);
-    socket.connect((address(to), PORT)).unwrap();
+    let sockets: Vec<UdpSocket> = (0..SOCKETS)
+        .map(|_| {
+            let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+            segment(&socket, 1472);
+            socket.connect((address(to), PORT)).unwrap();
+            socket
+        })
+        .collect();
     let packets = train(rate);
     let train = vec![0; packets as usize * 1472];
     let spacing = Duration::from_secs_f64(packets as f64 * 12_000.0 / (rate as f64 * 1.25));
     let began = Instant::now();
     let mut sent: u32 = 0;
-    loop {
+    for socket in sockets.iter().cycle() {
         if let Some(early) = (spacing * sent).checked_sub(began.elapsed()) {
             std::thread::park_timeout(early);
         }
@@ -256,6 +261,10 @@ fn play_flood(to: u32, rate: u64) {
         sent += 1;
     }
 }
+
+/// Whose buffers together hold more than any queue: a packet in a queue of the kernel is in its socket's buffer as well,
+/// and a single socket's sender would wait before the queue is full.
+const SOCKETS: usize = 128;
 
 /// Full packets in a train: as many as the rate carries within 10 ms, 40 at most, so that a slow sender suffices.
 fn train(rate: u64) -> u64 {

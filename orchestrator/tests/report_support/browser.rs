@@ -118,10 +118,18 @@ impl Browser {
     }
 
     fn attach(&mut self) {
-        let targets = self.call("Target.getTargets", &json!({}));
-        let all = targets["targetInfos"].as_array().unwrap();
-        let page = all.iter().find(|target| target["type"] == "page").expect("the browser shows a page");
-        let order = json!({ "targetId": page["targetId"], "flatten": true });
+        // It listens before it shows anything.
+        let deadline = Instant::now() + PATIENCE;
+        let page = loop {
+            let targets = self.call("Target.getTargets", &json!({}));
+            let all = targets["targetInfos"].as_array().unwrap();
+            if let Some(page) = all.iter().find(|target| target["type"] == "page") {
+                break page["targetId"].clone();
+            }
+            assert!(Instant::now() < deadline, "the browser shows no page: {targets}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        };
+        let order = json!({ "targetId": page, "flatten": true });
         let answer = self.call("Target.attachToTarget", &order);
         self.session = Some(answer["sessionId"].as_str().unwrap().to_owned());
         for area in ["Page", "Runtime", "Network", "Log"] {
@@ -184,7 +192,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// Longer than a busy host takes for anything asked here.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",

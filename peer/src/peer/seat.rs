@@ -25,18 +25,32 @@ struct Taken {
 }
 
 impl Seat {
-    /// Carries a command out, or hands it to the driver.
-    pub(super) fn command(&mut self, surroundings: &Surroundings, command: RingCommand) -> Result<(), Refused> {
+    /// Carries a command out, or hands it to the driver, and sees to its answer.
+    pub(super) fn command(
+        &mut self,
+        surroundings: &Surroundings,
+        command: RingCommand,
+        answer: oneshot::Sender<Result<(), Refused>>,
+    ) {
+        let result = match (command, &self.taken) {
+            (RingCommand::Connect, Some(taken)) => {
+                // A driver that cannot take it drops the answer, and with it the question.
+                let _ = taken.orders.try_send(RingOrder::Connect(answer));
+                return;
+            }
+            (command, _) => self.carry_out(surroundings, command),
+        };
+        let _ = answer.send(result);
+    }
+
+    fn carry_out(&mut self, surroundings: &Surroundings, command: RingCommand) -> Result<(), Refused> {
         match (command, &self.taken) {
             (RingCommand::Enter(_), Some(_)) => {
                 Err(Refused::new(StatusCode::CONFLICT, "the peer is in a ring already"))
             }
             (RingCommand::Enter(enter), None) => self.enter(surroundings, *enter),
             (_, None) => Err(Refused::new(StatusCode::NOT_FOUND, "the peer is in no ring")),
-            (command, Some(taken)) => {
-                let busy = |_| Refused::new(StatusCode::TOO_MANY_REQUESTS, "the ring has too many orders to carry out");
-                taken.orders.try_send(RingOrder::Command(command)).map_err(busy)
-            }
+            (command, Some(taken)) => taken.orders.try_send(RingOrder::Command(command)).map_err(|_| busy()),
         }
     }
 
@@ -96,6 +110,10 @@ impl Seat {
             let _ = taken.orders.try_send(order);
         }
     }
+}
+
+fn busy() -> Refused {
+    Refused::new(StatusCode::TOO_MANY_REQUESTS, "the ring has too many orders to carry out")
 }
 
 /// Orders that may wait for the driver; a command beyond them is refused.

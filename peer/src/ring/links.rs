@@ -4,21 +4,28 @@
 //! Who dialled decides when to let go, so that nobody closes what the other side counts on. Two peers that dial each other
 //! at once keep the connection of the lower number; a newcomer long after that means that the other side has lost its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peerbed_proto::ring::Message;
 use peerbed_proto::wire::Encode;
-use quinn::{Connection, SendStream};
+use quinn::SendStream;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::Input;
-use super::exchange::{Line, reply};
+use super::exchange::reply;
 use super::seats::Seats;
 use crate::transport::{Close, PeerConnection, Protocol, Transport};
+
+use self::link::{Dialled, Link, Open};
+pub(super) use self::replies::Replies;
+
+mod link;
+mod replies;
+mod tending;
 
 /// All connections of a ring's driver.
 #[derive(Debug)]
@@ -54,38 +61,6 @@ pub(crate) struct Traffic {
     pub(crate) broken: u64,
     /// Questions of others that were never answered.
     pub(crate) unanswered: u64,
-}
-
-/// Everything about one other peer.
-#[derive(Debug, Default)]
-struct Link {
-    /// The one in use last; those before it are about to be closed.
-    open: Vec<Open>,
-    dial: Option<AbortHandle>,
-    /// What is to be sent once connected. At most [`WAITING_MAX`].
-    waiting: VecDeque<Message>,
-    /// No dial before this unless something is to be sent.
-    rest_until: Option<Instant>,
-    offences: u32,
-}
-
-#[derive(Debug)]
-struct Open {
-    serial: u64,
-    connection: Connection,
-    dialled: Dialled,
-    since: Instant,
-    used: Instant,
-    /// Set on one that another has replaced.
-    close_at: Option<Instant>,
-    /// Datagrams received before each question that is still open.
-    asked: BTreeMap<u32, u64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialled {
-    ByUs,
-    ByThem,
 }
 
 /// Whether a peer is still connected.
@@ -216,49 +191,6 @@ impl Links {
         link.offences = link.offences.saturating_add(1);
     }
 
-    /// Dials the wanted peers that are not connected, and closes what is not needed.
-    /// No more than `at_once` dials are under way because of this.
-    pub(super) fn tend(&mut self, wanted: &[u32], at_once: usize) {
-        while self.tasks.try_join_next().is_some() {}
-        let now = Instant::now();
-        let mut dials = self.links.values().filter(|link| link.dial.is_some()).count();
-        for peer in wanted {
-            let link = self.links.entry(*peer).or_default();
-            if dials >= at_once {
-                break;
-            }
-            if link.open.is_empty() && link.dial.is_none() && link.rest_until.is_none_or(|until| until <= now) {
-                self.dial(*peer);
-                dials += 1;
-            }
-        }
-        self.neighbours = wanted.len();
-        self.connected =
-            wanted.iter().filter(|peer| self.links.get(*peer).is_some_and(|it| !it.open.is_empty())).count();
-        let mut idle: Vec<(Instant, u32)> = Vec::new();
-        for (peer, link) in &mut self.links {
-            for open in link.open.iter().filter(|open| open.close_at.is_some_and(|at| at <= now)) {
-                Close::Duplicate.close(&open.connection);
-            }
-            if let Some(open) = link.open.last()
-                && open.dialled == Dialled::ByUs
-                && open.asked.is_empty()
-                && !wanted.contains(peer)
-            {
-                idle.push((open.used, *peer));
-            }
-        }
-        idle.sort_unstable();
-        let too_many = idle.len().saturating_sub(OTHERS_MAX);
-        for (place, (used, peer)) in idle.into_iter().enumerate() {
-            if (place < too_many || now - used > IDLE_MAX)
-                && let Some(open) = self.links.get(&peer).and_then(|link| link.open.last())
-            {
-                Close::Done.close(&open.connection);
-            }
-        }
-    }
-
     /// Open connections.
     pub(super) fn count(&self) -> usize {
         self.links.values().map(|link| link.open.len()).sum()
@@ -339,80 +271,6 @@ impl Links {
     }
 }
 
-impl Link {
-    /// Adds a connection; returns how many have to go because of it.
-    fn insert(&mut self, open: Open, ours_is_lower: bool) -> u64 {
-        let Some(before) = self.open.last() else {
-            self.open.push(open);
-            return 0;
-        };
-        let is_at_once = open.since - before.since < AT_ONCE && before.dialled != open.dialled;
-        let lower = if ours_is_lower { Dialled::ByUs } else { Dialled::ByThem };
-        let keeps_before = is_at_once && before.dialled == lower;
-        let place = if keeps_before { self.open.len() - 1 } else { self.open.len() };
-        self.open.insert(place, open);
-        let last = self.open.len() - 1;
-        // What was asked over a loser is still answered there.
-        for loser in &mut self.open[..last] {
-            loser.close_at.get_or_insert(loser.used + GRACE);
-        }
-        // Somebody who dials again and again gets no more of them.
-        if self.open.len() > OPEN_MAX {
-            Close::Duplicate.close(&self.open[0].connection);
-        }
-        1
-    }
-
-    /// The last one left is used, even if another had replaced it.
-    fn keep_last(&mut self) {
-        if let Some(open) = self.open.last_mut() {
-            open.close_at = None;
-        }
-    }
-}
-
-impl Open {
-    fn line(&self, peer: u32, inbox: &mpsc::Sender<Input>) -> Line {
-        Line { connection: self.connection.clone(), peer, serial: self.serial, inbox: inbox.clone() }
-    }
-}
-
-/// Streams of questions whose answers are still to come.
-#[derive(Debug, Default)]
-pub(super) struct Replies {
-    /// By who asked and the number; a question asked twice has two streams. The limit of streams on each connection bounds
-    /// them, and [`ANSWER_WITHIN`] how long each stays.
-    open: BTreeMap<(u32, u32), VecDeque<(Instant, SendStream)>>,
-}
-
-impl Replies {
-    pub(super) fn keep(&mut self, peer: u32, number: u32, stream: SendStream) {
-        self.open.entry((peer, number)).or_default().push_back((Instant::now(), stream));
-    }
-
-    pub(super) fn take(&mut self, peer: u32, number: u32) -> Option<SendStream> {
-        let streams = self.open.get_mut(&(peer, number))?;
-        let stream = streams.pop_front();
-        if streams.is_empty() {
-            self.open.remove(&(peer, number));
-        }
-        stream.map(|(_, stream)| stream)
-    }
-
-    /// Lets go of questions that the core has dropped: their senders sent too many.
-    /// Returns how many there were.
-    pub(super) fn forget_old(&mut self) -> u64 {
-        let (now, mut forgotten) = (Instant::now(), 0);
-        self.open.retain(|_, streams| {
-            let before = streams.len();
-            streams.retain(|(since, _)| now - *since < ANSWER_WITHIN);
-            forgotten += (before - streams.len()) as u64;
-            !streams.is_empty()
-        });
-        forgotten
-    }
-}
-
 /// The set of tasks, unless it is full: then what was to be sent is dropped and counted.
 fn room<'a>(tasks: &'a mut JoinSet<()>, traffic: &mut Traffic) -> Option<&'a mut JoinSet<()>> {
     while tasks.len() >= TASKS_MAX {
@@ -436,27 +294,8 @@ const DIAL_MAX: Duration = Duration::from_secs(10);
 /// Time after a failed dial in which a neighbour is not dialled for its own sake.
 const REST: Duration = Duration::from_secs(1);
 
-/// Connections kept beside those to neighbours. A lookup uses one after the other; dialling anew costs a round trip and a
-/// half and a signature on either side.
-const OTHERS_MAX: usize = 128;
-
-/// Time without a message of ours after which such a connection is closed. Wild guess.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// Two connections made in opposite directions within this time are two dials that crossed.
-const AT_ONCE: Duration = Duration::from_secs(2);
-
-/// Time for answers on a connection that another has replaced.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Connections with one peer at a time; with one more the oldest is closed at once.
-const OPEN_MAX: usize = 3;
-
 /// Offences after which a peer is not let in any more.
 const OFFENCES_MAX: u32 = 5;
-
-/// Time within which the core answers whatever it answers at all.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Time for the last messages to leave.
 const FAREWELL_MAX: Duration = Duration::from_millis(300);

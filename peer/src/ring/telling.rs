@@ -28,6 +28,15 @@ pub(super) struct Teller {
     begun: BTreeMap<u64, Time>,
 }
 
+/// Whether there was something to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// There was.
+    News,
+    /// All had been told before.
+    Nothing,
+}
+
 impl Teller {
     pub(super) fn new(ring: String, log: EventLog) -> Self {
         Self { ring, log, told: None, begun: BTreeMap::new() }
@@ -82,20 +91,21 @@ impl Teller {
     }
 
     /// Tells predecessor and successors when they are others than those told last.
-    pub(super) fn pointers(&mut self, core: &Ring) {
+    pub(super) fn pointers(&mut self, core: &Ring) -> Told {
         if core.standing() == ring::Standing::Joining || core.standing() == ring::Standing::Gone {
-            return;
+            return Told::Nothing;
         }
         let is_told = self.told.as_ref().is_some_and(|(predecessor, successors)| {
             *predecessor == core.predecessor().map(|it| it.peer.0)
                 && successors.iter().copied().eq(core.successors().iter().map(peer_of))
         });
         if is_told {
-            return;
+            return Told::Nothing;
         }
         let now = (core.predecessor().map(|it| it.peer.0), core.successors().iter().map(peer_of).collect::<Vec<_>>());
         self.report(RingReport::Pointers { predecessor: now.0, successors: now.1.clone() });
         self.told = Some(now);
+        Told::News
     }
 
     /// How the node is.

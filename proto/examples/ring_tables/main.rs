@@ -5,10 +5,11 @@
 //! cargo run --release -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.md
 //! ```
 //!
-//! Progress goes to standard error. With names of sections as arguments (`hops`, `failures`, `churn`, `recovery`, `modes`,
-//! `large`) only those are made.
+//! Progress goes to standard error. With names of sections as arguments (`hops`, `failures`, `churn`, `deaths`, `recovery`,
+//! `modes`, `large`) only those are made. Two are made at a time; `large` comes last and alone, because it measures the host.
 
 mod churn;
+mod deaths;
 mod failures;
 mod hops;
 mod large;
@@ -16,6 +17,8 @@ mod modes;
 mod recovery;
 
 use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// A name on the command line, and what makes the section.
@@ -24,23 +27,51 @@ const SECTIONS: [Section; 6] = [
     ("hops", hops::section),
     ("failures", failures::section),
     ("churn", churn::section),
+    ("deaths", deaths::section),
     ("recovery", recovery::section),
     ("modes", modes::section),
-    ("large", large::section),
 ];
+const LARGE: Section = ("large", large::section);
+
+/// The order in which sections are begun: the longest first, so that both threads end together.
+const BEGUN: [&str; 6] = ["churn", "deaths", "modes", "failures", "hops", "recovery"];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     say(HEAD);
-    for (name, section) in SECTIONS {
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
-            continue;
+    let made: [Mutex<Option<String>>; SECTIONS.len()] = Default::default();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(name) = BEGUN.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = SECTIONS.iter().position(|(section, _)| section == name);
+                    let place = found.expect("every name is a section's");
+                    if is_wanted(name) {
+                        let text = make(SECTIONS[place]);
+                        *made[place].lock().expect("nobody panics while holding it") = Some(text);
+                    }
+                }
+            });
         }
-        let begun = clock();
-        say(&section());
-        // Nobody is left to tell when standard error is gone.
-        let _ = writeln!(std::io::stderr(), "{name}: {:.1} s", begun.elapsed().as_secs_f64());
+    });
+    for section in made {
+        if let Some(text) = section.into_inner().expect("nobody panics while holding it") {
+            say(&text);
+        }
     }
+    if is_wanted(LARGE.0) {
+        say(&make(LARGE));
+    }
+}
+
+fn make((name, section): Section) -> String {
+    let begun = clock();
+    let text = section();
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{name}: {:.1} s", begun.elapsed().as_secs_f64());
+    text
 }
 
 /// Rows of cells as a Markdown table; the first row is the head.

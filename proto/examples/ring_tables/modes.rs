@@ -3,29 +3,30 @@
 use std::time::Duration;
 
 use peerbed_proto::Random;
-use peerbed_proto::ring::{Circle, Finish, Forwarding, Options};
-use peerbed_proto::sim::ring::{LookupFigures, RingSim, mean, random_points};
-use peerbed_proto::sim::{Latency, Paths};
+use peerbed_proto::ring::{Finish, Forwarding};
+use peerbed_proto::sim::Latency;
+use peerbed_proto::sim::ring::{LookupFigures, figures, mean};
 
 use super::{row, table, two};
 
 pub(crate) fn section() -> String {
-    let mut rows = vec![row([&"N", &"ends with", &"hops", &"iterative", &"recursive", &"ratio"])];
+    let mut rows = vec![row([&"N", &"ends with", &"hops", &"½ log2 N", &"iterative", &"recursive", &"ratio"])];
     for peers in [64, 128, 1_000] {
+        let half = two((peers as f64).log2() / 2.0);
         for (finish, name) in [(Finish::Predecessor, "the predecessor's word"), (Finish::Owner, "the owner's")] {
-            let slow = measure(peers, 0, Forwarding::Iterative, finish, &even());
-            let fast = measure(peers, 0, Forwarding::Recursive, finish, &even());
-            rows.push(compared(&[&peers, &name, &two(mean(&slow.hops))], &slow, &fast));
+            let slow = figures::timed(peers, 5_000, 0, Forwarding::Iterative, finish, &even());
+            let fast = figures::timed(peers, 5_000, 0, Forwarding::Recursive, finish, &even());
+            rows.push(compared(&[&peers, &name, &two(mean(&slow.hops)), &half], &slow, &fast));
         }
     }
     let mut near = vec![row([&"candidates", &"hops", &"iterative", &"recursive", &"ratio"])];
     for candidates in [0, 4, 16] {
-        let slow = measure(1_000, candidates, Forwarding::Iterative, Finish::Owner, &plane(1_000));
-        let fast = measure(1_000, candidates, Forwarding::Recursive, Finish::Owner, &plane(1_000));
+        let slow = figures::timed(1_000, 5_000, candidates, Forwarding::Iterative, Finish::Owner, &plane(1_000));
+        let fast = figures::timed(1_000, 5_000, candidates, Forwarding::Recursive, Finish::Owner, &plane(1_000));
         near.push(compared(&[&candidates, &two(mean(&slow.hops))], &slow, &fast));
     }
     format!(
-        "## Iterative and recursive\n\nMean time of a lookup, r = 4, one-way delay 40 ms.\n\n{}\nFingers chosen by round \
+        "## Iterative and recursive\n\nMean time of a lookup, r = 4, one-way delay 40 ms. Hops are those of the iterative one, up to the key's predecessor.\n\n{}\nFingers chosen by round \
          trip among so many peers; 1,000 peers spread over a square of 100 ms by 100 ms, r = 16, after 100 s of upkeep.\n\n{}",
         table(&rows),
         table(&near)
@@ -49,21 +50,4 @@ fn plane(peers: usize) -> Latency {
     let mut random = Random::new(1, "places");
     let places = (0..peers).map(|_| (random.fraction(), random.fraction())).collect();
     Latency::Plane { places, unit: Duration::from_millis(100) }
-}
-
-fn measure(peers: usize, proximity: u8, forwarding: Forwarding, finish: Finish, latency: &Latency) -> LookupFigures {
-    let circle = Circle::new(64).expect("64 bits make a circle");
-    let is_plane = matches!(latency, Latency::Plane { .. });
-    let options = Options {
-        successors: if is_plane { 16 } else { 4 },
-        proximity,
-        forwarding,
-        finish,
-        audit: Duration::ZERO,
-        ..Options::default()
-    };
-    let paths = Paths::new(1, latency.clone());
-    let mut ring = RingSim::found(circle, &random_points(circle, peers, 1), options, 1, paths);
-    ring.run_for(Duration::from_secs(if is_plane { 100 } else { 5 }));
-    ring.look_up_many(5_000, Duration::from_millis(1), 1)
 }

@@ -24,6 +24,16 @@ impl Ring {
         ring
     }
 
+    /// Takes the news that only now everybody is there: puts the periodic work of a founder off to random moments of its
+    /// first interval from here. Without it all that was due meanwhile would be done at once, by all founders together.
+    pub fn handle_begin(&mut self, now: Time) {
+        for timer in [Timer::Stabilise, Timer::Maintain, Timer::Audit, Timer::Repair] {
+            self.core.timers.stop(timer);
+        }
+        self.start_timers(now);
+        self.data.schedule_repair(now, &mut self.core);
+    }
+
     /// Makes a node that joins the ring of any of the `bootstrap` peers; the first 16 of them are remembered.
     #[must_use]
     pub fn join(me: Contact, circle: Circle, bootstrap: &[Contact], options: Options, seed: u64, now: Time) -> Self {

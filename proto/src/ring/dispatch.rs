@@ -180,6 +180,8 @@ impl Ring {
                     predecessor: outcome.predecessor,
                     hops: outcome.hops,
                     timeouts: outcome.timeouts,
+                    timeouts_behind: outcome.timeouts_behind,
+                    timeouts_spared: outcome.timeouts_spared,
                     tries: outcome.tries,
                     elapsed: outcome.elapsed,
                 });

@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) successors: Vec<Contact>,
     pub(super) hops: u16,
     pub(super) timeouts: u16,
+    pub(super) timeouts_behind: u16,
+    pub(super) timeouts_spared: u16,
     pub(super) tries: u8,
     pub(super) elapsed: Duration,
 }
@@ -47,6 +49,7 @@ struct Active {
     key: Point,
     cause: Cause,
     via: Option<Contact>,
+    forwarding: Forwarding,
     begun: Time,
     /// When to retry, or to give up.
     wake: Time,
@@ -65,6 +68,10 @@ struct Active {
     dead: Vec<PeerId>,
     hops: u16,
     timeouts: u16,
+    /// How often a dead node was named that is in `dead`.
+    spared: u16,
+    /// `timeouts` and `spared` when `at` was reached.
+    before: (u16, u16),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +100,22 @@ enum Next {
 }
 
 impl Lookups {
-    /// Begins a lookup; its end comes as [`Task::LookupEnded`].
+    /// Begins a lookup in the manner that the options say; its end comes as [`Task::LookupEnded`].
     pub(super) fn begin(&mut self, now: Time, core: &mut Core, key: Point, cause: Cause, via: Option<Contact>) {
+        let forwarding = core.options.forwarding;
+        self.begin_by(now, core, key, cause, via, forwarding);
+    }
+
+    /// Begins a lookup in a manner of its own.
+    pub(super) fn begin_by(
+        &mut self,
+        now: Time,
+        core: &mut Core,
+        key: Point,
+        cause: Cause,
+        via: Option<Contact>,
+        forwarding: Forwarding,
+    ) {
         core.stats.lookups += 1;
         let refused = if self.lookups.len() >= core.options.lookups_max as usize {
             Some(LookupError::Crowded)
@@ -113,6 +134,7 @@ impl Lookups {
             key,
             cause,
             via,
+            forwarding,
             begun: now,
             wake,
             tries: 0,
@@ -125,6 +147,8 @@ impl Lookups {
             dead: Vec::new(),
             hops: 0,
             timeouts: 0,
+            spared: 0,
+            before: (0, 0),
         });
         self.wakes.insert((wake, number));
         self.try_once(now, core, number, active);
@@ -142,6 +166,7 @@ impl Lookups {
         }
         active.hops = found.hops;
         active.timeouts = found.timeouts;
+        active.before = (found.timeouts, 0);
         active.at = found.predecessor;
         let outcome = active.outcome(now, found.owner, Vec::new());
         self.settle(now, core, found.lookup, active, Next::End(Ok(outcome)));
@@ -176,9 +201,10 @@ impl Lookups {
 
     fn try_once(&mut self, now: Time, core: &mut Core, number: u64, mut active: Box<Active>) {
         active.tries += 1;
-        (active.hops, active.timeouts, active.short_of) = (0, 0, active.key);
+        (active.hops, active.short_of) = (0, active.key);
+        (active.timeouts, active.spared, active.before) = (0, 0, (0, 0));
         active.dead.clear();
-        let is_recursive = core.options.forwarding == Forwarding::Recursive && active.via.is_none();
+        let is_recursive = active.forwarding == Forwarding::Recursive && active.via.is_none();
         let wants_successors = matches!(active.cause, Cause::Finger { .. }) && core.options.proximity > 0;
         let next = if is_recursive && !wants_successors {
             active.phase = Phase::Away;
@@ -241,6 +267,8 @@ impl Active {
             successors,
             hops: self.hops,
             timeouts: self.timeouts,
+            timeouts_behind: self.timeouts.saturating_sub(self.before.0),
+            timeouts_spared: self.before.1,
             tries: self.tries,
             elapsed: now - self.begun,
         }

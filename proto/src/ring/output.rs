@@ -88,8 +88,13 @@ pub struct Lookup {
     /// Nodes contacted on the way to the key's predecessor, the predecessor included, the origin not; the hop from the
     /// predecessor to the owner does not count (Chord's "path length").
     pub hops: u16,
-    /// Dead nodes met on the way.
+    /// Dead nodes met on the way, each once, those between the key's predecessor and the owner included.
     pub timeouts: u16,
+    /// How many of `timeouts` came after the key's predecessor was reached. Iterative lookups only; 0 of others.
+    pub timeouts_behind: u16,
+    /// How often, until then, a dead node was named that the lookup had met before, and another timeout was spared.
+    /// Iterative lookups only; 0 of others.
+    pub timeouts_spared: u16,
     /// Tries it took: 1 without a retry.
     pub tries: u8,
     /// From the command to the end.

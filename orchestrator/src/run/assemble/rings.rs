@@ -10,7 +10,7 @@ use crate::{
     results::{self, AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
     scenario::{
         Scenario,
-        rings::{Answer, Course, Ended, Judged, Rings, judge},
+        rings::{Answer, Course, Ended, FaultKind, Judged, Rings, judge, still_wrong},
     },
 };
 
@@ -33,6 +33,7 @@ pub(super) fn facts(results: &Results) -> Vec<RingFacts> {
             ("wrong", it.wrong as f64),
             ("failed", it.failed as f64),
         ]);
+        figures.extend(it.still_wrong.map(|count| ("still_wrong", count as f64)));
         if let Some(hops) = it.hops {
             let named =
                 [("hops_mean", hops.mean), ("hops_p50", hops.p50), ("hops_p99", hops.p99), ("hops_max", hops.max)];
@@ -44,19 +45,35 @@ pub(super) fn facts(results: &Results) -> Vec<RingFacts> {
         }
         RingFacts { what: RingSubject::Lookups, name: it.name.clone(), figures }
     });
-    let recoveries = results.rings.iter().map(|ring| {
-        let own: Vec<&Recovery> = results.recoveries.iter().filter(|it| it.ring == ring.name).collect();
-        let open = own.iter().filter(|it| it.recovered_seconds.is_none()).count();
-        let mut figures = BTreeMap::from([("count", own.len() as f64), ("open", open as f64)]);
-        // While one is open, nobody knows how long the longest took.
-        let times: Vec<f64> = own.iter().filter_map(|it| it.recovered_seconds).collect();
-        if let Some(spread) = spread(times).filter(|_| open == 0) {
-            figures.extend([("mean", spread.mean), ("p50", spread.p50), ("p99", spread.p99), ("max", spread.max)]);
-        }
-        RingFacts { what: RingSubject::Recoveries, name: ring.name.clone(), figures }
+    let recoveries = results.rings.iter().flat_map(|ring| {
+        let kinds = FaultKind::ALL.into_iter().map(FaultKind::word).map(Some).chain([None]);
+        kinds.map(|kind| recovery_facts(&results.recoveries, &ring.name, kind))
     });
     lookups.chain(recoveries).collect()
 }
+
+/// Recoveries of a ring from faults of one kind, or of all.
+fn recovery_facts(all: &[Recovery], ring: &str, kind: Option<&str>) -> RingFacts {
+    let own = all.iter().filter(|it| it.ring == ring && kind.is_none_or(|kind| it.fault == kind));
+    let own: Vec<&Recovery> = own.collect();
+    let mut figures = BTreeMap::from([("count", own.len() as f64)]);
+    let recovered: Vec<Option<f64>> = own.iter().map(|it| it.recovered_seconds).collect();
+    let mended: Vec<Option<f64>> = own.iter().map(|it| it.mended_seconds).collect();
+    let names = [["open", "mean", "p50", "p99", "max"], MENDED];
+    for (seconds, [open_name, mean, p50, p99, max]) in [recovered, mended].into_iter().zip(names) {
+        let open = seconds.iter().filter(|it| it.is_none()).count();
+        figures.insert(open_name, open as f64);
+        // While one is open, nobody knows how long the longest took.
+        let known = spread(seconds.into_iter().flatten().collect()).filter(|_| open == 0);
+        if let Some(spread) = known {
+            figures.extend([(mean, spread.mean), (p50, spread.p50), (p99, spread.p99), (max, spread.max)]);
+        }
+    }
+    let name = kind.map_or_else(|| ring.to_owned(), |kind| format!("{ring}.{kind}"));
+    RingFacts { what: RingSubject::Recoveries, name, figures }
+}
+
+const MENDED: [&str; 5] = ["mended_open", "mended_mean", "mended_p50", "mended_p99", "mended_max"];
 
 fn lookups(rings: &Rings, asking: &crate::scenario::rings::Asking, names: &BTreeMap<PeerId, &str>) -> Lookups {
     let judged = judge(rings, asking);
@@ -87,6 +104,7 @@ fn lookups(rings: &Rings, asking: &crate::scenario::rings::Asking, names: &BTree
         correct: count(Judged::Correct),
         wrong: count(Judged::Wrong),
         failed: count(Judged::Failed),
+        still_wrong: queries.again.map(|_| still_wrong(rings, asking)),
         abandoned: count(Judged::Abandoned),
         hops: spread(hops),
         timeouts,
@@ -129,6 +147,7 @@ fn recoveries(scenario: &Scenario, course: &Course, names: &BTreeMap<PeerId, &st
         peers: fault.peers.iter().filter_map(|peer| names.get(peer)).map(|name| (*name).to_owned()).collect(),
         at_seconds: (fault.at - scenario.started()).as_secs_f64(),
         recovered_seconds: fault.recovered.map(|recovered| (recovered - fault.at).as_secs_f64()),
+        mended_seconds: fault.mended.map(|mended| (mended - fault.at).as_secs_f64()),
     };
     course.faults().iter().map(of).collect()
 }

@@ -1,30 +1,38 @@
 //! Rings on the testbed: founding them before the scenario, entering and asking while it is played.
 
-use std::time::Duration;
-
-use anyhow::{anyhow, bail};
-use futures_util::future::join_all;
+use anyhow::{Context, anyhow};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use peerbed_peer::ring_control::{RingCommand, Start};
 use peerbed_proto::PeerId;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::{Done, Play};
-use crate::{plan::Ring, progress::Progress};
+use super::{Done, Early, Play};
+use crate::{plan::Ring, progress::Progress, run::stop::Stop};
 
 impl Play<'_> {
-    /// Lets the present members of every ring found it, and returns when each is connected with its neighbours: what is
-    /// asked first shall not wait for handshakes that belong to no question.
-    pub(super) async fn found_rings(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
+    /// Lets the present members of every ring found it, and returns when each is connected with its neighbours and keeps the
+    /// ring up: what is asked first shall not wait for handshakes that belong to no question.
+    ///
+    /// All enter first, so that whoever is dialled takes the connection; then some at a time connect, because all handshakes
+    /// at once would be slow together and none in time; and only then does the upkeep begin, of all of them.
+    pub(super) async fn found_rings(&mut self, stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
         for ring in &self.job.plan.rings {
             let began = Instant::now();
             let founders = self.present(ring);
             let numbers: Vec<u32> = founders.iter().map(|peer| peer.0).collect();
             let testbed = self.testbed;
-            let enter = |peer: &PeerId| testbed.enter_ring(ring, *peer, Start::Found(numbers.clone()));
-            for entered in join_all(founders.iter().map(enter)).await {
-                entered?;
+            let entered = stream::iter(founders.clone()).map(|peer| {
+                let start = Start::Found(numbers.clone());
+                async move { (peer, testbed.enter_ring(ring, peer, start, true).await) }
+            });
+            self.each(ring, entered.buffer_unordered(TOLD_AT_ONCE), stop).await?;
+            for (command, at_once) in [(RingCommand::Connect, CONNECTING_AT_ONCE), (RingCommand::Begin, TOLD_AT_ONCE)] {
+                let told = stream::iter(founders.clone()).map(|peer| {
+                    let command = command.clone();
+                    async move { (peer, testbed.ask_ring(peer, command).await) }
+                });
+                self.each(ring, told.buffer_unordered(at_once), stop).await?;
             }
-            self.connected(ring, &founders).await?;
             let took = began.elapsed().as_secs_f64();
             progress.say(&format!("ring {} founded by {} peers in {took:.2} s", ring.name, founders.len()));
         }
@@ -33,48 +41,46 @@ impl Play<'_> {
 
     pub(super) fn enter_ring(&mut self, ring: usize, peer: PeerId, start: Start) {
         let (ring, testbed) = (&self.job.plan.rings[ring], self.testbed);
-        self.later(async move { Done::Entered(peer, testbed.enter_ring(ring, peer, start).await) });
+        self.later(async move { Done::Entered(peer, testbed.enter_ring(ring, peer, start, false).await) });
     }
 
     pub(super) fn ask(&mut self, peer: PeerId, command: RingCommand) {
         let testbed = self.testbed;
         let request = match &command {
             RingCommand::LookUp { request, .. } | RingCommand::Data { request, .. } => *request,
-            RingCommand::Enter(_) | RingCommand::Leave => 0,
+            RingCommand::Enter(_) | RingCommand::Connect | RingCommand::Begin | RingCommand::Leave => 0,
         };
         self.later(async move { Done::Asked(request, testbed.ask_ring(peer, command).await) });
     }
 
-    async fn connected(&mut self, ring: &Ring, founders: &[PeerId]) -> anyhow::Result<()> {
-        let until = Instant::now() + CONNECT_WITHIN;
+    /// Waits until every founder has answered, while what the testbed reports is taken in: a founder that dies on the way is
+    /// told of by its end.
+    async fn each(
+        &mut self,
+        ring: &Ring,
+        answers: impl Stream<Item = (PeerId, anyhow::Result<()>)>,
+        stop: &Stop,
+    ) -> Result<(), Early> {
+        let mut answers = std::pin::pin!(answers.fuse());
         loop {
-            let statuses = self.testbed.statuses().await;
-            let is_connected = |peer: &&PeerId| {
-                let status = statuses.get(peer).and_then(|status| status.ring.as_ref());
-                status.is_some_and(|ring| {
-                    ring.connected == ring.neighbours && (ring.neighbours > 0 || founders.len() == 1)
-                })
-            };
-            let missing: Vec<&PeerId> = founders.iter().filter(|peer| !is_connected(peer)).collect();
-            let Some(first) = missing.first() else { return Ok(()) };
-            if Instant::now() >= until {
-                let more = missing.len();
-                bail!(
-                    "ring {}: {} and {} more of its founders lack connections",
-                    ring.name,
-                    self.name(**first),
-                    more - 1
-                );
-            }
-            // A founder that dies on the way is told of by its end.
-            match self.events.try_recv() {
-                Ok(event) => self.handle_event(event)?,
-                Err(tokio::sync::mpsc::error::TryRecvError::Empty) => sleep(LOOK_AGAIN).await,
-                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => {
-                    return Err(anyhow!("the testbed reports no more"));
-                }
+            tokio::select! {
+                () = stop.wished() => return Err(Early::Stopped),
+                event = self.events.recv() => match event {
+                    Some(event) => self.handle_event(event)?,
+                    None => return Err(anyhow!("the testbed reports no more").into()),
+                },
+                answer = answers.next() => match answer {
+                    Some((peer, answer)) => {
+                        answer.with_context(|| format!("founding ring {} at {}", ring.name, self.name(peer)))?;
+                    }
+                    None => break,
+                },
             }
         }
+        while let Some(Some(event)) = self.events.recv().now_or_never() {
+            self.handle_event(event)?;
+        }
+        Ok(())
     }
 
     fn present(&self, ring: &Ring) -> Vec<PeerId> {
@@ -83,7 +89,9 @@ impl Play<'_> {
     }
 }
 
-/// Time for the first connections: some ten handshakes a peer, at about 3 ms of processor time each.
-const CONNECT_WITHIN: Duration = Duration::from_secs(60);
-/// Time between two looks at them.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Founders that connect at a time, each making one connection after the other. A handshake takes a round trip and a half and
+/// some 3 ms of processor time on both sides together, so that at 80 ms these keep two cores about half busy, and on a slow
+/// host each waits a second for its own at most.
+const CONNECTING_AT_ONCE: usize = 24;
+/// Founders that are given a short command at a time.
+const TOLD_AT_ONCE: usize = 32;

@@ -1,6 +1,6 @@
 //! Many questions to one ring: when each is asked, of whom, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerbed_peer::ring_control::{Outcome, RecordAction, RecordKey, RingCommand, RingReport};
 use peerbed_proto::{
@@ -8,7 +8,7 @@ use peerbed_proto::{
     ring::{Circle, Point},
 };
 
-use super::ANSWER_MAX;
+use super::{ANSWER_MAX, Course, judge::is_right};
 use crate::{
     plan::{Key, Keys, Queries},
     scenario::Order,
@@ -27,6 +27,10 @@ pub struct Asking {
     base: u64,
     open: BTreeMap<u64, Question>,
     answers: Vec<Answer>,
+    /// Answers that are to be looked at, by index, and when: who was not right is asked once more.
+    to_review: BTreeSet<(Time, usize)>,
+    /// What came of those, with the index of the first answer.
+    second: Vec<(usize, Answer)>,
     random: Random,
 }
 
@@ -36,6 +40,8 @@ struct Question {
     asker: PeerId,
     key: Key,
     at: Time,
+    /// Set on one that is asked once more: the index of its first answer.
+    first: Option<usize>,
 }
 
 /// What came of a question.
@@ -98,8 +104,20 @@ impl Asking {
     ) -> Self {
         let random = Random::new(queries.seed, "questions");
         let base = (step as u64) << 32;
-        let (open, answers) = (BTreeMap::new(), Vec::new());
-        Self { word, ring, circle, queries, begun, asked: 0, base, open, answers, random }
+        Self {
+            word,
+            ring,
+            circle,
+            queries,
+            begun,
+            asked: 0,
+            base,
+            open: BTreeMap::new(),
+            answers: Vec::new(),
+            to_review: BTreeSet::new(),
+            second: Vec::new(),
+            random,
+        }
     }
 
     /// `lookups`, `put` or `get`.
@@ -126,18 +144,26 @@ impl Asking {
         &self.answers
     }
 
+    /// What came of the questions that were asked once more, each with the index of its first answer.
+    #[must_use]
+    pub fn second(&self) -> &[(usize, Answer)] {
+        &self.second
+    }
+
     pub(super) fn has_ended(&self) -> bool {
-        self.asked >= self.queries.count && self.open.is_empty()
+        self.asked >= self.queries.count && self.open.is_empty() && self.to_review.is_empty()
     }
 
     pub(super) fn next_deadline(&self) -> Option<(Time, &'static str)> {
         let next = (self.asked < self.queries.count).then(|| (self.due_at(self.asked), "a ring is to be asked"));
         let overdue = self.open.values().map(|question| question.at + ANSWER_MAX).min();
-        next.into_iter().chain(overdue.map(|at| (at, "an answer of a ring is overdue"))).min()
+        let review = self.to_review.first().map(|(at, _)| (*at, "an answer of a ring is to be looked at"));
+        next.into_iter().chain(review).chain(overdue.map(|at| (at, "an answer of a ring is overdue"))).min()
     }
 
     /// What is to be asked now. A question that nobody can ask, because no asker is a member, has failed.
-    pub(super) fn due(&mut self, now: Time, members: &[PeerId]) -> Vec<Order> {
+    pub(super) fn due(&mut self, now: Time, course: &Course) -> Vec<Order> {
+        let members = course.members();
         let late: Vec<u64> = self
             .open
             .iter()
@@ -147,7 +173,7 @@ impl Asking {
         for request in late {
             self.end(now, request, Ended::Failed("there was no answer".to_owned()));
         }
-        let mut orders = Vec::new();
+        let mut orders = self.ask_again(now, course, &members);
         while self.asked < self.queries.count && self.due_at(self.asked) <= now {
             let (key, request) = (self.key(self.asked), self.base + self.asked);
             self.asked += 1;
@@ -158,7 +184,7 @@ impl Asking {
                 continue;
             };
             let command = self.command(request, &key);
-            self.open.insert(request, Question { asker, key, at: now });
+            self.open.insert(request, Question { asker, key, at: now, first: None });
             orders.push(Order::Ask { peer: asker, command });
         }
         orders
@@ -212,6 +238,29 @@ impl Asking {
         requests.into_iter().for_each(|request| self.end(now, request, Ended::Abandoned));
     }
 
+    /// Looks at answers whose time for that has come, and asks those that were not right once more: the same peer, or where it
+    /// has gone another one.
+    fn ask_again(&mut self, now: Time, course: &Course, members: &[PeerId]) -> Vec<Order> {
+        let mut orders = Vec::new();
+        while let Some((at, index)) = self.to_review.first().copied()
+            && at <= now
+        {
+            self.to_review.remove(&(at, index));
+            let answer = &self.answers[index];
+            if is_right(course, answer) {
+                continue;
+            }
+            let asker = if members.contains(&answer.asker) { Some(&answer.asker) } else { self.random.pick(members) };
+            let Some(asker) = asker.copied() else { continue };
+            let key = answer.key.clone();
+            let request = self.base + self.queries.count + index as u64;
+            let command = self.command(request, &key);
+            self.open.insert(request, Question { asker, key, at: now, first: Some(index) });
+            orders.push(Order::Ask { peer: asker, command });
+        }
+        orders
+    }
+
     fn due_at(&self, number: u64) -> Time {
         self.begun + self.queries.interval.0 * u32::try_from(number).unwrap_or(u32::MAX)
     }
@@ -238,16 +287,23 @@ impl Asking {
         let action = match self.word {
             "put" => RecordAction::Put { value: key.value.clone().unwrap_or_default(), lasting_seconds: None },
             "get" => RecordAction::Get,
-            _ => return RingCommand::LookUp { request, key: key.point },
+            _ => return RingCommand::LookUp { request, key: key.point, forwarding: self.queries.forwarding },
         };
         let key = key.name.clone().map_or(RecordKey::Point(key.point), RecordKey::Name);
         RingCommand::Data { request, key, action }
     }
 
     fn end(&mut self, at: Time, request: u64, ended: Ended) {
-        if let Some(Question { asker, key, at: begun }) = self.open.remove(&request) {
-            self.answers.push(Answer { asker, key, begun, at: at.max(begun), ended });
+        let Some(Question { asker, key, at: begun, first }) = self.open.remove(&request) else { return };
+        let answer = Answer { asker, key, begun, at: at.max(begun), ended };
+        if let Some(first) = first {
+            self.second.push((first, answer));
+            return;
         }
+        if let Some(again) = self.queries.again.filter(|_| answer.ended != Ended::Abandoned) {
+            self.to_review.insert((answer.at + again.0, self.answers.len()));
+        }
+        self.answers.push(answer);
     }
 }
 

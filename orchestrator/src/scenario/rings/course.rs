@@ -59,6 +59,8 @@ pub struct Fault {
     pub at: Time,
     /// When the ring was right again; none when it has not been yet.
     pub recovered: Option<Time>,
+    /// When every pointer to these peers was right, whatever else had happened meanwhile; none when it has not been yet.
+    pub mended: Option<Time>,
     /// Those whose coming or going is still to be heard of.
     pending: BTreeSet<PeerId>,
 }
@@ -75,6 +77,9 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Crash, Self::Leave, Self::Join];
+
     /// The word in results.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -197,6 +202,7 @@ impl Course {
             peers: vec![peer],
             at: Time::ZERO,
             recovered: None,
+            mended: None,
             pending: [peer].into(),
         });
     }
@@ -211,6 +217,7 @@ impl Course {
             peers: hit.clone(),
             at: now,
             recovered: None,
+            mended: None,
             pending: BTreeSet::new(),
         });
         hit.into_iter().for_each(|peer| self.go(now, peer));
@@ -221,7 +228,14 @@ impl Course {
         let hit = self.hit(peers);
         if !hit.is_empty() {
             let pending = hit.iter().copied().collect();
-            self.faults.push(Fault { kind: FaultKind::Leave, peers: hit, at: now, recovered: None, pending });
+            self.faults.push(Fault {
+                kind: FaultKind::Leave,
+                peers: hit,
+                at: now,
+                recovered: None,
+                mended: None,
+                pending,
+            });
         }
     }
 
@@ -309,9 +323,46 @@ impl Course {
         }
     }
 
+    /// Whether all pointers to a peer are right: where it is a member, those of the neighbours that have to name it and its own
+    /// to them; where it is none, that nobody names it, and that those about its place have closed up.
+    fn is_mended(&self, peer: PeerId) -> bool {
+        let Some(point) = self.point(peer) else { return true };
+        let others: Vec<PeerId> = self.members.values().copied().filter(|member| *member != peer).collect();
+        let place = self.members.range(..point).filter(|(_, member)| **member != peer).count();
+        let count = others.len();
+        if count < 2 {
+            return true;
+        }
+        let before = |steps: usize| others[(place + count - steps) % count];
+        let (last, next) = (before(1), others[place % count]);
+        let points = |from: PeerId, to: PeerId| {
+            let successors = self.pointers.get(&from).map(|it| it.successors.as_slice()).unwrap_or_default();
+            let predecessor = self.pointers.get(&to).and_then(|it| it.predecessor);
+            successors.first() == Some(&Some(to)) && predecessor == Some(from)
+        };
+        let lists = |member: PeerId| self.pointers.get(&member).is_some_and(|it| it.successors.contains(&Some(peer)));
+        if self.members.get(&point) == Some(&peer) {
+            let length = usize::from(self.spec.options.successors).min(count);
+            return points(last, peer) && points(peer, next) && (1..=length).all(|steps| lists(before(steps)));
+        }
+        let names =
+            |member: PeerId| lists(member) || self.pointers.get(&member).is_some_and(|it| it.predecessor == Some(peer));
+        points(last, next) && !others.iter().any(|member| names(*member))
+    }
+
+    /// Ends every fault whose own pointers are right now.
+    fn note_mended(&mut self, now: Time) {
+        let open = self.faults.iter().enumerate().filter(|(_, it)| it.mended.is_none() && it.pending.is_empty());
+        let mended = open.filter(|(_, fault)| fault.peers.iter().all(|peer| self.is_mended(*peer)));
+        for index in mended.map(|(index, _)| index).collect::<Vec<_>>() {
+            self.faults[index].mended = Some(now.max(self.faults[index].at));
+        }
+    }
+
     /// Ends every fault that the ring has now recovered from: at the moment of the last change that made it right, which may
     /// lie before the last report.
     fn note_recovery(&mut self, now: Time) {
+        self.note_mended(now);
         if !self.is_recovering() || !self.is_right() {
             return;
         }

@@ -42,6 +42,24 @@ pub fn judge(rings: &Rings, asking: &Asking) -> Vec<(Judged, Option<PeerId>)> {
     asking.answers().iter().zip(owners).map(judged).collect()
 }
 
+/// How many lookups were neither right at first nor when they were asked once more. One whose asker was taken away the second
+/// time counts as right: nobody was answered wrongly.
+#[must_use]
+pub fn still_wrong(rings: &Rings, asking: &Asking) -> usize {
+    let course = &rings.courses()[asking.ring()];
+    let taken = |answer: &Answer| answer.ended == Ended::Abandoned;
+    asking.second().iter().filter(|(_, answer)| !taken(answer) && !is_right(course, answer)).count()
+}
+
+/// Whether a lookup found the true owner, as far as is known now.
+pub(super) fn is_right(course: &Course, answer: &Answer) -> bool {
+    match &answer.ended {
+        Ended::Owner { owner, .. } => owners(course, std::slice::from_ref(answer)) == [Some(*owner)],
+        Ended::Written { .. } | Ended::Read { .. } => true,
+        Ended::Failed(_) | Ended::Abandoned => false,
+    }
+}
+
 fn right_if(is_right: bool) -> Judged {
     if is_right { Judged::Correct } else { Judged::Wrong }
 }

@@ -29,6 +29,22 @@ fn a_ring_has_recovered_when_the_last_pointer_is_right() {
 }
 
 #[test]
+fn of_two_faults_that_overlap_each_is_mended_when_the_pointers_to_its_own_peer_are_right() {
+    let mut rings = founded(&[10, 20, 30, 40, 50, 60]);
+    rings.handle_crash(at(1_000), &[PeerId(2)]);
+    rings.handle_crash(at(1_500), &[PeerId(5)]);
+    point(&mut rings, 1_700, 1, 6, &[Some(3), Some(4)]);
+    point(&mut rings, 1_800, 3, 1, &[Some(4), Some(5)]);
+    assert_eq!(rings.rings[0].faults()[0].mended, None, "6 still lists 2");
+    point(&mut rings, 1_900, 6, 5, &[Some(1), Some(3)]);
+    point(&mut rings, 2_600, 4, 3, &[Some(6), Some(1)]);
+    point(&mut rings, 2_700, 6, 4, &[Some(1), Some(3)]);
+    point(&mut rings, 3_000, 3, 1, &[Some(4), Some(6)]);
+    let found: Vec<_> = rings.rings[0].faults().iter().map(|it| (it.mended, it.recovered)).collect();
+    assert_eq!(found, [(Some(at(1_900)), Some(at(3_000))), (Some(at(3_000)), Some(at(3_000)))]);
+}
+
+#[test]
 fn a_join_counts_from_membership_and_a_leave_from_its_end() {
     let mut rings = founded(&[10, 20, 30, 40]);
     rings.handle_leave(at(1_000), &[PeerId(2)]);
@@ -45,6 +61,8 @@ fn a_join_counts_from_membership_and_a_leave_from_its_end() {
     for (peer, before, successors) in [(1, 4, [2, 3]), (2, 1, [3, 4]), (3, 2, [4, 1]), (4, 3, [1, 2])] {
         point(&mut rings, 5_000 + u64::from(peer), peer, before, &successors.map(Some));
     }
+    let mended: Vec<_> = rings.rings[0].faults().iter().map(|it| it.mended).collect();
+    assert_eq!(mended, [Some(at(1_600)), Some(at(5_004))]);
     let faults: Vec<_> = rings.rings[0].faults().iter().map(|it| (it.kind.word(), it.at, it.recovered)).collect();
     let expected = [("leave", at(1_400), Some(at(1_600))), ("join", at(5_000), Some(at(5_004)))];
     assert_eq!(faults, expected);
@@ -82,6 +100,30 @@ fn an_answer_is_right_when_it_names_the_owner_of_that_moment() {
     let asking = rings.asked().next().unwrap();
     let judged: Vec<Judged> = judge(&rings, asking).into_iter().map(|(judged, _)| judged).collect();
     assert_eq!(judged, [Judged::Correct, Judged::Wrong, Judged::Correct, Judged::Wrong]);
+}
+
+#[test]
+fn a_lookup_that_was_not_right_is_asked_once_more_of_the_same_peer() {
+    let mut rings = founded(&[10, 20, 30, 40]);
+    let key = Key { name: None, point: Point(15), owner: None, value: None };
+    let again = Some(Span(Duration::from_secs(1)));
+    let queries = Queries { from: vec![PeerId(1), PeerId(3)], again, ..queries(Keys::Given(vec![key]), 3) };
+    rings.begin(0, &RingStep::Lookups(queries), at(0));
+    let askers: Vec<PeerId> = rings.due(at(200)).iter().map(asker).collect();
+    answer(&mut rings, 210, 0, 2);
+    answer(&mut rings, 220, 1, 3);
+    answer(&mut rings, 230, 2, 3);
+    assert!(!rings.has_ended(0));
+    assert_eq!(rings.next_deadline(), Some((at(1_210), "an answer of a ring is to be looked at")));
+    assert_eq!(rings.due(at(1_215)), [], "the first was right");
+    let second = rings.due(at(1_240));
+    assert_eq!(second.iter().map(asker).collect::<Vec<_>>(), askers[1..]);
+    answer(&mut rings, 1_300, 3 + 1, 2);
+    answer(&mut rings, 1_310, 3 + 2, 3);
+    assert!(rings.has_ended(0));
+    let asking = rings.asked().next().unwrap();
+    assert_eq!(judge(&rings, asking).iter().filter(|(judged, _)| *judged == Judged::Wrong).count(), 2);
+    assert_eq!(still_wrong(&rings, asking), 1);
 }
 
 #[test]
@@ -162,7 +204,17 @@ fn founded(points: &[u128]) -> Rings {
 fn queries(keys: Keys, count: u64) -> Queries {
     let from = (1..=4).map(PeerId).collect();
     let interval = Span(Duration::from_millis(100));
-    Queries { name: "ring".into(), ring: "ring".into(), count, interval, from, keys, seed: 1 }
+    Queries {
+        name: "ring".into(),
+        ring: "ring".into(),
+        count,
+        interval,
+        from,
+        keys,
+        again: None,
+        forwarding: None,
+        seed: 1,
+    }
 }
 
 fn at(millis: u64) -> Time {
@@ -172,6 +224,11 @@ fn at(millis: u64) -> Time {
 fn point(rings: &mut Rings, millis: u64, peer: u32, predecessor: u32, successors: &[Option<u32>]) {
     let pointers = RingReport::Pointers { predecessor: Some(predecessor), successors: successors.to_vec() };
     report(rings, millis, peer, &pointers);
+}
+
+fn asker(order: &Order) -> PeerId {
+    let Order::Ask { peer, .. } = order else { panic!("{order:?}") };
+    *peer
 }
 
 fn report(rings: &mut Rings, millis: u64, peer: u32, report: &RingReport) {

@@ -177,6 +177,11 @@ fn check_presence(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>)
             Some(Action::Crash(selection) | Action::Leave(selection)) => {
                 named.taken_down.extend(known(&selection.peers).into_iter().flatten());
             }
+            Some(Action::Churn(churn)) => {
+                let moved: Vec<_> = known(&churn.peers).into_iter().flatten().collect();
+                named.brought_up.extend(moved.clone());
+                named.taken_down.extend(moved);
+            }
             Some(Action::Pause(selection)) => {
                 named.paused.extend(known(&selection.peers).into_iter().flatten());
             }
@@ -215,6 +220,7 @@ fn check_presence(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>)
             }
             Some(
                 Action::Join(_)
+                | Action::Churn(_)
                 | Action::Wait(_)
                 | Action::Query(_)
                 | Action::Settle(_)

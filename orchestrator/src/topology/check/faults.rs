@@ -24,6 +24,7 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
                 | Action::Crash(_)
                 | Action::Leave(_)
                 | Action::Join(_)
+                | Action::Churn(_)
                 | Action::Wait(_)
                 | Action::Query(_)
                 | Action::Settle(_)

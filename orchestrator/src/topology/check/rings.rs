@@ -7,7 +7,8 @@ use peerbed_proto::ring::Point;
 use super::{Reader, Roster, Topology, Written, peers};
 use crate::{
     diagnose::{Place, Problem, suggestion},
-    expect::Condition,
+    expect::{Condition, RingSubject},
+    scenario::rings::FaultKind,
     topology::{
         Action, Keys, Queries, QueryKind,
         reader::unknown_name,
@@ -166,20 +167,39 @@ fn check_queries(
 
 /// Reports a condition on lookups that no step makes, or on a ring that is not there.
 fn check_expectation(reader: &mut Reader, topology: &Topology, rings: &[RingOf<'_>], condition: &Written<Condition>) {
-    let Some((what, name)) = condition.value.ring_subject() else { return };
+    for (what, name) in condition.value.ring_subjects() {
+        check_subject(reader, topology, rings, condition.place, what, name);
+    }
+}
+
+fn check_subject(
+    reader: &mut Reader,
+    topology: &Topology,
+    rings: &[RingOf<'_>],
+    place: Place,
+    what: RingSubject,
+    name: &str,
+) {
     let only = if let [only] = rings { Some(only.name) } else { None };
     let known: Vec<&str> = match what {
-        crate::expect::RingSubject::Lookups => {
+        RingSubject::Lookups => {
             let queries = topology.scenario.iter().filter_map(|step| match &step.action {
                 Some(Action::Query(queries)) => Some(queries),
                 _ => None,
             });
             queries.filter_map(|queries| queries.known_as(only)).collect()
         }
-        crate::expect::RingSubject::Recoveries => rings.iter().map(|ring| ring.name).collect(),
+        RingSubject::Recoveries => rings.iter().map(|ring| ring.name).collect(),
     };
+    let (of, kind) = name.split_once('.').map_or((name, None), |(of, kind)| (of, Some(kind)));
+    if let Some(kind) = kind.filter(|kind| !FaultKind::ALL.iter().any(|known| known.word() == *kind)) {
+        let problem = Problem::new(place, format!("`{kind}` is no fault of a ring"));
+        let hint = suggestion(kind, FaultKind::ALL.into_iter().map(FaultKind::word));
+        reader.problem(Problem { hint, ..problem });
+    }
+    let name = of;
     if !known.contains(&name) {
-        let problem = Problem::new(condition.place, format!("nothing in this file is called `{name}` there"));
+        let problem = Problem::new(place, format!("nothing in this file is called `{name}` there"));
         let hint = suggestion(name, known);
         reader.problem(Problem { hint, ..problem });
     }

@@ -6,7 +6,7 @@ use super::{Reader, Roster, Topology, Written, first_common, peers};
 use crate::{
     diagnose::{Place, Problem},
     plan::{SwarmRole, Via},
-    topology::{Action, Distribute, Program, Selection, reader::unknown_name, roster::Found},
+    topology::{Action, Churn, Distribute, Program, Selection, reader::unknown_name, roster::Found},
 };
 
 pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
@@ -17,6 +17,7 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
             Some(Action::Crash(selection)) => check_selection(reader, topology, roster, selection, "crash"),
             Some(Action::Leave(selection)) => check_selection(reader, topology, roster, selection, "leave"),
             Some(Action::Join(selection)) => check_selection(reader, topology, roster, selection, "join"),
+            Some(Action::Churn(churn)) => check_churn(reader, topology, roster, churn),
             Some(Action::Pause(selection)) => check_selection(reader, topology, roster, selection, "pause"),
             Some(Action::Resume(selection)) => check_selection(reader, topology, roster, selection, "resume"),
             // Links, partitions, programs and rings have their own checks.
@@ -179,6 +180,25 @@ fn check_server(reader: &mut Reader, distribute: &Distribute, from: Option<&[Ran
     if let Some(place) = first_place(&distribute.from).filter(|_| servers > 1) {
         let problem = Problem::new(place, format!("{servers} peers are one server too many: client-server has one"));
         reader.problem(problem.hint("name one peer"));
+    }
+}
+
+/// Everybody named is there, and who is protected is one of those that come and go.
+fn check_churn(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, churn: &Churn) {
+    let regions = topology.regions.names.iter().map(String::as_str);
+    if let Some(region) = churn.region.as_ref().filter(|region| !regions.clone().any(|known| known == region.value)) {
+        reader.problem(unknown_name(region, "region", regions));
+    }
+    let Some(peers) = peers(reader, topology, roster, &churn.peers) else { return };
+    if super::peers(reader, topology, roster, &churn.protect).is_none() {
+        return;
+    }
+    for name in &churn.protect {
+        let Found::Peers(range) = roster.find(&name.value) else { continue };
+        if !peers.iter().any(|peers| first_common(peers, &range).is_some()) {
+            let problem = Problem::new(name.place, format!("`{}` does not come and go here", name.value));
+            reader.problem(problem.hint("protected are some of those under `peers`"));
+        }
     }
 }
 

@@ -88,6 +88,7 @@ impl Active {
             self.hops += 1;
             self.short_of = self.key;
             self.at = from;
+            self.before = (self.timeouts, self.spared);
         }
         if self.hops > HOPS_MAX {
             return Next::End(Err(LookupError::TooManyHops));
@@ -104,7 +105,7 @@ impl Active {
         if let Some(furthest) = self.closer.back() {
             self.short_of = furthest.point;
         }
-        self.closer.retain(|contact| *contact != core.me && !self.dead.contains(&contact.peer));
+        self.closer.retain(|contact| *contact != core.me);
         self.more = if self.short_of == before { More::No } else { more };
         self.owners = routing::owners(core, from, self.key, successors).into();
         self.advance(now, core, number)
@@ -112,7 +113,11 @@ impl Active {
 
     /// Goes on with the next node named, then with more of them, then with the owner.
     fn advance(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
-        if let Some(next) = self.closer.pop_front() {
+        while let Some(next) = self.closer.pop_front() {
+            if self.dead.contains(&next.peer) {
+                self.spared = self.spared.saturating_add(1);
+                continue;
+            }
             core.ask(now, next, Question::Next { key: self.key, short_of: self.key }, Purpose::Step { lookup: number });
             return Next::Wait;
         }

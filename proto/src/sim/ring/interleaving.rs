@@ -74,7 +74,10 @@ pub fn run(plan: &Plan, seed: u64) -> Result<Tally, Box<Failure>> {
     let mut world = World::new(plan, Choices::random(seed));
     match world.play() {
         Ok(()) => Ok(world.tally()),
-        Err(_) => Err(Box::new(shrink(plan, world.into_choices()))),
+        Err(_) => {
+            let choices = shrink(world.into_choices(), |choices| replay(plan, choices).is_err());
+            Err(replay(plan, &choices).expect_err("only choices that fail are kept"))
+        }
     }
 }
 
@@ -103,8 +106,7 @@ pub fn recovery(plan: &Plan, seed: u64, limit: Duration) -> Result<Duration, Str
 }
 
 /// Takes choices away while the run still fails, and makes those that stay as small as can be.
-fn shrink(plan: &Plan, choices: Vec<u32>) -> Failure {
-    let fails = |choices: &[u32]| replay(plan, choices).err();
+fn shrink(choices: Vec<u32>, fails: impl Fn(&[u32]) -> bool) -> Vec<u32> {
     let mut best = choices;
     let mut len = best.len() / 2;
     while len > 0 {
@@ -112,7 +114,7 @@ fn shrink(plan: &Plan, choices: Vec<u32>) -> Failure {
         while start < best.len() {
             let mut shorter = best.clone();
             shorter.drain(start..(start + len).min(best.len()));
-            if fails(&shorter).is_some() {
+            if fails(&shorter) {
                 best = shorter;
             } else {
                 start += len;
@@ -123,9 +125,25 @@ fn shrink(plan: &Plan, choices: Vec<u32>) -> Failure {
     for place in 0..best.len() {
         let mut smaller = best.clone();
         smaller[place] = 0;
-        if fails(&smaller).is_some() {
+        if fails(&smaller) {
             best = smaller;
         }
     }
-    *fails(&best).expect("only choices that fail were kept")
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_run_shrinks_to_the_choices_that_matter() {
+        // Fails when a 7 comes somewhere before a 9, whatever else is chosen.
+        let fails = |choices: &[u32]| {
+            let seven = choices.iter().position(|&choice| choice == 7);
+            seven.is_some_and(|seven| choices[seven..].contains(&9))
+        };
+        let choices: Vec<u32> = (0..100).map(|place| [3, 7, 5, 1, 9, 4][place % 6]).collect();
+        assert_eq!(shrink(choices, fails), [7, 9]);
+    }
 }

@@ -10,6 +10,11 @@ use crate::sim::NodeId;
 use crate::time::Time;
 
 /// What a number of lookups gave.
+///
+/// Chord's paper counts timeouts otherwise than a node here. Its m nodes contacted are the path's m (1 - p) live ones and the
+/// m p dead ones met before each of these (ToN 2003, section V.D); none comes after the last live one, the key's
+/// predecessor. And its lookups carry no list of the dead (the authors' simulator, `simulator/request.c`, 2001), so that one
+/// named by two nodes on the way costs two.
 #[derive(Clone, Debug, Default)]
 pub struct LookupFigures {
     /// Lookups that ended.
@@ -24,6 +29,8 @@ pub struct LookupFigures {
     pub hops: Vec<u32>,
     /// Dead nodes each of those met.
     pub timeouts: Vec<u32>,
+    /// Timeouts of each of those as Chord's paper counts them, see [`LookupFigures`].
+    pub timeouts_published: Vec<u32>,
     /// How long each of those took.
     pub elapsed: Vec<Duration>,
 }
@@ -37,6 +44,7 @@ impl LookupFigures {
         self.retried += other.retried;
         self.hops.extend(other.hops);
         self.timeouts.extend(other.timeouts);
+        self.timeouts_published.extend(other.timeouts_published);
         self.elapsed.extend(other.elapsed);
     }
 
@@ -60,6 +68,8 @@ impl LookupFigures {
                 self.retried += usize::from(lookup.tries > 1);
                 self.hops.push(lookup.hops.into());
                 self.timeouts.push(lookup.timeouts.into());
+                let published = u32::from(lookup.timeouts - lookup.timeouts_behind) + u32::from(lookup.timeouts_spared);
+                self.timeouts_published.push(published);
                 self.elapsed.push(lookup.elapsed);
             }
             Err(_) => self.failed += 1,
