@@ -5,8 +5,10 @@
     reason = "tests tell what they measured, and fail where they stand"
 )]
 
+mod fit_host;
 mod run_support;
 
+use fit_host::hold;
 use run_support::{Place, assert_ended, can_run, stdout};
 use serde_json::Value;
 
@@ -15,6 +17,10 @@ fn peers_that_arrive_over_time_count_from_their_own_arrival() {
     if !can_run() {
         return;
     }
+    hold("arrivals over time", check_arrivals);
+}
+
+fn check_arrivals() {
     let (_, results, text) = run("
   - at: 0s
     join: { peers: late, arrivals: { even: 700ms } }");
@@ -45,6 +51,10 @@ fn a_crashed_leecher_comes_back_with_what_is_on_its_disk() {
     if !can_run() {
         return;
     }
+    hold("a leecher that comes back", check_return);
+}
+
+fn check_return() {
     let (place, results, _) = run("
   - when: distribution.blob.progress >= 50%
     crash: { peers: home-1 }
@@ -78,6 +88,10 @@ fn a_swarm_whose_last_seed_crashes_too_early_is_given_up_and_says_what_is_lost()
     if !can_run() {
         return;
     }
+    hold("a lost seed", check_lost_seed);
+}
+
+fn check_lost_seed() {
     let (_, results, text) = run("
   - when: distribution.blob.spread >= 30%
     crash: { peers: origin }");
@@ -101,7 +115,7 @@ fn run(steps: &str) -> (Place, Value, String) {
         "version: 1
 name: life
 seed: 5
-timeout: 3m
+timeout: 5m
 links:
   server: {{ up: 4mbit, down: 20mbit }}
   home: {{ up: 2mbit, down: 20mbit }}

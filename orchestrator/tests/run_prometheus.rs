@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
 mod dashboard_support;
+mod fit_host;
 mod run_support;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use fit_host::hold;
 use run_support::{PATIENCE, Place, SLOW, can_run, signal, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -21,6 +23,10 @@ fn a_prometheus_beside_a_run_with_churn_answers_every_panel_and_every_rule() {
     if !can_run() || !has_prometheus() {
         return;
     }
+    hold("a Prometheus beside a run", check_prometheus);
+}
+
+fn check_prometheus() {
     let place = Place::with(CHURN);
     let began = seconds_now();
     let (mut run, address, said) = start(&place);

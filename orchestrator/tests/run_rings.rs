@@ -138,6 +138,10 @@ fn human_names_and_films_are_kept_by_hash_evenly_over_the_peers() {
     if !can_run() {
         return;
     }
+    hold("a database", check_database);
+}
+
+fn check_database() {
     let results = run("database.yaml");
     for step in results["lookups"].as_array().unwrap() {
         assert_eq!(step["correct"], step["count"], "{step}");
@@ -161,6 +165,10 @@ fn a_lookup_tells_whom_it_went_by() {
     if !can_run() {
         return;
     }
+    hold("the paths of lookups", check_paths);
+}
+
+fn check_paths() {
     let results = run("ring-shortcuts.yaml");
     for lookups in results["lookups"].as_array().unwrap() {
         for answer in lookups["answers"].as_array().unwrap() {
@@ -180,6 +188,10 @@ fn two_halves_that_were_cut_off_become_one_ring_again() {
     if !can_run() {
         return;
     }
+    hold("a ring cut in two", check_halves);
+}
+
+fn check_halves() {
     let results = run("ring-partition.yaml");
     let heals: Vec<&Value> =
         results["recoveries"].as_array().unwrap().iter().filter(|recovery| recovery["fault"] == "heal").collect();
@@ -198,6 +210,10 @@ fn peers_that_come_and_go_by_the_plan_leave_a_ring_that_has_mended_from_each() {
     if !can_run() {
         return;
     }
+    hold("a ring under churn", check_churn);
+}
+
+fn check_churn() {
     let place = Place::with(
         "\
 version: 1
