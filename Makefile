@@ -11,7 +11,7 @@ REPEAT ?= 3
 PEERBED ?= target/release/peerbed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-here test-netem links engines ring ring-model check bench bench-swarm baselines-table clean tools
+.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench bench-swarm baselines-table clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,10 @@ help: ## Show this list
 demo: tools ## Build, run topologies/demo.yaml and show its table (about a minute and the build)
 	$(CARGO) build --release --workspace --bins --locked
 	target/release/peerbed run topologies/demo.yaml
+
+observe: tools ## Run the demo with a Prometheus beside it and a live page (apt install prometheus)
+	$(CARGO) build --release --workspace --bins --locked
+	target/release/peerbed run topologies/demo.yaml --prometheus --watch
 
 # Figures are measured: nothing runs beside them.
 .NOTPARALLEL:

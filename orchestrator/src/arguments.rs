@@ -103,6 +103,34 @@ pub(crate) struct Run {
     #[arg(long, env = "PEERBED_METRICS", value_name = "[ADDR:]PORT", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
 
+    /// Start Debian's `prometheus` beside the run, with its pages on this address (`--prometheus=PORT`; 9090 of this host when
+    /// nothing else is said, 0 is any free port). It scrapes every second and knows the rules of dashboards/; it ends with the
+    /// run, and its samples stay in prometheus/data of the run's directory. The scenario begins once it has scraped the peers,
+    /// which takes it 5 s.
+    #[arg(long, env = "PEERBED_PROMETHEUS", value_name = "[ADDR:]PORT", value_parser = address, num_args = 0..=1,
+        default_missing_value = "9090", require_equals = true)]
+    pub(crate) prometheus: Option<SocketAddr>,
+
+    /// Serve a live page of the run on this address (`--watch=PORT`; 9465 of this host when nothing else is said, 0 is any free
+    /// port): the pictures of `report.html`, made anew as the run goes on.
+    #[arg(long, env = "PEERBED_WATCH", value_name = "[ADDR:]PORT", value_parser = address, num_args = 0..=1,
+        default_missing_value = "9465", require_equals = true)]
+    pub(crate) watch: Option<SocketAddr>,
+
+    /// Capture the packets of these peers or groups (`all`: of everybody) at their own end of the link, and the secrets that decode
+    /// them: `packets.pcap` and `keys.log` in the peer's directory. Kept when the run does not pass, and around faults.
+    #[arg(long, env = "PEERBED_PCAP", value_name = "PEERS", value_delimiter = ',')]
+    pub(crate) pcap: Vec<String>,
+
+    /// Have these peers or groups write a qlog of their connections, `connections.sqlog` in the peer's directory; kept when the run
+    /// does not pass, and when there were faults.
+    #[arg(long, env = "PEERBED_QLOG", value_name = "PEERS", value_delimiter = ',')]
+    pub(crate) qlog: Vec<String>,
+
+    /// Keep all packets, secrets and qlogs whatever becomes of the run.
+    #[arg(long, env = "PEERBED_KEEP_EVIDENCE")]
+    pub(crate) keep_evidence: bool,
+
     /// Append a summary in Markdown to this file, as the pages of CI servers show it; for GitHub Actions:
     /// `--summary "$GITHUB_STEP_SUMMARY"`.
     #[arg(long, env = "PEERBED_SUMMARY", value_name = "FILE")]

@@ -20,6 +20,7 @@ pub mod compare;
 pub mod content;
 pub mod diagnose;
 pub mod doctor;
+pub mod evidence;
 pub mod expect;
 pub mod links;
 pub mod live;

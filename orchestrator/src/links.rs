@@ -6,6 +6,7 @@
 pub mod course;
 pub mod emulation;
 pub mod kernel;
+pub mod tally;
 pub mod traces;
 pub mod user;
 

@@ -5,7 +5,6 @@
 
 use std::{
     io::{self, IsTerminal, Read, Write},
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -18,7 +17,7 @@ use peerbed_orchestrator::{
     content,
     diagnose::{Colour, Problems, suggestion},
     doctor,
-    observe::{self, Board},
+    evidence::{Keep, Wanted},
     plan::{self, Plan},
     progress::Progress,
     real::netns,
@@ -39,10 +38,12 @@ use peerbed_proto::Hash;
 use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Command};
+use watching::Watchers;
 
 mod arguments;
 mod judging;
 mod visiting;
+mod watching;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -124,7 +125,8 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     // Only a process with a single thread may enter a user namespace, so this comes before the runtime.
     netns::enter_user_namespace_if_needed().map_err(anyhow::Error::from)?;
     let files_root = arguments.file.parent().unwrap_or(Path::new("."));
-    let options = testbed::Options::new(peer_binary, files_root);
+    let mut options = testbed::Options::new(peer_binary, files_root);
+    options.evidence = wanted_evidence(arguments, &runs)?;
     // What is refused leaves no directory behind, so that the next attempt may have the same one. The runs of a sweep
     // differ in figures; one that is refused alone is noted as failed among the others.
     if let Some((_, plan)) = runs.first() {
@@ -143,9 +145,8 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     };
     let progress = if arguments.quiet { Progress::quiet() } else { Progress::on_stderr() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let conclusion = runtime.block_on(observed(arguments.metrics, progress, async |progress: &mut Progress| {
-        carry_out(&order, runs, progress).await
-    }))?;
+    let work = async |progress: &mut Progress| carry_out(&order, runs, progress).await;
+    let conclusion = runtime.block_on(Watchers::of(arguments).during(&directory, progress, work))?;
     // A thread that still reads files back must not hold up the end of a run that was stopped.
     runtime.shutdown_background();
     if let Err(error) = write_reports(&directory, arguments.summary.as_deref())
@@ -159,23 +160,16 @@ fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     Ok(exit_code(conclusion))
 }
 
-/// Carries something out and serves its metrics meanwhile, where that is wanted.
-async fn observed(
-    address: Option<SocketAddr>,
-    mut progress: Progress,
-    work: impl AsyncFnOnce(&mut Progress) -> anyhow::Result<Conclusion>,
-) -> anyhow::Result<Conclusion> {
-    let Some(address) = address else { return work(&mut progress).await };
-    let board = Board::default();
-    let (listener, taken) = observe::listen(address).await?;
-    progress.say(&format!("metrics on http://{taken}/metrics, service discovery on http://{taken}/sd"));
-    let mut progress = progress.on(board.clone());
-    let serving = observe::serve(listener, board);
-    tokio::pin!(serving);
-    tokio::select! {
-        done = work(&mut progress) => done,
-        failed = &mut serving => failed.and_then(|()| Err(anyhow!("metrics are no longer served"))),
+/// Whose connections are to be written down; every name means somebody in every run.
+fn wanted_evidence(arguments: &arguments::Run, runs: &[(sweep::Combination, Plan)]) -> Result<Wanted, Problem> {
+    let keep = if arguments.keep_evidence { Keep::Always } else { Keep::WhenNeeded };
+    let wanted = Wanted { packets: arguments.pcap.clone(), qlog: arguments.qlog.clone(), keep };
+    for (_, plan) in runs {
+        for (option, found) in [("--pcap", wanted.packets_of(plan)), ("--qlog", wanted.qlog_of(plan))] {
+            found.map_err(|error| Problem::Input(format!("error: {option}: {error}")))?;
+        }
     }
+    Ok(wanted)
 }
 
 /// Writes everything that is made from the files of a run: the page, JUnit, and Markdown where it is wanted.

@@ -3,17 +3,22 @@
 //! | path | answers |
 //! |---|---|
 //! | `/sd` | service discovery (`http_sd_configs`): the run and each peer as a target of this port, told apart by `__metrics_path__` |
-//! | `/metrics` | the run: progress of distributions, the host as the verdict sees it, links |
+//! | `/metrics` | the run: progress of distributions, steps, links, rings, the verdict and the host as it sees it |
 //! | `/peers/NAME/metrics` | what the peer called NAME answers on its control socket; 503 while it does not |
 //!
 //! The port is for scrapers on this host: who listens on an address that others reach, says so. A peer is asked when somebody
 //! scrapes it, and only then, so that a run without a scraper is not disturbed. What is served of the run is text that `text`
-//! makes from the last look at it.
+//! makes from the last [look](Sight) at it.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -25,16 +30,41 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
-use crate::{plan::Plan, real::control, run_directory::RunDirectory, scenario::View, verdict::Window};
+use crate::{
+    plan::{Action, Plan},
+    real::control,
+    results::Results,
+    run_directory::RunDirectory,
+    scenario,
+};
 
+mod live;
+mod look;
+pub mod prometheus;
 mod text;
+
+use look::Look;
+pub use look::Sight;
 
 /// What is served of the run under way. Cheap to clone; all clones are one board.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     shown: Arc<Mutex<Shown>>,
+    scrapes: Arc<watch::Sender<Scrapes>>,
+    expects: Arc<AtomicBool>,
+}
+
+/// How often somebody has asked, since the run that is shown began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scrapes {
+    run: u64,
+    peers: u64,
 }
 
 /// The last look at a run.
@@ -42,21 +72,52 @@ pub struct Board {
 struct Shown {
     /// Name of the topology; empty while there is no run.
     run: String,
-    /// Names of peers and their directories.
-    peers: Vec<(String, String, PathBuf)>,
-    views: Vec<View>,
-    window: Option<Window>,
+    peers: Vec<Target>,
+    look: Option<Look>,
+    steps: Vec<Step>,
+    /// How many steps have begun and ended, by what they do.
+    actions: BTreeMap<&'static str, (u64, u64)>,
     /// Class, direction, and bits per second of each link that has a rate.
     links: Vec<(String, &'static str, u64)>,
     /// Runs that have begun, for sweeps.
     runs: u64,
+    directory: Option<RunDirectory>,
+    results: Option<Results>,
+    /// When somebody asked for pictures.
+    pictured: Option<Instant>,
+}
+
+/// A peer that exports metrics.
+#[derive(Clone, Debug)]
+struct Target {
+    name: String,
+    group: String,
+    /// Class of its link.
+    class: String,
+    directory: PathBuf,
+}
+
+/// A step of the scenario that has begun. Instants are seconds of Unix time.
+#[derive(Clone, Debug)]
+struct Step {
+    number: String,
+    action: &'static str,
+    /// `fault` or `work`.
+    kind: &'static str,
+    begun: f64,
+    ended: Option<f64>,
 }
 
 impl Board {
     /// Shows another run from now on.
     pub fn begin(&self, plan: &Plan, directory: &RunDirectory) {
         let mut shown = self.lock();
-        let peer = |peer: &crate::plan::Peer| (peer.name.clone(), peer.group.clone(), directory.peer(&peer.name));
+        let peer = |peer: &crate::plan::Peer| Target {
+            name: peer.name.clone(),
+            group: peer.group.clone(),
+            class: peer.link.clone(),
+            directory: directory.peer(&peer.name),
+        };
         let link = |link: &crate::plan::Link| {
             let ways = [("up", link.up.rate), ("down", link.down.rate)];
             ways.into_iter().filter_map(|(way, rate)| Some((link.name.clone(), way, rate?.0))).collect::<Vec<_>>()
@@ -66,18 +127,87 @@ impl Board {
             peers: plan.peers.iter().filter(|peer| peer.exec.is_none()).map(peer).collect(),
             links: plan.links.iter().flat_map(link).collect(),
             runs: shown.runs + 1,
+            directory: Some(directory.clone()),
+            pictured: shown.pictured,
             ..Shown::default()
         };
+        self.scrapes.send_replace(Scrapes::default());
     }
 
-    /// Notes how far the distributions are.
-    pub fn progress(&self, views: &[View]) {
-        self.lock().views = views.to_vec();
+    /// Takes a look at the run.
+    pub fn look(&self, sight: &Sight<'_>) {
+        let look = Look::at(sight);
+        self.lock().look = Some(look);
     }
 
-    /// Notes what the host did in the last window.
-    pub fn window(&self, window: Window) {
-        self.lock().window = Some(window);
+    /// Notes that a step of the scenario has begun.
+    pub fn step_begun(&self, number: usize, action: &Action) {
+        let mut shown = self.lock();
+        let word = scenario::word(action);
+        let kind = if scenario::is_fault(word) { "fault" } else { "work" };
+        shown.actions.entry(word).or_default().0 += 1;
+        if shown.steps.len() < STEPS_MAX {
+            let number = number.to_string();
+            shown.steps.push(Step { number, action: word, kind, begun: look::unix_now(), ended: None });
+        }
+    }
+
+    /// Notes that a step of the scenario has ended.
+    pub fn step_ended(&self, number: usize, action: &Action) {
+        let mut shown = self.lock();
+        shown.actions.entry(scenario::word(action)).or_default().1 += 1;
+        let number = number.to_string();
+        if let Some(step) = shown.steps.iter_mut().find(|step| step.number == number) {
+            step.ended = Some(look::unix_now());
+        }
+    }
+
+    /// Notes what is known of the run's results until now.
+    pub fn results(&self, results: Results) {
+        self.lock().results = Some(results);
+    }
+
+    /// Whether somebody has asked for pictures lately, so that results are worth the effort.
+    #[must_use]
+    pub fn is_looked_at(&self) -> bool {
+        self.lock().pictured.is_some_and(|at| at.elapsed() < ATTENTION)
+    }
+
+    /// What pictures are made from; none while there is no run.
+    fn picture(&self) -> Option<(Results, RunDirectory)> {
+        let mut shown = self.lock();
+        shown.pictured = Some(Instant::now());
+        Some((shown.results.clone()?, shown.directory.clone()?))
+    }
+
+    /// Says that a scraper has been started, for which a run waits before its scenario.
+    pub fn expect_scraper(&self) {
+        self.expects.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a scraper has been started.
+    #[must_use]
+    pub fn expects_scraper(&self) -> bool {
+        self.expects.load(Ordering::Relaxed)
+    }
+
+    /// Waits until peers of the run that is shown have been scraped, so that what follows is seen from its beginning; false
+    /// when nobody came for that long.
+    pub async fn until_scraped(&self, within: Duration) -> bool {
+        let nobody = self.lock().peers.is_empty();
+        self.until(within, |scrapes| scrapes.peers > 0 || (nobody && scrapes.run > 0)).await
+    }
+
+    /// Waits for another scrape of the run itself, so that its end is seen; false when nobody came for that long.
+    pub async fn until_scraped_again(&self, within: Duration) -> bool {
+        let before = self.scrapes.borrow().run;
+        self.until(within, |scrapes| scrapes.run > before).await
+    }
+
+    async fn until(&self, within: Duration, is_enough: impl FnMut(&Scrapes) -> bool) -> bool {
+        let mut scrapes = self.scrapes.subscribe();
+        // The sender is this board itself, so that the wait ends by the scrape or by time.
+        timeout(within, scrapes.wait_for(is_enough)).await.is_ok_and(|found| found.is_ok())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
@@ -97,20 +227,34 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketA
     Ok((listener, taken))
 }
 
-/// Answers scrapers on `listener` until the future is dropped.
+/// Answers on `listener` until the future is dropped.
 ///
 /// # Errors
 ///
 /// When the listener fails for good.
-pub async fn serve(listener: TcpListener, board: Board) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, board: Board, pages: Pages) -> anyhow::Result<()> {
     let address = listener.local_addr().context("asking for the port of metrics")?;
-    let state = Serving { board, address, asking: Arc::new(Semaphore::new(ASKING_MAX)) };
-    let routes = Router::new()
-        .route("/sd", get(targets))
-        .route("/metrics", get(run))
-        .route("/peers/{name}/metrics", get(peer))
-        .with_state(state);
-    axum::serve(listener, routes).await.context("serving metrics")
+    let routes = match pages {
+        Pages::Metrics => {
+            let state = Serving { board, address, asking: Arc::new(Semaphore::new(ASKING_MAX)) };
+            Router::new()
+                .route("/sd", get(targets))
+                .route("/metrics", get(run))
+                .route("/peers/{name}/metrics", get(peer))
+                .with_state(state)
+        }
+        Pages::Live => live::routes(board),
+    };
+    axum::serve(listener, routes).await.context("serving metrics and pages")
+}
+
+/// What is served on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// What Prometheus wants.
+    Metrics,
+    /// The live page.
+    Live,
 }
 
 #[derive(Clone, Debug)]
@@ -125,24 +269,28 @@ async fn targets(State(serving): State<Serving>) -> Json<Value> {
     let shown = serving.board.lock().clone();
     let target = |labels: Value| json!({ "targets": [serving.address.to_string()], "labels": labels });
     let mut all = vec![target(json!({ "__metrics_path__": "/metrics", "run": shown.run, "part": "run" }))];
-    all.extend(shown.peers.iter().map(|(name, group, _)| {
+    all.extend(shown.peers.iter().map(|peer| {
+        let Target { name, group, class, .. } = peer;
         let path = format!("/peers/{name}/metrics");
-        target(json!({ "__metrics_path__": path, "run": shown.run, "part": "peer", "peer": name, "group": group }))
+        let labels = json!({ "__metrics_path__": path, "run": shown.run, "part": "peer", "peer": name, "group": group,
+            "class": class });
+        target(labels)
     }));
     Json(Value::Array(all))
 }
 
 async fn run(State(serving): State<Serving>) -> Response {
     let shown = serving.board.lock().clone();
+    serving.board.scrapes.send_modify(|scrapes| scrapes.run += 1);
     prometheus(text::of(&shown))
 }
 
 async fn peer(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    let directory =
-        serving.board.lock().peers.iter().find(|(known, _, _)| *known == name).map(|(_, _, path)| path.clone());
+    let directory = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.directory.clone());
     let Some(directory) = directory else {
         return (StatusCode::NOT_FOUND, format!("there is no peer {name}\n")).into_response();
     };
+    serving.board.scrapes.send_modify(|scrapes| scrapes.peers += 1);
     let Ok(_place) = serving.asking.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     match control::metrics_in(directory).await {
         Ok(text) => prometheus(text),
@@ -157,3 +305,7 @@ fn prometheus(text: String) -> Response {
 
 /// Peers asked at once. A scrape takes a peer half a millisecond; more at once would only crowd them.
 const ASKING_MAX: usize = 8;
+/// How long after a look at the pictures somebody is taken to be watching.
+const ATTENTION: Duration = Duration::from_secs(10);
+/// Steps shown one by one, for annotations; all are counted.
+const STEPS_MAX: usize = 200;

@@ -17,7 +17,6 @@ use crate::{
     plan::Plan,
     run_directory::RunDirectory,
     scenario::{Phase, View},
-    verdict::Window,
 };
 
 /// Shows how far a run is.
@@ -61,11 +60,10 @@ impl Progress {
         }
     }
 
-    /// Shows what the host did in the last window.
-    pub fn window(&mut self, window: Window) {
-        if let Some(board) = &self.1 {
-            board.window(window);
-        }
+    /// Where watchers look, if somebody may watch.
+    #[must_use]
+    pub fn board(&self) -> Option<&Board> {
+        self.1.as_ref()
     }
 
     /// Says one thing that has happened.
@@ -82,9 +80,6 @@ impl Progress {
 
     /// Shows how far distributions are at `now`.
     pub fn update(&mut self, views: &[View], now: Time) {
-        if let Some(board) = &self.1 {
-            board.progress(views);
-        }
         match &mut self.0 {
             Kind::Quiet => {}
             Kind::Lines(lines) => lines.update(views, now).iter().for_each(|line| print_line(line)),

@@ -14,8 +14,8 @@ pub mod netns;
 mod network;
 mod pausing;
 mod peer;
-mod pidfd;
-mod process;
+pub(crate) mod pidfd;
+pub(crate) mod process;
 mod program;
 mod qdisc;
 mod rings;
@@ -51,7 +51,8 @@ pub use self::{
 };
 use crate::{
     content::Content,
-    links::{Engine, kernel::pace::Reading, user::Health},
+    evidence::capture::{self, Captures},
+    links::{Engine, kernel::pace::Reading, tally::Tally, user::Health},
     live::Published,
     plan::{self, Distribute, Plan, Via},
     run_directory::RunDirectory,
@@ -212,12 +213,26 @@ impl Real {
         Ok(socket)
     }
 
+    pub(crate) async fn capture(&self, peers: &[&plan::Peer]) -> anyhow::Result<Captures> {
+        let mut sockets = Vec::with_capacity(peers.len());
+        for peer in peers {
+            let socket = self.supervised().await.get()?.inside(peer.id, capture::open).await?;
+            let socket = socket.with_context(|| format!("opening a socket for the packets of {}", peer.name))?;
+            sockets.push((socket, self.run.peer_packets(&peer.name)));
+        }
+        Captures::begin(sockets).context("starting to capture packets")
+    }
+
     pub(crate) async fn engine_health(&self) -> anyhow::Result<Option<Health>> {
         self.supervised().await.get()?.engine_health().await
     }
 
     pub(crate) async fn paces(&self) -> anyhow::Result<Vec<((PeerId, Towards), Reading)>> {
         self.supervised().await.get()?.paces().await
+    }
+
+    pub(crate) async fn tallies(&self) -> anyhow::Result<Vec<(PeerId, [Tally; 2])>> {
+        self.supervised().await.get()?.tallies().await
     }
 
     /// The supervisor, held until the answer is dropped.

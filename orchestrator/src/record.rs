@@ -11,6 +11,7 @@ use std::{
     path::Path,
 };
 
+use peerbed_peer::status::{ReceivedBytes, UplinkUse};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -18,9 +19,11 @@ use crate::{run_directory::RunDirectory, verdict::Window};
 
 pub(crate) mod course;
 pub(crate) mod outline;
+pub(crate) mod rings;
 
 use course::Course;
 use outline::Outline;
+use rings::{Rings, Seat};
 
 /// Everything about a run that its figures show and its results do not hold.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) ended: f64,
     /// How each distribution went, by its id.
     pub(crate) courses: BTreeMap<String, Course>,
+    /// Rings and what was looked up in them.
+    pub(crate) rings: Rings,
     /// Steps of the scenario, by their index in the plan.
     pub(crate) steps: BTreeMap<usize, StepSeen>,
     /// Everything else that is worth a mark, in order of time.
@@ -143,6 +148,8 @@ impl Record {
             // Every copy is in the results; peers that come up are told by the steps that bring them up.
             // So are changes of links, partitions and processes.
             "read-back" | "ready" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
+            // A ring's pointers change all the time.
+            "ring" if !self.rings.event(&line) => {}
             _ => self.mark(&line),
         }
     }
@@ -157,6 +164,9 @@ impl Record {
     }
 
     fn sample(&mut self, sample: &Sample) {
+        if let Some(seat) = &sample.ring {
+            self.rings.sample(&sample.name, seat);
+        }
         for (id, seen) in &sample.distributions {
             self.courses.entry(id.clone()).or_default().sample(&sample.name, sample.t, seen);
         }
@@ -170,6 +180,8 @@ struct Sample {
     name: String,
     #[serde(default)]
     distributions: BTreeMap<String, SampledPart>,
+    #[serde(default)]
+    ring: Option<Seat>,
 }
 
 /// One peer's part in one distribution at one instant.
@@ -183,6 +195,11 @@ pub(crate) struct SampledPart {
     pub(crate) pieces: u32,
     #[serde(default)]
     pub(crate) bytes_up: u64,
+    #[serde(default)]
+    pub(crate) uplink: Option<UplinkUse>,
+    /// By the sender's number in the plan.
+    #[serde(default)]
+    pub(crate) received: BTreeMap<u32, ReceivedBytes>,
 }
 
 /// Hands over every line of an NDJSON file that can be read.

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use crate::{
+    evidence::{
+        self, Keep,
+        capture::{Captures, Rest},
+    },
     plan::Plan,
     progress::Progress,
-    results::{Outcome, Provenance, Results},
+    results::{Conclusion, Outcome, Provenance, Results},
     run_directory::RunDirectory,
     testbed::{self, SetUpError, Testbed},
     verdict::Verdict,
@@ -77,6 +81,9 @@ pub async fn carry_out(job: Job<'_>, stop: &Stop, progress: &mut Progress) -> an
     let started = Instant::now();
     progress.begin(job.plan, job.directory);
     let mut results = Results::begun(job.plan, job.provenance.clone());
+    if let Some(board) = progress.board() {
+        board.results(results.clone());
+    }
     let ended = set_up_and_play(&job, stop, progress, &mut results).await;
     results.provenance.wall_seconds = started.elapsed().as_secs_f64();
     let early = match ended {
@@ -124,11 +131,21 @@ async fn set_up_and_play(
     };
     assemble::set_up(results, testbed.set_up_report());
     progress.say(&assemble::set_up_sentence(testbed.set_up_report(), job.plan.peers.len()));
-    let played = match verify_links(job, &testbed, stop, progress, results).await {
-        Ok(()) => play::play(job, &testbed, events, stop, progress, results).await,
+    let captures = begin_captures(job, &testbed).await?;
+    let ready = match verify_links(job, &testbed, stop, progress, results).await {
+        Ok(()) => until_watched(stop, progress).await,
+        Err(early) => Err(early),
+    };
+    let played = match ready {
+        Ok(()) => play::play(job, &testbed, events, stop, progress, results, &captures).await,
         Err(early) => Err(early),
     };
     let torn_down = tear_down(testbed, stop).await;
+    let passed = played.is_ok() && results.conclusion() == Conclusion::Held;
+    if let Err(error) = settle_evidence(job, captures, passed, progress) {
+        // It is beside the run, whose results stand.
+        progress.say(&format!("warning: not all evidence was written: {error:#}"));
+    }
     played?;
     torn_down?;
     if job.payload == Payload::Remove {
@@ -158,6 +175,41 @@ async fn verify_links(
     let failure = report.failure();
     (results.links, results.latencies, results.verification) = (report.links, report.latencies, report.verification);
     failure.map_or(Ok(()), |why| Err(anyhow!(why).into()))
+}
+
+/// Begins to capture the packets that are wanted, before anything connects.
+async fn begin_captures(job: &Job<'_>, testbed: &Testbed) -> anyhow::Result<Captures> {
+    let wanted = job.testbed.evidence.packets_of(job.plan)?;
+    let peers: Vec<_> = job.plan.peers.iter().filter(|peer| wanted.contains(&peer.id)).collect();
+    testbed.capture(&peers).await
+}
+
+/// Keeps evidence of a run that passed only around faults, unless all of it is wanted.
+fn settle_evidence(job: &Job<'_>, captures: Captures, passed: bool, progress: &mut Progress) -> anyhow::Result<()> {
+    let wanted = &job.testbed.evidence;
+    if wanted.packets.is_empty() && wanted.qlog.is_empty() {
+        return Ok(());
+    }
+    let is_all_kept = !passed || wanted.keep == Keep::Always;
+    if !is_all_kept && !captures.saw_a_fault() {
+        evidence::remove(job.plan, job.directory);
+    }
+    let packets = captures.end(if is_all_kept { Rest::All } else { Rest::AroundFaults })?;
+    progress.say(&format!("evidence: {packets} packets are kept in {}", job.directory.peers().display()));
+    Ok(())
+}
+
+/// Lets a scraper that was started for the run see the peers before anything happens to them.
+async fn until_watched(stop: &Stop, progress: &mut Progress) -> Result<(), Early> {
+    let Some(board) = progress.board().filter(|board| board.expects_scraper()) else { return Ok(()) };
+    let is_watched = tokio::select! {
+        is_watched = board.until_scraped(SCRAPE_WITHIN) => is_watched,
+        () = stop.wished() => return Err(Early::Stopped),
+    };
+    if !is_watched {
+        progress.say("Prometheus has not come for the peers' metrics yet; the scenario begins without it");
+    }
+    Ok(())
 }
 
 /// Ends everything; a second wish to stop ends it by force. Dropping the testbed does the same to what is left.
@@ -194,5 +246,7 @@ impl From<anyhow::Error> for Early {
     }
 }
 
+/// Prometheus looks for its targets every 5 s.
+const SCRAPE_WITHIN: Duration = Duration::from_secs(20);
 /// Peers have 5 s to end when asked (`testbed::Options::stop_within`); this is for a host that does not answer.
 const TEAR_DOWN_MAX: Duration = Duration::from_secs(60);

@@ -139,6 +139,36 @@ impl RunDirectory {
         self.root.join("live.json")
     }
 
+    /// Directory of the Prometheus that ran beside the run.
+    #[must_use]
+    pub fn prometheus(&self) -> PathBuf {
+        self.root.join("prometheus")
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn prometheus_configuration(&self) -> PathBuf {
+        self.prometheus().join("prometheus.yml")
+    }
+
+    /// Its rules; the configuration names them.
+    #[must_use]
+    pub fn prometheus_rules(&self) -> PathBuf {
+        self.prometheus().join("rules.yml")
+    }
+
+    /// Everything it scraped; any Prometheus opens it.
+    #[must_use]
+    pub fn prometheus_data(&self) -> PathBuf {
+        self.prometheus().join("data")
+    }
+
+    /// What it printed.
+    #[must_use]
+    pub fn prometheus_log(&self) -> PathBuf {
+        self.prometheus().join("log")
+    }
+
     /// Names and addresses of all peers, as /etc/hosts has them.
     #[must_use]
     pub fn hosts(&self) -> PathBuf {
@@ -179,6 +209,24 @@ impl RunDirectory {
     #[must_use]
     pub fn peer_log(&self, name: &str) -> PathBuf {
         self.peer(name).join("log")
+    }
+
+    /// Packets of the peer called `name`, where they were captured and kept.
+    #[must_use]
+    pub fn peer_packets(&self, name: &str) -> PathBuf {
+        self.peer(name).join("packets.pcap")
+    }
+
+    /// Secrets of the connections of the peer called `name`, which decode its packets.
+    #[must_use]
+    pub fn peer_key_log(&self, name: &str) -> PathBuf {
+        self.peer(name).join("keys.log")
+    }
+
+    /// The qlog of the peer called `name`.
+    #[must_use]
+    pub fn peer_qlog(&self, name: &str) -> PathBuf {
+        self.peer(name).join("connections.sqlog")
     }
 
     /// Control socket of the peer called `name`; [`CONTROL`] in its own directory.

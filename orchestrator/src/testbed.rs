@@ -21,8 +21,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     content::Content,
-    links::{Engine, MissingFeature, kernel::pace::Reading, user::Health},
-    plan::{Distribute, Plan, Ring},
+    evidence::{Wanted, capture::Captures},
+    links::{Engine, MissingFeature, kernel::pace::Reading, tally::Tally, user::Health},
+    plan::{Distribute, Peer, Plan, Ring},
     real::{Real, Towards},
     run_directory::RunDirectory,
 };
@@ -131,6 +132,18 @@ impl Testbed {
         }
     }
 
+    /// What each link has done so far, up and down, where the user engine shapes them; nothing otherwise. [`Self::paces`]
+    /// has it of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn tallies(&self) -> anyhow::Result<Vec<(PeerId, [Tally; 2])>> {
+        match self {
+            Self::Real(real) => real.tallies().await,
+        }
+    }
+
     /// Kills the processes of `peers` at once and without warning; returns when they are gone.
     ///
     /// # Errors
@@ -220,6 +233,17 @@ impl Testbed {
         }
     }
 
+    /// Begins to capture the packets of `peers`, for files in the run's directory.
+    ///
+    /// # Errors
+    ///
+    /// When a namespace does not let its packets be seen.
+    pub async fn capture(&self, peers: &[&Peer]) -> anyhow::Result<Captures> {
+        match self {
+            Self::Real(real) => real.capture(peers).await,
+        }
+    }
+
     /// Whether a peer's process runs (and has answered once).
     #[must_use]
     pub fn is_up(&self, peer: PeerId) -> bool {
@@ -266,6 +290,8 @@ pub struct Options {
     pub peer_binary: PathBuf,
     /// Where the paths of files in the plan begin: the topology file's directory.
     pub files_root: PathBuf,
+    /// What is written down of whose connections. Default: nothing of nobody.
+    pub evidence: Wanted,
     /// Time a peer has from its start to its first answer. Default 30 s: a hundred peers starting at once on one slow
     /// core need a few seconds.
     pub ready_within: Duration,
@@ -280,6 +306,7 @@ impl Options {
         Self {
             peer_binary: peer_binary.into(),
             files_root: files_root.as_ref().to_path_buf(),
+            evidence: Wanted::default(),
             ready_within: Duration::from_secs(30),
             stop_within: Duration::from_secs(5),
         }

@@ -36,6 +36,12 @@ fn every_figure_has_marks_and_words_for_those_who_do_not_see_it() {
         "d0-pieces",
         "d0-uplinks",
         "d0-peers",
+        "d0-time-use",
+        "d0-matrix",
+        "ring-ring",
+        "ring-hops",
+        "ring-recoveries",
+        "ring-latency",
         "timeline",
         "link-rates",
         "host",
@@ -124,7 +130,7 @@ fn a_page_of_many_peers_stays_small() {
     };
     let (at_200, at_500) = (size(200), size(500));
     println!("a page of 200 peers and 256 pieces has {at_200} bytes, one of 500 has {at_500}");
-    assert!(at_200 <= MEBIBYTE && at_500 <= 2 * MEBIBYTE, "{at_200}, {at_500}");
+    assert!(at_200 <= 2 * MEBIBYTE && at_500 <= 4 * MEBIBYTE, "{at_200}, {at_500}");
 }
 
 #[test]
@@ -159,7 +165,8 @@ fn a_browser_sees_every_figure_in_light_and_dark_on_wide_and_narrow_screens() {
         assert_eq!(empty, serde_json::json!([]), "{scheme}, {width}");
         let sticks_out = browser.evaluate("document.documentElement.scrollWidth - window.innerWidth");
         assert!(sticks_out.as_f64().unwrap() <= 0.0, "the page is wider than the window of {width} by {sticks_out}");
-        assert!(browser.picture() > 10_000, "a picture of nothing");
+        let picture = browser.picture();
+        assert!(picture.len() > 13_000, "a picture of nothing");
         colours.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
     }
     assert_ne!(colours[0], colours[1], "light and dark look alike");

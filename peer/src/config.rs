@@ -129,6 +129,13 @@ pub struct QuicOptions {
     /// hears from many neighbours gets few packets of each in RFC 9000's 25 ms, and would acknowledge nearly all of
     /// them one by one over its slow uplink.
     pub ack_delay_ms: u16,
+    /// Where the secrets of all connections are written down, in the format of `SSLKEYLOGFILE`; with them, a capture can be
+    /// decoded. Default: `None`, nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_log: Option<PathBuf>,
+    /// Where a qlog of all connections is written. Default: `None`, nowhere: it costs time and disk for every packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qlog: Option<PathBuf>,
 }
 
 impl Default for QuicOptions {
@@ -155,6 +162,8 @@ impl Default for QuicOptions {
             connections_max: 1_024,
             ack_threshold: 10,
             ack_delay_ms: 50,
+            key_log: None,
+            qlog: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVeri
 use x509_parser::extensions::GeneralName;
 
 use crate::config::{IdentityFiles, PeerConfig};
+use crate::evidence::KeyLog;
 
 /// The name in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,7 @@ pub(crate) struct Credentials {
     key: PrivateKeyDer<'static>,
     roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
+    key_log: Option<Arc<KeyLog>>,
 }
 
 impl Credentials {
@@ -110,6 +112,7 @@ impl Credentials {
             roots: Arc::new(roots),
             // Named explicitly: with a second provider somewhere in the tree the process-wide default would panic.
             provider: Arc::new(rustls::crypto::ring::default_provider()),
+            key_log: config.quic.key_log.as_deref().map(KeyLog::open).transpose()?.map(Arc::new),
         })
     }
 
@@ -129,6 +132,9 @@ impl Credentials {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        if let Some(log) = &self.key_log {
+            config.key_log = log.clone();
+        }
         Ok(config)
     }
 
@@ -149,6 +155,9 @@ impl Credentials {
         config.alpn_protocols = vec![protocol.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
+        if let Some(log) = &self.key_log {
+            config.key_log = log.clone();
+        }
         Ok(config)
     }
 }

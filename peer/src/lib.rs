@@ -11,6 +11,7 @@ mod control;
 mod distribution;
 mod event_log;
 pub mod events;
+mod evidence;
 mod fetch;
 pub mod identity;
 mod metrics;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
+use quinn::{ClientConfig, Connection, Endpoint, Incoming, QlogStream, ServerConfig, TokioRuntime, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::config::{PeerConfig, QuicOptions, UplinkRate};
 use crate::event_log::EventLog;
 use crate::events::{EventKind, RefusedReason};
+use crate::evidence;
 use crate::identity::{Credentials, Identity};
 use crate::metrics::Metrics;
 use crate::process;
@@ -60,7 +61,11 @@ impl Transport {
     pub(crate) fn open(config: &PeerConfig, metrics: Arc<Metrics>, log: EventLog) -> anyhow::Result<Self> {
         let credentials = Credentials::read(config)?;
         let uplink = Arc::new(Uplink::bind(config.listen, &config.quic)?);
-        let server = server_config(&credentials, config)?;
+        let qlog = match &config.quic.qlog {
+            Some(path) => evidence::qlog(path, &config.name)?,
+            None => None,
+        };
+        let server = server_config(&credentials, config, qlog.clone())?;
         let endpoint = Endpoint::new_with_abstract_socket(
             settings::endpoint(),
             Some(server),
@@ -68,7 +73,8 @@ impl Transport {
             Arc::new(TokioRuntime),
         )
         .context("cannot open the QUIC endpoint")?;
-        let client = |protocol| anyhow::Ok((protocol, client_config(&credentials, protocol, &config.quic)?));
+        let client =
+            |protocol| anyhow::Ok((protocol, client_config(&credentials, protocol, &config.quic, qlog.clone())?));
         Ok(Self {
             endpoint,
             uplink,
@@ -317,20 +323,29 @@ impl Close {
 /// First of the codes of [`Close`]. Those below are the swarm core's, when it hangs up on a neighbour.
 const CLOSE_CODES: u32 = 0x100;
 
-fn server_config(credentials: &Credentials, config: &PeerConfig) -> anyhow::Result<ServerConfig> {
+fn server_config(
+    credentials: &Credentials,
+    config: &PeerConfig,
+    qlog: Option<QlogStream>,
+) -> anyhow::Result<ServerConfig> {
     let mut protocols = vec![Protocol::Swarm.alpn(), Protocol::Fetch.alpn(), Protocol::Ring.alpn()];
     if config.tracker.is_some() {
         protocols.push(Protocol::Tracker.alpn());
     }
     let crypto = QuicServerConfig::try_from(credentials.server(&protocols)?).context("TLS lacks QUIC's cipher")?;
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
-    server.transport_config(Arc::new(settings::transport(&config.quic, None)));
+    server.transport_config(Arc::new(settings::transport(&config.quic, None, qlog)));
     server.migration(false);
     server.max_incoming(config.quic.handshakes_max.into());
     Ok(server)
 }
 
-fn client_config(credentials: &Credentials, protocol: Protocol, quic: &QuicOptions) -> anyhow::Result<ClientConfig> {
+fn client_config(
+    credentials: &Credentials,
+    protocol: Protocol,
+    quic: &QuicOptions,
+    qlog: Option<QlogStream>,
+) -> anyhow::Result<ClientConfig> {
     let crypto = QuicClientConfig::try_from(credentials.client(protocol.alpn())?).context("TLS lacks QUIC's cipher")?;
     let mut client = ClientConfig::new(Arc::new(crypto));
     let keep_alive = match protocol {
@@ -338,6 +353,6 @@ fn client_config(credentials: &Credentials, protocol: Protocol, quic: &QuicOptio
         Protocol::Swarm | Protocol::Fetch | Protocol::Ring => Some(Duration::from_millis(quic.keep_alive_ms.into())),
         Protocol::Tracker => None,
     };
-    client.transport_config(Arc::new(settings::transport(quic, keep_alive)));
+    client.transport_config(Arc::new(settings::transport(quic, keep_alive, qlog)));
     Ok(client)
 }

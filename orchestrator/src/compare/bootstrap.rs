@@ -2,6 +2,8 @@
 
 use peerbed_proto::random::Random;
 
+use crate::report::figures::median;
+
 /// Between which bounds a ratio lies with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -37,16 +39,6 @@ pub(super) fn interval(first: &[f64], other: &[f64], seed: u64, what: &str) -> O
 fn draw(random: &mut Random, from: &[f64], into: &mut [f64]) {
     for place in into {
         *place = from[random.below(from.len())];
-    }
-}
-
-fn median(values: &mut [f64]) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
 }
 

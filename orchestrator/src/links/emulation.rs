@@ -200,6 +200,12 @@ impl<P> Emulation<P> {
         &self.counters
     }
 
+    /// Bytes that wait at the bottleneck, without those being sent.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.bottleneck.waiting_bytes()
+    }
+
     /// Packets that wait at the bottleneck, without those being sent.
     #[must_use]
     pub fn waiting(&self) -> u32 {

@@ -14,7 +14,10 @@ use peerbed_proto::{id::PeerId, random::Random};
 use rustix::event::{EventfdFlags, eventfd};
 use serde::Serialize;
 
-use super::emulation::{counters, settings::Settings};
+use super::{
+    emulation::{counters, settings::Settings},
+    tally::Tally,
+};
 use crate::plan::{Latency, Link, Partition, Peer};
 
 pub mod cut;
@@ -243,6 +246,19 @@ impl UserEngine {
         let (answer, answered) = mpsc::channel();
         self.tell(Command::Examine(answer))?;
         answered.recv().map_err(|_| EngineError::Ended(None))
+    }
+
+    /// What each link has done until now, up and down, in short. Unlike [`counters`](Self::counters) it takes no time that
+    /// packets would notice.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub fn tallies(&self) -> Result<Vec<(PeerId, [Tally; 2])>, EngineError> {
+        let (answer, answered) = mpsc::channel();
+        self.tell(Command::Tell(answer))?;
+        let tallies = answered.recv().map_err(|_| EngineError::Ended(None))?;
+        Ok(self.peers.iter().copied().zip(tallies).collect())
     }
 
     /// How the engine's thread is favoured by the scheduler.

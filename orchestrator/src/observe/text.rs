@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Shown;
+use super::{Shown, look::Look};
+use crate::{
+    links::tally::Tally,
+    verdict::{State, Window},
+};
 
 /// All series of the run that is shown.
 pub(super) fn of(shown: &Shown) -> String {
@@ -11,33 +15,176 @@ pub(super) fn of(shown: &Shown) -> String {
     out.sample(&[], shown.runs as f64);
     out.family("peerbed_run_peers", "gauge", "Peers of the plan that export metrics");
     out.sample(&[], shown.peers.len() as f64);
-    out.family("peerbed_run_distribution_progress_ratio", "gauge", "Share of the wanted pieces that have arrived");
-    for view in &shown.views {
-        out.sample(&[("distribution", &view.name), ("via", view.via)], view.progress());
+    asked(&mut out, shown);
+    steps(&mut out, shown);
+    let Some(look) = &shown.look else { return out.0 };
+    out.family("peerbed_run_scenario_seconds", "gauge", "Time since the scenario's start");
+    out.sample(&[], look.seconds);
+    out.family("peerbed_run_peers_up", "gauge", "Peers whose processes run");
+    out.sample(&[], look.up as f64);
+    distributions(&mut out, look);
+    links(&mut out, look);
+    rings(&mut out, look);
+    verdict(&mut out, look);
+    if let Some(window) = &look.window {
+        host(&mut out, window);
     }
-    out.family("peerbed_run_distribution_peers_completed", "gauge", "Required peers that have the whole file");
-    for view in &shown.views {
-        out.sample(&[("distribution", &view.name), ("via", view.via)], view.peers_done as f64);
-    }
-    out.family("peerbed_run_distribution_peers_required", "gauge", "Peers whose completion is waited for");
-    for view in &shown.views {
-        out.sample(&[("distribution", &view.name), ("via", view.via)], view.peers as f64);
-    }
-    out.family(
-        "peerbed_link_asked_rate_bits_per_second",
-        "gauge",
-        "Nominal rate of a class of links, over whole IP packets",
-    );
-    for (class, direction, rate) in &shown.links {
-        out.sample(&[("class", class), ("direction", direction)], *rate as f64);
-    }
-    host(&mut out, shown);
     out.0
 }
 
-/// The host in the last window, as the verdict sees it; nothing before the first.
-fn host(out: &mut Text, shown: &Shown) {
-    let Some(window) = &shown.window else { return };
+/// What links were asked to be.
+fn asked(out: &mut Text, shown: &Shown) {
+    out.family(
+        "peerbed_link_asked_bytes_per_second",
+        "gauge",
+        "Nominal rate of one link of a class, over whole IP packets",
+    );
+    for (class, direction, rate) in &shown.links {
+        out.sample(&[("class", class), ("direction", direction)], *rate as f64 / 8.0);
+    }
+}
+
+/// Steps of the scenario; annotations come from them.
+fn steps(out: &mut Text, shown: &Shown) {
+    out.family("peerbed_run_steps_begun_total", "counter", "Steps of the scenario that have begun, by what they do");
+    for (action, (begun, _)) in &shown.actions {
+        out.sample(&[("action", action)], *begun as f64);
+    }
+    out.family("peerbed_run_steps_ended_total", "counter", "Steps of the scenario that have ended, by what they do");
+    for (action, (_, ended)) in &shown.actions {
+        out.sample(&[("action", action)], *ended as f64);
+    }
+    out.family(
+        "peerbed_run_step_begun_timestamp_seconds",
+        "gauge",
+        "When a step of the scenario began, in Unix time; kind is fault for those that disturb the overlay, and work for others",
+    );
+    for step in &shown.steps {
+        let labels = [("step", step.number.as_str()), ("action", step.action), ("kind", step.kind)];
+        out.sample(&labels, step.begun);
+    }
+    out.family("peerbed_run_step_ended_timestamp_seconds", "gauge", "When a step of the scenario ended, in Unix time");
+    for step in &shown.steps {
+        let labels = [("step", step.number.as_str()), ("action", step.action), ("kind", step.kind)];
+        step.ended.into_iter().for_each(|ended| out.sample(&labels, ended));
+    }
+}
+
+/// How far distributions are, beside what the fluid model allows.
+fn distributions(out: &mut Text, look: &Look) {
+    type Of = fn(&super::look::Distributed) -> Option<f64>;
+    let families: [(&str, &str, Of); 5] = [
+        ("peerbed_run_distribution_progress_ratio", "Share of the wanted pieces that have arrived", |it| {
+            Some(it.view.progress())
+        }),
+        ("peerbed_run_distribution_peers_completed", "Required peers that have the whole file", |it| {
+            Some(it.view.peers_done as f64)
+        }),
+        ("peerbed_run_distribution_peers_required", "Peers whose completion is waited for", |it| {
+            Some(it.view.peers as f64)
+        }),
+        ("peerbed_run_distribution_begun_timestamp_seconds", "The common begin, in Unix time", |it| it.begun),
+        (
+            "peerbed_run_distribution_bound_seconds",
+            "The least time possible with the nominal rates of the links",
+            |it| it.bound_seconds,
+        ),
+    ];
+    for (name, help, of) in families {
+        out.family(name, "gauge", help);
+        for it in &look.distributions {
+            let labels = [("distribution", it.view.name.as_str()), ("via", it.view.via)];
+            of(it).into_iter().for_each(|value| out.sample(&labels, value));
+        }
+    }
+}
+
+/// What links have done, class by class.
+fn links(out: &mut Text, look: &Look) {
+    type Of = fn(usize, &Tally) -> f64;
+    let families: [(&str, &str, &str, Of); 4] = [
+        (
+            "peerbed_link_watched_links",
+            "gauge",
+            "Links of the class whose counters are read; of many uplinks only some are",
+            |count, _| count as f64,
+        ),
+        (
+            "peerbed_link_sent_bytes_total",
+            "counter",
+            "Bytes that came through the watched links of a class, over whole IP packets",
+            |_, it| it.sent_bytes as f64,
+        ),
+        (
+            "peerbed_link_sent_packets_total",
+            "counter",
+            "Packets that came through the watched links of a class",
+            |_, it| it.sent_packets as f64,
+        ),
+        (
+            "peerbed_link_queue_bytes",
+            "gauge",
+            "Bytes that wait before the watched links of a class at this moment",
+            |_, it| it.waiting_bytes as f64,
+        ),
+    ];
+    for (name, kind, help, of) in families {
+        out.family(name, kind, help);
+        for ((class, direction), (count, tally)) in &look.links {
+            out.sample(&[("class", class), ("direction", direction)], of(*count, tally));
+        }
+    }
+    out.family(
+        "peerbed_link_dropped_packets_total",
+        "counter",
+        "Packets that the watched links of a class dropped, by cause; engine is for want of room, which nobody asked for",
+    );
+    for ((class, direction), (_, tally)) in &look.links {
+        for (cause, packets) in tally.dropped.by_cause() {
+            out.sample(&[("class", class), ("direction", direction), ("cause", cause)], packets as f64);
+        }
+    }
+}
+
+/// Rings as the orchestrator knows them, who knows everybody.
+fn rings(out: &mut Text, look: &Look) {
+    out.family("peerbed_run_ring_members", "gauge", "Live members of a ring");
+    for ring in &look.rings {
+        out.sample(&[("ring", &ring.name)], ring.members as f64);
+    }
+    out.family("peerbed_run_ring_right", "gauge", "1 while every live member points at the members beside it");
+    for ring in &look.rings {
+        out.sample(&[("ring", &ring.name)], f64::from(u8::from(ring.is_right)));
+    }
+    out.family("peerbed_run_ring_faults_total", "counter", "Crashes, leaves and joins that befell a ring");
+    for ((ring, fault), seen) in &look.recoveries {
+        out.sample(&[("ring", ring), ("fault", fault)], seen.faults as f64);
+    }
+    out.family("peerbed_run_ring_recovered_total", "counter", "Those of them after which the ring was right again");
+    for ((ring, fault), seen) in &look.recoveries {
+        out.sample(&[("ring", ring), ("fault", fault)], seen.recovered as f64);
+    }
+    out.family("peerbed_run_ring_recovery_seconds_total", "counter", "Time that these recoveries took, in all");
+    for ((ring, fault), seen) in &look.recoveries {
+        out.sample(&[("ring", ring), ("fault", fault)], seen.seconds);
+    }
+    out.family("peerbed_run_ring_answers_total", "counter", "Questions to a ring that have ended, by outcome");
+    for ((ring, action, outcome), count) in &look.answers {
+        out.sample(&[("ring", ring), ("action", action), ("outcome", outcome)], *count as f64);
+    }
+}
+
+/// The verdict so far, one series for each of its states.
+fn verdict(out: &mut Text, look: &Look) {
+    let Some(verdict) = &look.verdict else { return };
+    out.family("peerbed_run_verdict", "gauge", "1 for what the verdict on the host is so far, 0 for what it is not");
+    for state in [State::Valid, State::Suspect, State::Invalid] {
+        out.sample(&[("state", state.as_str())], f64::from(u8::from(verdict.state == state)));
+    }
+}
+
+/// The host in the last window, as the verdict sees it.
+fn host(out: &mut Text, window: &Window) {
     out.family("peerbed_host_busy_ratio", "gauge", "Share of the processors' time that was not idle");
     out.sample(&[], window.busy);
     out.family("peerbed_host_steal_ratio", "gauge", "Share of the processors' time that a hypervisor gave to others");
@@ -50,6 +197,25 @@ fn host(out: &mut Text, shown: &Shown) {
     out.sample(&[], window.lateness);
     out.family("peerbed_host_measuring", "gauge", "1 while something is being measured");
     out.sample(&[], f64::from(u8::from(window.measuring)));
+    let unasked = [
+        ("receive-buffer", window.links.receive_dropped),
+        ("engine", window.links.engine_dropped),
+        ("backlog", window.softnet_dropped),
+    ];
+    out.family("peerbed_host_dropped_packets", "gauge", "Packets dropped in the last second that nobody asked to drop");
+    for (cause, packets) in unasked {
+        out.sample(&[("cause", cause)], packets as f64);
+    }
+    out.family("peerbed_link_off_pace", "gauge", "Saturated links that did not carry their rate in the last second");
+    out.sample(&[], f64::from(window.links.off_pace));
+    if let Some(late) = window.links.engine_lateness {
+        out.family(
+            "peerbed_link_lateness_seconds",
+            "gauge",
+            "Lateness that 99 % of the user engine's packets kept below",
+        );
+        out.sample(&[], late);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -82,26 +248,49 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Window;
+    use crate::observe::Step;
+
+    fn shown() -> Shown {
+        let sent = Tally { sent_bytes: 9000, waiting_bytes: 1500, ..Tally::default() };
+        let look = Look {
+            window: Some(Window { busy: 0.25, measuring: true, ..Window::default() }),
+            links: [(("a\"b".to_owned(), "up"), (3, sent))].into(),
+            ..Look::default()
+        };
+        let step = Step { number: "1".into(), action: "crash", kind: "fault", begun: 1e9, ended: None };
+        Shown {
+            runs: 2,
+            links: vec![("a\"b".into(), "up", 2_000_000)],
+            actions: [("crash", (1, 0))].into(),
+            steps: vec![step],
+            look: Some(look),
+            ..Shown::default()
+        }
+    }
 
     #[test]
     fn every_sample_follows_its_family_and_labels_are_escaped() {
-        let shown = Shown {
-            runs: 2,
-            links: vec![("a\"b".into(), "up", 2_000_000)],
-            window: Some(Window { busy: 0.25, measuring: true, ..Window::default() }),
-            ..Shown::default()
-        };
-        let text = of(&shown);
+        let text = of(&shown());
         assert!(text.contains("# TYPE peerbed_run_runs_total counter\npeerbed_run_runs_total 2\n"), "{text}");
+        let asked = "peerbed_link_asked_bytes_per_second{class=\"a\\\"b\",direction=\"up\"} 250000\n";
+        assert!(text.contains(asked), "{text}");
+        assert!(text.contains("peerbed_link_sent_bytes_total{class=\"a\\\"b\",direction=\"up\"} 9000\n"), "{text}");
         assert!(
-            text.contains("peerbed_link_asked_rate_bits_per_second{class=\"a\\\"b\",direction=\"up\"} 2000000\n"),
-            "{text}"
+            text.contains("direction=\"up\",cause=\"queue\"} 0\n"),
+            "a cause is there before its first drop: {text}"
         );
         assert!(
             text.contains("peerbed_host_busy_ratio 0.25\n") && text.contains("peerbed_host_measuring 1\n"),
             "{text}"
         );
         assert!(!text.contains("peerbed_host_pressure_ratio"), "a kernel without pressure has no such series");
+    }
+
+    #[test]
+    fn a_step_is_told_with_its_instant_and_whether_it_disturbs() {
+        let text = of(&shown());
+        let line = "peerbed_run_step_begun_timestamp_seconds{step=\"1\",action=\"crash\",kind=\"fault\"} 1000000000\n";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("peerbed_run_step_ended_timestamp_seconds{"), "it has not ended");
     }
 }

@@ -19,11 +19,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// A reference to one process that can never come to mean another.
 #[derive(Clone, Debug)]
-pub(super) struct PidFd(Arc<OwnedFd>);
+pub(crate) struct PidFd(Arc<OwnedFd>);
 
 impl PidFd {
     /// A reference to a child that has not been waited for.
-    pub(super) fn open(child: &Child) -> io::Result<Self> {
+    pub(crate) fn open(child: &Child) -> io::Result<Self> {
         Ok(Self(Arc::new(pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK)?)))
     }
 
@@ -33,7 +33,7 @@ impl PidFd {
     }
 
     /// Sends a signal to the process; one that has ended is left alone.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.0.as_fd(), signal) {
             Err(rustix::io::Errno::SRCH) => Ok(()),
             result => Ok(result?),
@@ -41,7 +41,7 @@ impl PidFd {
     }
 
     /// A watch that is readable from the process's end on.
-    pub(super) fn watch(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    pub(crate) fn watch(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
         // SAFETY: the descriptor is owned by the `Arc` that goes into the `AsyncFd`, is never closed or replaced while
         // that lives, and `OwnedFd` always returns the same number.
         Ok(unsafe { AsyncFd::register_with_interest(Arc::clone(&self.0), Interest::READABLE) }?)
@@ -49,7 +49,7 @@ impl PidFd {
 }
 
 /// Lets the kernel kill the process that `command` starts when the thread that starts it ends, however it ends.
-pub(super) fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     let parent = getpid();
     // SAFETY: between fork and exec only three system calls are made, nothing is allocated and no lock is taken.
     unsafe {

@@ -156,7 +156,7 @@ impl Process {
 }
 
 /// How a process ended, in words.
-pub(super) fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) if signal == Signal::KILL.as_raw() => "signal 9 (killed)".to_owned(),
@@ -166,7 +166,7 @@ pub(super) fn describe(status: ExitStatus) -> String {
 }
 
 /// The last lines of a log, at most [`TAIL_LINES`].
-pub(super) fn tail(log: &Path) -> Vec<String> {
+pub(crate) fn tail(log: &Path) -> Vec<String> {
     let bytes = std::fs::read(log).unwrap_or_default();
     let start = bytes.len().saturating_sub(TAIL_BYTES);
     let text = String::from_utf8_lossy(&bytes[start..]).into_owned();

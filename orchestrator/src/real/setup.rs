@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     authority::Authority,
     content::{self, Content},
+    evidence::Wanted,
     links::{
         self, Engine, MissingFeature,
         kernel::{self, reach::Reach},
@@ -166,10 +167,11 @@ pub(super) struct Made {
 /// Makes the files of the plan and the directory of every peer, on a thread that may block.
 pub(super) async fn make_places(plan: &Plan, run: &RunDirectory, options: &Options) -> anyhow::Result<Made> {
     let (plan, run, files_root) = (plan.clone(), run.clone(), options.files_root.clone());
+    let evidence = options.evidence.clone();
     let making = move || {
         let began = Instant::now();
         attach::write_names(&plan, &run)?;
-        configure(&plan, &run)?;
+        configure(&plan, &run, &evidence)?;
         let configurations_time = began.elapsed();
         let made = plan.files.iter().map(|file| Ok((file.name.clone(), content::make(file, &run, &files_root)?)));
         let contents: BTreeMap<String, Content> = made.collect::<anyhow::Result<_>>()?;
@@ -213,7 +215,8 @@ pub(super) fn peer(
 }
 
 /// Writes every peer's certificate, key and configuration.
-fn configure(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
+fn configure(plan: &Plan, run: &RunDirectory, evidence: &Wanted) -> anyhow::Result<()> {
+    let (decoded, logged) = (evidence.packets_of(plan)?, evidence.qlog_of(plan)?);
     let name = run_name(run.root());
     let authority = Authority::new(&name).context("making the run's certificate authority")?;
     write(&run.authority(), authority.certificate().as_bytes(), 0o644)?;
@@ -228,7 +231,9 @@ fn configure(plan: &Plan, run: &RunDirectory) -> anyhow::Result<()> {
         let identity = identity.with_context(|| format!("making the certificate of {}", peer.name))?;
         write(&run.peer_certificate(&peer.name), identity.certificate.as_bytes(), 0o644)?;
         write(&run.peer_key(&peer.name), identity.key.as_bytes(), 0o600)?;
-        let config = config(plan, peer, run, &name)?;
+        let mut config = config(plan, peer, run, &name)?;
+        config.quic.key_log = decoded.contains(&peer.id).then(|| run.peer_key_log(&peer.name));
+        config.quic.qlog = logged.contains(&peer.id).then(|| run.peer_qlog(&peer.name));
         let text = serde_json::to_vec_pretty(&config).context("encoding a configuration")?;
         write(&run.peer_config(&peer.name), &text, 0o644)?;
     }

@@ -16,7 +16,7 @@ use peerbed_proto::id::PeerId;
 use tokio::sync::oneshot;
 
 use crate::{
-    links::{Engine, course::Figures, kernel::pace::Reading, traces::Move, user},
+    links::{Engine, course::Figures, kernel::pace::Reading, tally::Tally, traces::Move, user},
     live::NamespaceRef,
     plan::{LinkChange, Partition, Plan},
     real::{
@@ -76,6 +76,18 @@ impl Supervisor {
             .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::health).transpose())
             .await?;
         health.context("asking the user engine how it does")
+    }
+
+    /// What the links have done so far in short, up and down, where the user engine shapes them; nothing otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn tallies(&self) -> anyhow::Result<Vec<(PeerId, [Tally; 2])>> {
+        let tallies = self
+            .perform(|network| network.as_ref().and_then(Network::user).map(user::UserEngine::tallies).transpose())
+            .await?;
+        Ok(tallies.context("asking the user engine what it has carried")?.unwrap_or_default())
     }
 
     /// What the links have done so far, where the user engine shapes them.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use peerbed_peer::status::UplinkUse;
+
 use super::{EventLine, SampledPart};
 
 /// One distribution over time. Instants are seconds since its common begin, once it is finished.
@@ -29,9 +31,26 @@ pub(crate) struct Part {
     pub(crate) completed: Option<f64>,
     /// Bytes sent and acknowledged by then, in order of time, never falling.
     pub(crate) sent: Vec<(f64, f64)>,
+    /// Seconds of its uplink's time by then: payload, protocol, sent again, idle though wanted, idle; in order of time, never
+    /// falling.
+    pub(crate) account: Vec<(f64, [f64; PARTS])>,
+    /// Payload that it had from each sender, by number in the plan, when it was last seen.
+    pub(crate) received: BTreeMap<u32, u64>,
     /// Pieces it had by then, where samples saw it.
     sampled: Vec<(f64, u32)>,
     is_source: bool,
+}
+
+/// Parts that the time of an uplink is cut into.
+pub(crate) const PARTS: usize = 5;
+
+/// An uplink's time in seconds, part by part.
+fn parts(it: &UplinkUse, payload: u64) -> [f64; PARTS] {
+    let seconds = |bytes: u64| bytes as f64 * 8.0 / it.rate_bps as f64;
+    // What was confirmed may have been sent before the account began.
+    let payload = payload.min(it.wire_bytes.saturating_sub(it.lost_bytes));
+    let protocol = it.wire_bytes.saturating_sub(it.lost_bytes + payload);
+    [seconds(payload), seconds(protocol), seconds(it.lost_bytes), it.idle_waiting_seconds, it.idle_seconds]
 }
 
 impl Course {
@@ -67,6 +86,10 @@ impl Course {
         part.is_source |= matches!(seen.role.as_str(), "seed" | "server");
         part.sent.push((t, seen.bytes_up as f64));
         part.sampled.push((t, seen.have));
+        part.account.extend(seen.uplink.as_ref().filter(|it| it.rate_bps > 0).map(|it| (t, parts(it, seen.bytes_up))));
+        if !seen.received.is_empty() {
+            part.received = seen.received.iter().map(|(sender, bytes)| (*sender, bytes.useful)).collect();
+        }
     }
 
     /// Makes instants relative to the begin and puts everything in order; to be called once, after everything.
@@ -110,6 +133,15 @@ impl Part {
         self.sampled.iter_mut().for_each(|(t, _)| shift(t));
         self.completed.iter_mut().for_each(shift);
         // A process that crashed and came back counts from zero again.
+        let (mut earlier, mut latest) = ([0.0; PARTS], [0.0; PARTS]);
+        for (t, seconds) in &mut self.account {
+            shift(t);
+            if seconds.iter().sum::<f64>() < latest.iter().sum::<f64>() {
+                earlier = std::array::from_fn(|n| earlier[n] + latest[n]);
+            }
+            latest = *seconds;
+            *seconds = std::array::from_fn(|n| earlier[n] + latest[n]);
+        }
         let (mut before, mut last) = (0.0, 0.0);
         for (t, sent) in &mut self.sent {
             shift(t);
@@ -118,6 +150,19 @@ impl Part {
             }
             last = *sent;
             *sent += before;
+        }
+    }
+
+    /// Seconds of its uplink's time by `t`, between samples on straight lines.
+    pub(crate) fn account_by(&self, t: f64) -> [f64; PARTS] {
+        let after = self.account.partition_point(|(at, _)| *at <= t);
+        let (from, had) = if after == 0 { (0.0, [0.0; PARTS]) } else { self.account[after - 1] };
+        match self.account.get(after) {
+            Some((to, more)) if *to > from => {
+                let share = (t - from) / (to - from);
+                std::array::from_fn(|n| had[n] + (more[n] - had[n]) * share)
+            }
+            _ => had,
         }
     }
 
@@ -178,7 +223,8 @@ mod tests {
     }
 
     fn part(role: &str, have: u32, bytes_up: u64) -> SampledPart {
-        SampledPart { role: role.into(), have, pieces: 2, bytes_up }
+        let (uplink, received) = (None, BTreeMap::new());
+        SampledPart { role: role.into(), have, pieces: 2, bytes_up, uplink, received }
     }
 
     #[test]

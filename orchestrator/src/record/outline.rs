@@ -16,7 +16,23 @@ use crate::{plan, scenario, units::Rate};
 pub(crate) struct Outline {
     pub(crate) peers: Vec<OutlinePeer>,
     links: Vec<OutlineLink>,
+    pub(crate) rings: Vec<OutlineRing>,
     steps: Vec<Value>,
+}
+
+/// A ring of the plan.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OutlineRing {
+    pub(crate) name: String,
+    pub(crate) bits: u8,
+    options: OutlineRouting,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutlineRouting {
+    routing: Option<String>,
 }
 
 /// A peer of the plan.
@@ -51,6 +67,14 @@ impl Outline {
         // The file is our own, and as long as it has peers.
         options.budget = None;
         serde_saphyr::from_str_with_options(&text, options).unwrap_or_default()
+    }
+
+    /// A ring called `ring` of so many peers, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_ring(members: u32) -> Self {
+        let peer = |id: u32| OutlinePeer { id, name: format!("ring-{id}"), group: "ring".into(), link: String::new() };
+        let ring = OutlineRing { name: "ring".into(), bits: 4, options: OutlineRouting::default() };
+        Self { peers: (1..=members).map(peer).collect(), rings: vec![ring], ..Self::default() }
     }
 
     /// The group of the peer called `name`; without a plan, the name up to its number.
@@ -109,8 +133,23 @@ impl Outline {
         order
     }
 
+    /// Name of the peer with this number.
+    pub(crate) fn peer_name(&self, id: u32) -> Option<&str> {
+        self.peers.iter().find(|peer| peer.id == id).map(|peer| peer.name.as_str())
+    }
+
+    /// Number of the peer called `name`.
+    pub(crate) fn peer_id(&self, name: &str) -> Option<u32> {
+        self.peers.iter().find(|peer| peer.name == name).map(|peer| peer.id)
+    }
+
+    /// Which peers the nodes of the ring called `name` know, in the word of its options.
+    pub(crate) fn routing(&self, name: &str) -> Option<&str> {
+        self.rings.iter().find(|ring| ring.name == name)?.options.routing.as_deref()
+    }
+
     fn name(&self, id: u64) -> Option<String> {
-        self.peers.iter().find(|peer| u64::from(peer.id) == id).map(|peer| peer.name.clone())
+        u32::try_from(id).ok().and_then(|id| self.peer_name(id)).map(str::to_owned)
     }
 
     fn link_of(&self, name: &str) -> Option<&OutlineLink> {

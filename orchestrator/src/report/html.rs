@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    record::Record,
+    record::{Record, outline::OutlineRing},
     results::{Distribution, Found, Results},
     run_directory::RunDirectory,
 };
@@ -24,14 +24,20 @@ mod figure;
 pub(crate) mod fixture;
 mod frame;
 mod heat;
+mod hops;
 mod host;
+mod latency;
 mod links;
 mod markup;
+mod matrix;
 mod page;
 mod progress;
+mod recoveries;
+mod ring;
 mod scale;
 mod spread;
 mod sweep;
+mod time_use;
 mod timeline;
 mod times;
 mod uplinks;
@@ -39,7 +45,8 @@ mod words;
 
 use faults::Fault;
 use figure::Figure;
-use page::Page;
+pub(crate) use page::Drawn;
+use page::{Badge, Page};
 
 /// Writes `report.html` into `directory` and says where it is.
 ///
@@ -79,11 +86,25 @@ pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
     })
 }
 
+/// What a page shows of a run that goes on, with these results until now.
+pub(crate) fn live(results: &Results, directory: &RunDirectory) -> Drawn {
+    drawing(results, directory, &words::running(results)).drawn()
+}
+
+/// The page around [`live()`], which asks for the latest again and again.
+pub(crate) fn live_page(drawn: &Drawn) -> String {
+    page::live(drawn)
+}
+
 fn run(results: &Results, directory: &RunDirectory) -> String {
+    drawing(results, directory, &words::badge(results)).html()
+}
+
+fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Page {
     let record = Record::read(directory);
     let faults = faults::of(results, &record);
     let mut page = Page::new(&results.name, &words::subtitle(results));
-    page.badge(&words::badge(results));
+    page.badge(badges);
     page.raw(&words::outcome(results));
     page.section("summary", "Summary", &words::notes(&record));
     let cards = [
@@ -98,6 +119,10 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
         page.section(id, &title, &times::sentence(distribution));
         page.figures(of_distribution(id, distribution, &record, &faults));
     }
+    for ring in &record.outline.rings {
+        page.section(&ring.name, &format!("Ring {}", ring.name), "");
+        page.figures(of_ring(ring, results, &record, &faults));
+    }
     page.section("course", "Course of the run", "");
     page.figures([timeline::figure(&record, &results.recoveries, &faults)]);
     page.section("conditions", "Links and host", &words::conditions(results));
@@ -107,7 +132,7 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     }
     page.section("origin", "What was run", "");
     page.raw(&words::origin(results, directory));
-    page.html()
+    page
 }
 
 /// The figures of one distribution, in reading order.
@@ -118,5 +143,18 @@ fn of_distribution(id: &str, distribution: &Distribution, record: &Record, fault
         spread::pieces(id, course),
         uplinks::figure(id, distribution, course, &record.outline, faults),
         spread::peers(id, course),
+        time_use::figure(id, distribution, course, faults),
+        matrix::figure(id, course, &record.outline),
+    ]
+}
+
+/// The figures of one ring, in reading order.
+fn of_ring(ring: &OutlineRing, results: &Results, record: &Record, faults: &[Fault]) -> Vec<Option<Figure>> {
+    let name = ring.name.as_str();
+    vec![
+        ring::figure(record, name, ring.bits),
+        hops::figure(record, name),
+        recoveries::figure(record, &results.recoveries, name, faults),
+        latency::figure(record, name, faults),
     ]
 }

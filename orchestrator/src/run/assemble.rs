@@ -26,8 +26,18 @@ use crate::{
 
 mod rings;
 
+/// How far a run is when its results are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The scenario is being played; what takes long to reckon is left out.
+    Playing,
+    /// It has ended.
+    Ended,
+}
+
 /// What was observed while the scenario was played.
 pub(super) struct Observed<'a> {
+    pub(super) stage: Stage,
     pub(super) scenario: &'a Scenario,
     pub(super) windows: &'a [Window],
     /// How late the latest participant of a common begin began, in seconds.
@@ -178,7 +188,7 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
     sorted.sort_by(f64::total_cmp);
     let bytes = observed.contents.get(&spec.file).map_or(0, |content| content.bytes);
     let bound = theory::bound(plan, spec, &required, bytes);
-    let ideal = theory::ideal(plan, spec, &required, bytes);
+    let ideal = (observed.stage == Stage::Ended).then(|| theory::ideal(plan, spec, &required, bytes)).flatten();
     let seconds = state.seconds();
     results::Distribution {
         id: spec.id.clone(),

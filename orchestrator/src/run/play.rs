@@ -13,12 +13,15 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
+    evidence::capture::Captures,
     links::{
         kernel::pace::{Reading, Watch},
+        tally::Tally,
         traces::Traces,
         user::Health,
     },
     measure::{Note, Recorder, copies::Copies, host::HostSampler},
+    observe::Sight,
     progress::Progress,
     real::Towards,
     results::Results,
@@ -42,9 +45,12 @@ pub(super) async fn play(
     stop: &Stop,
     progress: &mut Progress,
     results: &mut Results,
+    captures: &Captures,
 ) -> Result<(), Early> {
-    let mut play = Play::new(job, testbed, events)?;
+    let mut play = Play::new(job, testbed, events, captures)?;
+    play.before.clone_from(results);
     let ended = play.until_the_end(stop, progress).await;
+    play.show(progress);
     let reason = match &ended {
         Ok(()) => None,
         Err(Early::Stopped) => Some("stopped".to_owned()),
@@ -55,20 +61,7 @@ pub(super) async fn play(
         let _ = play.recorder.note(testbed::now(), &Note::Stopped { reason });
     }
     let flushed = play.recorder.flush();
-    let observed = assemble::Observed {
-        scenario: &play.scenario,
-        windows: play.recorder.windows(),
-        begin_lateness: play.begin_lateness,
-        wasted: &play.wasted,
-        said: &play.said,
-        copies: &play.copies,
-        dropped: &play.dropped,
-        contents: testbed.contents(),
-        changes: &play.changing.changes,
-        memory: &play.memory,
-        traces: play.changing.traces.followed(),
-    };
-    assemble::fill(results, job.plan, &observed);
+    assemble::fill(results, job.plan, &play.observed(assemble::Stage::Ended));
     ended?;
     flushed?;
     assemble::judge(results, job.plan, &play.scenario, job.directory)?;
@@ -77,6 +70,9 @@ pub(super) async fn play(
 
 struct Play<'a> {
     job: &'a Job<'a>,
+    /// The results before the scenario began.
+    before: Results,
+    captures: &'a Captures,
     testbed: &'a Testbed,
     events: mpsc::Receiver<Event>,
     names: BTreeMap<PeerId, &'a str>,
@@ -104,6 +100,10 @@ struct Play<'a> {
     engine: Health,
     /// What the kernel's disciplines had done when they were last looked at.
     paces: Watch<(PeerId, Towards)>,
+    /// What each direction of the links had done when it was last asked.
+    tallies: BTreeMap<(PeerId, Towards), Tally>,
+    /// Bytes of the distributed files, by name.
+    bytes: BTreeMap<String, u64>,
     /// What was seen of links and sockets in the current window.
     trouble: LinkTrouble,
     ticks: u64,
@@ -131,6 +131,8 @@ enum Done {
     Sampled(BTreeMap<PeerId, Status>),
     /// What the kernel's disciplines have done, where they shape the links.
     Paced(anyhow::Result<Vec<((PeerId, Towards), Reading)>>),
+    /// What links have carried, where the user engine shapes them.
+    Told(anyhow::Result<Vec<(PeerId, [Tally; 2])>>),
     /// How the user engine does, where there is one.
     Examined(anyhow::Result<Option<Health>>),
 }
@@ -141,7 +143,12 @@ struct Closed {
 }
 
 impl<'a> Play<'a> {
-    fn new(job: &'a Job<'a>, testbed: &'a Testbed, events: mpsc::Receiver<Event>) -> anyhow::Result<Self> {
+    fn new(
+        job: &'a Job<'a>,
+        testbed: &'a Testbed,
+        events: mpsc::Receiver<Event>,
+        captures: &'a Captures,
+    ) -> anyhow::Result<Self> {
         let mut pieces = BTreeMap::new();
         for (name, content) in testbed.contents() {
             let text = std::fs::read(&content.manifest)
@@ -154,6 +161,8 @@ impl<'a> Play<'a> {
         scenario.leave_out(testbed.unavailable());
         Ok(Self {
             job,
+            before: Results::begun(job.plan, job.provenance.clone()),
+            captures,
             testbed,
             events,
             names: job.plan.peers.iter().map(|p| (p.id, p.name.as_str())).collect(),
@@ -172,6 +181,8 @@ impl<'a> Play<'a> {
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             paces: Watch::default(),
+            tallies: BTreeMap::new(),
+            bytes: testbed.contents().iter().map(|(name, content)| (name.clone(), content.bytes)).collect(),
             trouble: LinkTrouble::default(),
             ticks: 0,
             is_sampling: false,
@@ -221,9 +232,7 @@ impl<'a> Play<'a> {
     /// Once a second: the host always, the peers as often as their number allows.
     fn sample(&mut self, progress: &mut Progress) -> anyhow::Result<()> {
         self.end_window()?;
-        if let Some(window) = self.recorder.windows().last() {
-            progress.window(*window);
-        }
+        self.show(progress);
         let every = (self.names.len() as u64).div_ceil(STATUSES_PER_SECOND).max(1);
         if self.ticks.is_multiple_of(every) && !self.is_sampling {
             self.is_sampling = true;
@@ -233,9 +242,49 @@ impl<'a> Play<'a> {
         let testbed = self.testbed;
         self.later(async move { Done::Examined(testbed.engine_health().await) });
         self.later(async move { Done::Paced(testbed.paces().await) });
+        if progress.board().is_some() {
+            self.later(async move { Done::Told(testbed.tallies().await) });
+        }
         self.ticks += 1;
         progress.update(&self.scenario.view(), now());
         Ok(())
+    }
+
+    /// Everything that results are made from.
+    fn observed(&self, stage: assemble::Stage) -> assemble::Observed<'_> {
+        assemble::Observed {
+            stage,
+            scenario: &self.scenario,
+            windows: self.recorder.windows(),
+            begin_lateness: self.begin_lateness,
+            wasted: &self.wasted,
+            said: &self.said,
+            copies: &self.copies,
+            dropped: &self.dropped,
+            contents: self.testbed.contents(),
+            changes: &self.changing.changes,
+            memory: &self.memory,
+            traces: self.changing.traces.followed(),
+        }
+    }
+
+    /// Lets watchers look, if there are any.
+    fn show(&self, progress: &Progress) {
+        let Some(board) = progress.board() else { return };
+        board.look(&Sight {
+            plan: self.job.plan,
+            scenario: &self.scenario,
+            windows: self.recorder.windows(),
+            begin_lateness: self.begin_lateness,
+            tallies: &self.tallies,
+            bytes: &self.bytes,
+            up: self.names.keys().filter(|peer| self.testbed.is_up(**peer)).count(),
+        });
+        if board.is_looked_at() {
+            let mut results = self.before.clone();
+            assemble::fill(&mut results, self.job.plan, &self.observed(assemble::Stage::Playing));
+            board.results(results);
+        }
     }
 
     /// Writes down what the host did in the window that ends now, and begins the next one.

@@ -71,13 +71,21 @@ impl Browser {
 
     /// Opens the file at `path` and waits until it has been painted.
     pub(crate) fn open(&mut self, path: &Path) -> Opened {
-        let address = format!("file://{}", path.display());
+        self.go_to(&format!("file://{}", path.display()))
+    }
+
+    /// Opens the page at `address` and waits until it has been painted.
+    pub(crate) fn go_to(&mut self, address: &str) -> Opened {
         self.events.clear();
         let began = Instant::now();
         self.call("Page.navigate", &json!({ "url": address }));
         self.wait_for("Page.loadEventFired");
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))");
-        let took = began.elapsed();
+        self.opened(address, began.elapsed())
+    }
+
+    /// What the page at `address` has asked for and said since it was opened.
+    pub(crate) fn opened(&self, address: &str, took: Duration) -> Opened {
         // The icon is an empty one inside the page.
         let is_own = |url: &str| url == address || url.starts_with("data:");
         let requests = self.reported("Network.requestWillBeSent", |e| e["request"]["url"].as_str().map(str::to_owned));
@@ -103,10 +111,10 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// How many bytes a picture of the page as it is shown has, as PNG.
-    pub(crate) fn picture(&mut self) -> usize {
-        let answer = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
-        answer["data"].as_str().map_or(0, |text| text.len() / 4 * 3)
+    /// A picture of the whole page, as PNG in base64.
+    pub(crate) fn picture(&mut self) -> String {
+        let answer = self.call("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        answer["data"].as_str().unwrap_or_default().to_owned()
     }
 
     fn attach(&mut self) {

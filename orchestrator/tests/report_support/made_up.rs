@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 /// A name that no page may take at its word.
 pub(crate) const HOSTILE: &str = "<script>alert(\"&'1\")</script>";
 
+/// The ring of all homes.
+const RING: &str = "ring";
+const LOOKUPS: u32 = 300;
+
 /// Makes the directory of a swarm of `peers` leechers and a file of `pieces` pieces at `root`.
 pub(crate) fn swarm(root: &Path, peers: u32, pieces: u32) -> RunDirectory {
     fs::create_dir_all(root.join("samples")).unwrap();
@@ -63,7 +67,8 @@ pub(crate) fn results(peers: u32) -> Value {
         }],
         "lookups": [],
         "recoveries": [
-            { "fault": "crash", "peers": ["home-1"], "at_seconds": 5.0, "recovered_seconds": 3.1 }
+            { "ring": RING, "fault": "crash", "peers": ["home-1"], "at_seconds": 5.0, "recovered_seconds": 3.1 },
+            { "ring": RING, "fault": "join", "peers": ["home-1"], "at_seconds": 9.0, "recovered_seconds": null }
         ],
         "links": [link("server", "up", 20_000_000), link("home", "up", 2_000_000), link("home", "down", 20_000_000)],
         "verification": { "state": "done", "seconds": 1.3 },
@@ -83,6 +88,7 @@ fn plan(peers: u32) -> String {
         let _ = writeln!(text, "- {{ id: {}, name: home-{n}, group: home, link: home }}", n + 1);
         to.push((n + 1).to_string());
     }
+    let _ = writeln!(text, "rings:\n- {{ name: {RING:?}, bits: 16, members: [], options: {{ routing: fingers }} }}");
     text.push_str("links:\n- { name: server, up: { rate: 20mbit }, down: { rate: 20mbit } }\n");
     text.push_str("- { name: home, up: { rate: 2mbit }, down: { rate: 20mbit } }\n");
     let _ = writeln!(
@@ -126,6 +132,15 @@ fn events(peers: u32, pieces: u32) -> String {
         let t = 100.05 + end(n);
         line(json!({ "t": t, "event": "completed", "peer": peer, "distribution": "d0", "bytes": 1, "path": "x" }));
     }
+    for n in 0..LOOKUPS {
+        let (peer, owner) = (n % peers + 1, (n * 7) % peers + 2);
+        let found = json!({ "owner": owner, "predecessor": owner.max(3) - 1, "hops": n % 5, "timeouts": 0, "tries": 1,
+            "seconds": 0.02 * f64::from(n % 5 + 1) });
+        let t = 101.0 + f64::from(n) / 20.0;
+        line(
+            json!({ "t": t, "event": "ring", "peer": format!("home-{peer}"), "what": "looked-up", "request": n, "found": found }),
+        );
+    }
     line(json!({ "t": 119.0, "event": "step-ended", "step": 0, "action": "distribute" }));
     text
 }
@@ -139,13 +154,32 @@ fn peer_samples(peers: u32, pieces: u32) -> String {
             } else {
                 (format!("home-{n}"), "leecher", 230_000)
             };
-            let part =
-                json!({ "role": role, "have": pieces * second / 18, "pieces": pieces, "bytes_up": rate * second });
-            let sample = json!({ "t": 100.05 + f64::from(second), "name": name, "distributions": { "d0": part } });
+            let line = if n == 0 { 20_000_000.0 } else { 2_000_000.0 };
+            let wire = f64::from(rate * second) * 1.05;
+            let uplink = json!({ "rate_bps": line as u64, "seconds": second, "wire_bytes": wire as u64, "datagrams": second * 9,
+                "lost_bytes": 900 * second, "idle_waiting_seconds": 0.01 * f64::from(second), "idle_seconds": 0.0 });
+            let senders = (1..=10).map(|k| ((n + k * 7) % (peers + 1) + 1, 3000 * k * second)).filter(|_| n > 0);
+            let received: serde_json::Map<String, Value> = senders
+                .map(|(sender, useful)| (sender.to_string(), json!({ "useful": useful, "wasted": 0 })))
+                .collect();
+            let part = json!({ "role": role, "have": pieces * second / 18, "pieces": pieces, "bytes_up": rate * second,
+                "uplink": uplink, "received": received });
+            let mut sample = json!({ "t": 100.05 + f64::from(second), "name": name, "distributions": { "d0": part } });
+            if n > 0 && second == 18 {
+                sample["ring"] = seat(n, peers);
+            }
             let _ = writeln!(text, "{sample}");
         }
     }
     text
+}
+
+/// A node of a ring of all homes, evenly spread over 2^16 points, with a finger at each power of two.
+fn seat(n: u32, peers: u32) -> Value {
+    let after = |by: u32| (n - 1 + by) % peers + 2;
+    let fingers: Vec<u32> = (0..).map(|k| 1 << k).take_while(|by| *by < peers).map(after).collect();
+    json!({ "ring": RING, "point": ((n - 1) * 65_536 / peers).to_string(), "successors": [after(1), after(2)],
+        "predecessor": after(peers - 1), "fingers": fingers })
 }
 
 fn host_samples() -> String {

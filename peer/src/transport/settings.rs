@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, QlogStream, TransportConfig, VarInt};
 use quinn_proto::RandomConnectionIdGenerator;
 
 use crate::config::QuicOptions;
@@ -16,7 +16,11 @@ pub(crate) fn endpoint() -> EndpointConfig {
 }
 
 /// Settings for one direction of dialling.
-pub(crate) fn transport(options: &QuicOptions, keep_alive: Option<Duration>) -> TransportConfig {
+pub(crate) fn transport(
+    options: &QuicOptions,
+    keep_alive: Option<Duration>,
+    qlog: Option<QlogStream>,
+) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(options.mtu_max);
     let mut acks = AckFrequencyConfig::default();
@@ -39,7 +43,8 @@ pub(crate) fn transport(options: &QuicOptions, keep_alive: Option<Duration>) -> 
         .ack_frequency_config(Some(acks))
         .datagram_receive_buffer_size(None)
         .enable_segmentation_offload(options.segmentation_offload)
-        .congestion_controller_factory(congestion::factory(options));
+        .congestion_controller_factory(congestion::factory(options))
+        .qlog_stream(qlog);
     transport
 }
 

@@ -160,6 +160,11 @@ impl<P> Bottleneck<P> {
         self.rate.is_none() && self.waiting.is_empty() && self.free_at <= now
     }
 
+    /// Bytes in the queue, without those being sent.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
     /// Segments in the queue, without those being sent.
     pub(super) fn waiting_segments(&self) -> u32 {
         self.waiting_segments

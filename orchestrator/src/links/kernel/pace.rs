@@ -9,6 +9,7 @@ use super::{
     NetemLoss, Qdisc, Tc,
     compare::{Counts, Found},
 };
+use crate::links::tally::Tally;
 
 /// What one direction of a link had done at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Reading {
     bucket: Counts,
     /// Packets that netem had dropped for want of room; 0 where losses that were asked for hide them.
     unasked: u64,
+    /// All that the direction had done; none where nothing is shaped.
+    pub tally: Option<Tally>,
 }
 
 /// The last reading of every direction, by a key of the caller's.
@@ -48,7 +51,8 @@ impl Reading {
             let handle = u32::try_from(level + 1).unwrap_or(0) << 16;
             found.iter().find(|found| found.handle == handle).map(|found| found.counts).unwrap_or_default()
         };
-        let mut reading = Self { t, changes, rate: None, bucket: Counts::default(), unasked: 0 };
+        let tally = Tally::of_kernel(asked, counts);
+        let mut reading = Self { t, changes, rate: None, bucket: Counts::default(), unasked: 0, tally };
         for (level, qdisc) in asked.chain.iter().enumerate() {
             match qdisc {
                 Qdisc::Bucket { rate, .. } => {

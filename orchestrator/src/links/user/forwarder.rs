@@ -36,6 +36,7 @@ use crate::{
         counters::{record, times},
         settings::Settings,
     },
+    links::tally::Tally,
     plan::CutDirection,
 };
 
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Count(mpsc::Sender<Counters>),
     /// Send how well it goes.
     Examine(mpsc::Sender<Health>),
+    /// Send what each link has done, up and down, in short.
+    Tell(mpsc::Sender<Vec<[Tally; 2]>>),
     /// End. What is on its way is lost.
     Stop,
 }
@@ -232,6 +235,9 @@ impl Forwarder {
                 }
                 Command::Examine(answer) => {
                     let _ = answer.send(self.health());
+                }
+                Command::Tell(answer) => {
+                    let _ = answer.send(self.switch.tallies());
                 }
                 Command::Stop => self.is_running = false,
             }

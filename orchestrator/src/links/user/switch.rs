@@ -29,6 +29,7 @@ use crate::{
         settings::Settings,
         train::{Mark, Run},
     },
+    links::tally::Tally,
     plan::CutDirection,
 };
 
@@ -199,6 +200,15 @@ impl Switch {
     pub(super) fn counters(&self, port: u32) -> (&Counters, &Counters) {
         let port = &self.ports[port as usize];
         (port.up.emulation.counters(), port.down.emulation.counters())
+    }
+
+    /// What each port's link has done, up and down, in short.
+    pub(super) fn tallies(&self) -> Vec<[Tally; 2]> {
+        let both = |port: &Port| {
+            let of = |way: &Direction| Tally::of_user(way.emulation.counters(), way.emulation.waiting_bytes());
+            [of(&port.up), of(&port.down)]
+        };
+        self.ports.iter().map(both).collect()
     }
 
     /// What each partition has lost.

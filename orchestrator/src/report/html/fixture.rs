@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::results::{Distribution, Results};
 
-use crate::record::{EventLine, course::Course};
+use crate::record::{EventLine, Record, course::Course, outline::Outline};
 
 /// A distribution with these completions, of 1 MiB and with a bound of 1.5 s.
 pub(crate) fn distribution(via: &str, completions: &[Option<f64>]) -> Distribution {
@@ -50,6 +50,33 @@ pub(super) fn course(peers: u32, pieces: u32) -> Course {
     }
     course.finish();
     course
+}
+
+/// One home whose uplink carried payload half of four seconds, something else for one, and was idle though wanted for one.
+pub(super) fn accounted() -> Course {
+    let mut course = course(1, 4);
+    let part = course.parts.get_mut("home-1").expect("the only one");
+    let spent = |t: u32| [0.5, 0.25, 0.0, 0.25, 0.0].map(|part| part * f64::from(t));
+    part.account = (0..=4).map(|t| (f64::from(t), spent(t))).collect();
+    course
+}
+
+/// A ring of `members` evenly spread on 16 points, each with the opposite one as its finger, and these lookups, one a second: who
+/// asked, the owner, hops, and whom it met; peers by number.
+pub(super) fn ring(members: u32, lookups: &[(u32, u32, u32, Vec<u32>)]) -> Record {
+    let mut record = Record { outline: Outline::of_ring(members), ended: 100.0, ..Record::default() };
+    for n in 1..=members {
+        let seat = json!({ "ring": "ring", "point": ((n - 1) * 16 / members).to_string(),
+            "successors": [n % members + 1], "fingers": [(n + members / 2 - 1) % members + 1] });
+        record.rings.sample(&format!("ring-{n}"), &serde_json::from_value(seat).expect("a sample as peers answer it"));
+    }
+    for (t, (from, owner, hops, path)) in lookups.iter().enumerate() {
+        let found = json!({ "owner": owner, "predecessor": owner, "hops": hops, "seconds": 0.1, "path": path });
+        let line =
+            json!({ "t": t, "peer": format!("ring-{from}"), "event": "ring", "what": "looked-up", "found": found });
+        record.rings.event(&serde_json::from_value(line).expect("an event as peers write it"));
+    }
+    record
 }
 
 /// The results of a valid run with these distributions.

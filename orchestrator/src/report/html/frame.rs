@@ -141,6 +141,30 @@ impl Frame {
     }
 }
 
+/// Vertical lines at round values of `x` through what lies between these heights, with their texts and a name below: for
+/// figures whose rows have no scale.
+pub(super) fn ruler(x: &Scale, (top, bottom): (f64, f64), name: &str) -> String {
+    let mut out = String::from("<g class=\"axis\">");
+    for (value, text) in x.ticks() {
+        let place = at(x.at(value));
+        let _ = write!(
+            out,
+            "<path class=\"grid\" d=\"M{place} {}V{}\"/><text x=\"{place}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
+            at(top),
+            at(bottom),
+            at(bottom + 17.0)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<text class=\"name\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text></g>",
+        at(x.places().1),
+        at(bottom + 33.0),
+        escape(name)
+    );
+    out
+}
+
 pub(super) const WHOLE_WIDTH: f64 = 1160.0;
 pub(super) const HALF_WIDTH: f64 = 560.0;
 const HALF_HEIGHT: f64 = 320.0;

@@ -96,7 +96,7 @@ pub(super) fn legend(nothing: &str, everything: &str) -> Vec<Key> {
 }
 
 /// 0 for nothing at all, the highest for everything, equal parts between.
-fn level(share: f64) -> usize {
+pub(super) fn level(share: f64) -> usize {
     let inner = (LEVELS - 2) as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the number of levels")]
     match share {
@@ -124,7 +124,7 @@ pub(super) const COLUMNS: usize = 125;
 /// Rows of 2 units at least, so that one is seen.
 const ROWS_MAX: usize = 125;
 /// Colours in `page.css`: one for nothing, one for everything, seven between.
-const LEVELS: usize = 9;
+pub(super) const LEVELS: usize = 9;
 const HEIGHT: f64 = 250.0;
 
 #[cfg(test)]

@@ -94,7 +94,16 @@ impl Page {
         self.body.push_str(html);
     }
 
-    pub(super) fn html(mut self) -> String {
+    /// The whole page as a file of its own.
+    pub(super) fn html(self) -> String {
+        let drawn = self.drawn();
+        let footer = "Made by <code>peerbed report --html</code> from the files of the run alone. No script, nothing loaded from \
+                      elsewhere.";
+        whole(&drawn, "", "default-src 'none'; style-src 'unsafe-inline'; img-src data:", footer)
+    }
+
+    /// The parts of the page that differ from run to run.
+    pub(super) fn drawn(mut self) -> Drawn {
         if !self.sections.is_empty() {
             self.body.push_str("</section>\n");
         }
@@ -103,20 +112,48 @@ impl Page {
             let _ = write!(links, "<li><a href=\"#at-{}\">{}</a></li>", escape(id), escape(title));
         }
         let (title, subtitle) = (escape(&self.title), escape(&self.subtitle));
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-             <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\n\
-             <link rel=\"icon\" href=\"data:,\"/>\n<title>{title} · peerbed</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n\
-             <a class=\"skip\" href=\"#main\">Skip to the figures</a>\n\
-             <header><p class=\"brand\">peerbed</p><h1>{title} {}</h1><p>{subtitle}</p>\
-             <nav aria-label=\"Sections\"><ul>{links}</ul></nav></header>\n<main id=\"main\">\n{}</main>\n\
-             <footer><p>Made by <code>peerbed report --html</code> from the files of the run alone. No script, nothing \
-             loaded from elsewhere.</p></footer>\n</body>\n</html>\n",
-            self.badge, self.body
-        )
+        let head = format!(
+            "<h1>{title} {}</h1><p>{subtitle}</p><nav aria-label=\"Sections\"><ul>{links}</ul></nav>",
+            self.badge
+        );
+        Drawn { title, head, main: self.body }
     }
+}
+
+/// What differs from run to run, as HTML.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drawn {
+    pub(crate) title: String,
+    /// The inside of the header, below the brand.
+    pub(crate) head: String,
+    pub(crate) main: String,
+}
+
+/// A page that asks for its inside again and again, by the script at `/live.js`.
+pub(super) fn live(drawn: &Drawn) -> String {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'self'; connect-src 'self'";
+    let more = "<p><span id=\"live-state\" class=\"badge\" role=\"status\">live</span></p>\
+                <script src=\"/live.js\" defer=\"defer\"></script>";
+    whole(
+        drawn,
+        more,
+        policy,
+        "Made by <code>peerbed run --watch</code> as the run goes on; nothing is loaded from elsewhere.",
+    )
+}
+
+fn whole(drawn: &Drawn, more: &str, policy: &str, footer: &str) -> String {
+    let Drawn { title, head, main } = drawn;
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\"/>\n\
+         <link rel=\"icon\" href=\"data:,\"/>\n<title>{title} · peerbed</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the figures</a>\n\
+         <header><p class=\"brand\">peerbed</p>{more}<div id=\"head\">{head}</div></header>\n<main id=\"main\">\n{main}</main>\n\
+         <footer><p>{footer}</p></footer>\n</body>\n</html>\n"
+    )
 }
 
 /// The style of all pages.

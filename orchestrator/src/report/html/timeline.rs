@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{
     faults::Fault,
     figure::{Figure, Key, Shape},
-    frame::WHOLE_WIDTH,
+    frame::{WHOLE_WIDTH, ruler},
     markup::{Table, at, count, escape},
     scale::Scale,
 };
@@ -14,6 +14,7 @@ use crate::{
     record::{Mark, Record},
     report::figures::seconds,
     results::Recovery,
+    scenario::is_fault,
 };
 
 /// Steps as bars, faults in a colour of their own with the time to recover, and everything else as ticks.
@@ -25,7 +26,7 @@ pub(super) fn figure(record: &Record, recoveries: &[Recovery], faults: &[Fault])
     let last = rows.iter().flat_map(|row| &row.spans).map(|span| span.to).fold(record.length(), f64::max);
     let x = Scale::new(0.0, last * 1.02, LEFT, WHOLE_WIDTH - RIGHT);
     let bottom = TOP + rows.len() as f64 * ROW;
-    let mut drawing = axis(&x, bottom);
+    let mut drawing = ruler(&x, (TOP - 6.0, bottom), "seconds since the scenario's start");
     for (index, row) in rows.iter().enumerate() {
         draw(&mut drawing, row, TOP + index as f64 * ROW, &x);
     }
@@ -73,7 +74,7 @@ fn rows(record: &Record, recoveries: &[Recovery], faults: &[Fault]) -> Vec<Row> 
         let words = record.outline.step(*index).unwrap_or_else(|| step.action.clone());
         let from = record.since_start(step.begun);
         let to = step.ended.map_or(record.length(), |t| record.since_start(t));
-        let is_fault = FAULTS.contains(&step.action.as_str());
+        let is_fault = is_fault(&step.action);
         let span = Span { from, to, words: words.clone() };
         rows.push(Row { name: words, class: if is_fault { "s1" } else { "s0" }, spans: vec![span] });
     }
@@ -124,27 +125,6 @@ fn recovery_row(record: &Record, recoveries: &[Recovery]) -> Option<Row> {
         })
         .collect();
     (!spans.is_empty()).then(|| Row { name: format!("recoveries ({})", spans.len()), class: "s2", spans })
-}
-
-fn axis(x: &Scale, bottom: f64) -> String {
-    let mut out = String::from("<g class=\"axis\">");
-    for (value, text) in x.ticks() {
-        let place = at(x.at(value));
-        let _ = write!(
-            out,
-            "<path class=\"grid\" d=\"M{place} {}V{}\"/><text x=\"{place}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
-            at(TOP - 4.0),
-            at(bottom),
-            at(bottom + 18.0)
-        );
-    }
-    let _ = writeln!(
-        out,
-        "<text class=\"name\" x=\"{}\" y=\"{}\" text-anchor=\"end\">seconds since the scenario's start</text></g>",
-        at(WHOLE_WIDTH - RIGHT),
-        at(bottom + 35.0)
-    );
-    out
 }
 
 fn draw(out: &mut String, row: &Row, top: f64, x: &Scale) {
@@ -205,8 +185,6 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Steps that disturb an overlay; drawn apart from those that use it.
-const FAULTS: &[&str] = &["crash", "leave", "link", "partition", "pause", "flap"];
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 10.0;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     figure::{Figure, Key, Shape, series_class},
-    frame::WHOLE_WIDTH,
+    frame::{WHOLE_WIDTH, ruler},
     markup::{Table, at, escape},
     scale::Scale,
 };
@@ -22,7 +22,7 @@ pub(super) fn figure(all: &[Distribution]) -> Option<Figure> {
         return None;
     }
     let bottom = TOP + all.len() as f64 * ROW;
-    let mut drawing = axis(&x, bottom);
+    let mut drawing = ruler(&x, (TOP - 6.0, bottom), "seconds");
     for (index, distribution) in all.iter().enumerate() {
         row(&mut drawing, distribution, index, &x);
     }
@@ -56,27 +56,6 @@ pub(super) fn sentence(distribution: &Distribution) -> String {
     }
     text.push('.');
     text
-}
-
-fn axis(x: &Scale, bottom: f64) -> String {
-    let mut out = String::from("<g class=\"axis\">");
-    for (value, text) in x.ticks() {
-        let place = at(x.at(value));
-        let _ = write!(
-            out,
-            "<path class=\"grid\" d=\"M{place} {}V{}\"/><text x=\"{place}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
-            at(TOP - 6.0),
-            at(bottom),
-            at(bottom + 16.0)
-        );
-    }
-    let _ = writeln!(
-        out,
-        "<text class=\"name\" x=\"{}\" y=\"{}\" text-anchor=\"end\">seconds</text></g>",
-        at(WHOLE_WIDTH - RIGHT),
-        at(bottom + 32.0)
-    );
-    out
 }
 
 fn row(out: &mut String, distribution: &Distribution, index: usize, x: &Scale) {

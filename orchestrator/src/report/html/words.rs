@@ -40,12 +40,20 @@ pub(super) fn badge(results: &Results) -> Vec<Badge> {
         Conclusion::NotCarriedOut => Badge { word: results.outcome.as_str(), mood: Mood::Bad },
         Conclusion::Invalid => Badge { word: "neither pass nor fail", mood: Mood::Doubtful },
     };
-    let verdict = match results.verdict.state {
+    if results.outcome == Outcome::Finished { vec![meaning, verdict(results)] } else { vec![meaning] }
+}
+
+/// What there is to say of a run that goes on.
+pub(super) fn running(results: &Results) -> Vec<Badge> {
+    vec![Badge { word: "running", mood: Mood::Good }, verdict(results)]
+}
+
+fn verdict(results: &Results) -> Badge {
+    match results.verdict.state {
         State::Valid => Badge { word: "verdict: valid", mood: Mood::Good },
         State::Suspect => Badge { word: "verdict: suspect", mood: Mood::Doubtful },
         State::Invalid => Badge { word: "verdict: invalid", mood: Mood::Bad },
-    };
-    if results.outcome == Outcome::Finished { vec![meaning, verdict] } else { vec![meaning] }
+    }
 }
 
 /// Why the run ended early, or what the verdict says in full.

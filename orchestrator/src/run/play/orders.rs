@@ -22,11 +22,20 @@ impl<'a> Play<'a> {
                 let action = scenario::word(&self.job.plan.steps[step].action);
                 self.recorder.note(testbed::now(), &Note::StepBegun { step, action })?;
                 progress.say(&format!("step {step}: {}", self.describe(step)));
+                if scenario::is_fault(action) {
+                    self.captures.note_fault();
+                }
+                if let Some(board) = progress.board() {
+                    board.step_begun(step, &self.job.plan.steps[step].action);
+                }
             }
             Order::StepEnded { step } => {
                 let action = scenario::word(&self.job.plan.steps[step].action);
                 self.recorder.note(testbed::now(), &Note::StepEnded { step, action })?;
                 progress.update(&self.scenario.view(), now());
+                if let Some(board) = progress.board() {
+                    board.step_ended(step, &self.job.plan.steps[step].action);
+                }
             }
             Order::Start { peers } => {
                 for peer in peers {

@@ -16,6 +16,7 @@ use super::{Closed, DEATH_MAX, Done, Play, instant, now};
 use crate::{
     links::user::Health,
     measure::{Note, copies::Copies},
+    real::Towards,
     testbed::{self, Event},
 };
 
@@ -46,8 +47,15 @@ impl Play<'_> {
                 self.is_sampling = false;
                 self.handle_statuses(&statuses)?;
             }
+            Done::Told(told) => {
+                for (peer, [up, down]) in told? {
+                    self.tallies.extend([((peer, Towards::Core), up), ((peer, Towards::Peer), down)]);
+                }
+            }
             Done::Paced(readings) => {
-                let found = self.paces.take(readings?);
+                let readings = readings?;
+                self.tallies.extend(readings.iter().filter_map(|(key, reading)| Some((*key, reading.tally?))));
+                let found = self.paces.take(readings);
                 self.trouble.engine_dropped += found.dropped;
                 self.trouble.off_pace += found.off_pace;
             }

@@ -1,0 +1,215 @@
+//! `run --prometheus`: a real Prometheus scrapes a real run with churn, and answers every query of the dashboards and every
+//! rule; it ends with the run, however that ends, and another one opens its samples.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
+
+mod dashboard_support;
+mod run_support;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use run_support::{PATIENCE, Place, SLOW, can_run, signal, wait_until};
+use rustix::process::Signal;
+use serde_json::Value;
+
+#[test]
+fn a_prometheus_beside_a_run_with_churn_answers_every_panel_and_every_rule() {
+    if !can_run() || !has_prometheus() {
+        return;
+    }
+    let place = Place::with(CHURN);
+    let began = seconds_now();
+    let (mut run, address, said) = start(&place);
+    wait_until("every rule was evaluated without an error", || {
+        let rules = get(address, "/api/v1/rules", &[]).unwrap_or_default();
+        let all: Vec<&Value> = rules["groups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|group| group["rules"].as_array().unwrap())
+            .collect();
+        let bad = all.iter().find(|rule| !rule["lastError"].as_str().unwrap_or_default().is_empty());
+        assert!(bad.is_none(), "{bad:?}");
+        all.len() >= 9 && all.iter().all(|rule| rule["health"] == "ok")
+    });
+    let said = std::thread::spawn(move || said.map_while(Result::ok).collect::<Vec<String>>().join("\n"));
+    let status = run.wait().unwrap();
+    let said = said.join().unwrap();
+    assert!(matches!(status.code(), Some(0 | 4)), "{status}: {said}");
+    assert!(place.processes().is_empty(), "something outlives the run");
+
+    let engine = place.results()["engine"].as_str().unwrap().to_owned();
+    let again = Reopened::of(&place);
+    let range = [("start", format!("{began:.0}")), ("end", format!("{:.0}", seconds_now())), ("step", "1".to_owned())];
+    let mut empty = Vec::new();
+    let mut asked = 0;
+    for query in dashboard_support::all().iter().flat_map(dashboard_support::Dashboard::queries) {
+        let text = query.sent();
+        if is_absent_here(&text, &engine) {
+            println!("left out on this host: {}", query.place);
+            continue;
+        }
+        let mut form = vec![("query", text.clone())];
+        form.extend(range.clone());
+        let found = get(again.address, "/api/v1/query_range", &form).expect("an answer");
+        asked += 1;
+        if found["result"].as_array().is_none_or(Vec::is_empty) {
+            empty.push(format!("{}: {text}", query.place));
+        }
+    }
+    println!("{asked} queries were answered with series");
+    assert!(asked > 100 && empty.is_empty(), "no series for:\n{}", empty.join("\n"));
+    for (label, least) in [("run", 1), ("group", 3), ("peer", 10)] {
+        let values = get(again.address, &format!("/api/v1/label/{label}/values"), &[]).expect("an answer");
+        assert!(values.as_array().unwrap().len() >= least, "{label}: {values}");
+    }
+}
+
+#[test]
+fn prometheus_ends_with_the_run_however_that_ends() {
+    if !can_run() || !has_prometheus() {
+        return;
+    }
+    for end in [Signal::INT, Signal::KILL] {
+        let place = Place::with(SLOW);
+        let (mut run, _, said) = start(&place);
+        assert!(!place.processes().is_empty());
+        signal(&run, end);
+        // What it still says must not hold it up.
+        said.for_each(drop);
+        run.wait().unwrap();
+        wait_until("everything has ended", || place.processes().is_empty());
+        assert!(place.run().join("prometheus/data/wal").is_dir(), "the samples stay");
+    }
+}
+
+#[test]
+fn who_has_no_prometheus_is_told_how_to_get_it() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(SLOW);
+    let done = place.command().arg("--prometheus=0").env("PATH", place.temporary()).output().unwrap();
+    assert_eq!(run_support::code(&done), 3, "{}", run_support::stderr(&done));
+    assert!(run_support::stderr(&done).contains("apt install prometheus"), "{}", run_support::stderr(&done));
+}
+
+/// A Prometheus on the samples that a run's own left behind.
+struct Reopened {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Reopened {
+    fn of(place: &Place) -> Self {
+        let configuration = place.path().join("nothing.yml");
+        std::fs::write(&configuration, "scrape_configs: []\n").unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", configuration.display()))
+            .arg(format!("--storage.tsdb.path={}", place.run().join("prometheus/data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let reopened = Self { process, address };
+        wait_until("the samples are read", || get(address, "/api/v1/labels", &[]).is_some());
+        reopened
+    }
+}
+
+impl Drop for Reopened {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts the run and says where its Prometheus is.
+fn start(place: &Place) -> (Child, SocketAddr, impl Iterator<Item = std::io::Result<String>> + Send + use<>) {
+    let mut command = place.command();
+    let mut run = command.arg("--prometheus=0").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines();
+    let mut heard = Vec::new();
+    let line = said
+        .by_ref()
+        .map_while(Result::ok)
+        .inspect(|line| heard.push(line.clone()))
+        .find(|line| line.starts_with("Prometheus on http://"));
+    let line = line.unwrap_or_else(|| panic!("no Prometheus: {heard:?}"));
+    let address = line.trim_start_matches("Prometheus on http://").trim_end_matches('/').parse().unwrap();
+    (run, address, said)
+}
+
+/// Series that this host or engine does not have.
+fn is_absent_here(query: &str, engine: &str) -> bool {
+    let has_pressure = ["/proc/pressure/cpu", "/proc/schedstat"].iter().any(|path| std::fs::metadata(path).is_ok());
+    (query.contains("peerbed_link_lateness_seconds") && engine != "user")
+        || (query.contains("peerbed_host_pressure_ratio") && !has_pressure)
+}
+
+/// The `data` of an answer; none while there is none.
+fn get(address: SocketAddr, path: &str, form: &[(&str, String)]) -> Option<Value> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let escape = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02x}")).collect() };
+    let fields: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    // The older version of the protocol has no chunks.
+    write!(stream, "GET {path}?{} HTTP/1.0\r\nhost: prometheus\r\n\r\n", fields.join("&")).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    assert!(!head.contains(" 400 "), "{form:?}: {body}");
+    let answer: Value = serde_json::from_str(body).ok()?;
+    (answer["status"] == "success").then(|| answer["data"].clone())
+}
+
+fn has_prometheus() -> bool {
+    let is_there = Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let is_there = is_there.is_ok_and(|status| status.success());
+    if !is_there {
+        println!("skipped: prometheus is not installed (apt install prometheus)");
+    }
+    is_there
+}
+
+fn seconds_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// Ten peers: a swarm of five and a ring of five, with peers of both crashing and coming back.
+const CHURN: &str = "
+version: 1
+name: churn
+seed: 3
+links:
+  home: { up: 2mbit, down: 20mbit }
+  ring: { up: 20mbit, down: 20mbit }
+groups:
+  origin: { link: home, swarm: seed, tracker: {} }
+  home: { count: 4, link: home, swarm: leecher }
+  node: { count: 5, link: ring, ring: { bits: 16 } }
+files:
+  blob: { size: 2MiB }
+scenario:
+  - at: 0s
+    distribute: { file: blob, from: origin, to: home, via: swarm }
+  - at: 1s
+    lookups: { ring: node, count: 60, rate: 10 }
+  - at: 3s
+    crash: { peers: [home-4] }
+  - at: 4s
+    crash: { peers: [node-2] }
+  - at: 7s
+    join: { peers: [home-4] }
+  - at: 8s
+    join: { peers: [node-2] }
+  - at: 10s
+    wait: { for: 5s }
+";
