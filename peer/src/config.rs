@@ -105,7 +105,7 @@ pub struct QuicOptions {
     /// Dials of our own in progress at once; further ones wait. Default 32: each costs a signature and about 4 KiB.
     pub dials_max: u16,
     /// Congestion controller. Default steady: on clean links it takes as long as CUBIC, and where homes have 50 ms and 0.5 %
-    /// of loss, CUBIC took 1.55 times the bound and steady 1.26 on the same busy host.
+    /// of loss, CUBIC took 1.5 times the bound and steady 1.3 even on a busier host.
     pub congestion: Congestion,
     /// Initial congestion window in bytes. Default 65 536: a first run of leaves leaves in one round trip, and the
     /// peer's own link paces it.
