@@ -323,7 +323,7 @@ pub fn word(action: &Action) -> &'static str {
 /// Whether a step with this [`word`] disturbs an overlay, rather than uses it.
 #[must_use]
 pub fn is_fault(word: &str) -> bool {
-    matches!(word, "crash" | "leave" | "link" | "partition" | "pause" | "flap")
+    matches!(word, "crash" | "leave" | "churn" | "link" | "partition" | "pause" | "flap")
 }
 
 /// One line about an action for people, with peers called by `name`.
