@@ -4,8 +4,14 @@ CARGO ?= cargo
 # Tests that start peers need the peer program beside `peerbed`; cargo builds it only when asked.
 BINARIES = $(CARGO) build --workspace --bins --locked
 
+# Where `make bench-swarm` leaves its runs, and how often it makes each.
+BASELINES ?= runs/bench-swarm
+BASELINES_PAGE ?= docs/baselines.md
+REPEAT ?= 3
+PEERBED ?= target/release/peerbed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench clean tools
+.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench bench-swarm baselines-table clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,7 +35,7 @@ test-here: ## Run all tests but those that need the guest kernel
 	$(BINARIES)
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; about three minutes)
+test-netem: ## Run the tests of delay and loss in a guest kernel that has netem (user-mode-linux; three minutes, ten on a busy host)
 	CARGO="$(CARGO)" orchestrator/tests/guest/tests
 
 links: ## Measure the table of links with both engines again and write docs/links.md (about ten idle minutes)
@@ -38,7 +44,7 @@ links: ## Measure the table of links with both engines again and write docs/link
 engines: tools ## Set the two engines side by side on one rough swarm (about six idle minutes and the build)
 	CARGO="$(CARGO)" orchestrator/tests/guest/engines
 
-ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about ten minutes)
+ring: tools ## Make the ring's tables in virtual time again and write docs/ring-tables.md (about five minutes)
 	$(CARGO) run --release --locked -p peerbed-proto --features sim --example ring_tables > docs/ring-tables.partial
 	mv docs/ring-tables.partial docs/ring-tables.md
 
@@ -59,6 +65,22 @@ check: tools ## What CI runs: format, lints, documents, licences, tests
 bench: tools ## Measure set-up times and the protocol cores
 	$(CARGO) build --release --workspace --bins --locked
 	$(CARGO) bench --workspace --locked
+
+# What single runs mean (exit codes 1 and 4) is in the table; a run that could not be carried out ends this.
+bench-swarm: tools ## Measure Peerbed, libtorrent, aria2 and nginx side by side and write docs/baselines.md (about 25 idle minutes)
+	$(CARGO) build --release --workspace --bins --locked
+	mkdir -p $(BASELINES)
+	for name in baselines client-server; do \
+		rm -rf $(BASELINES)/$$name; \
+		$(PEERBED) run topologies/$$name.yaml --repeat $(REPEAT) --out $(BASELINES)/$$name; \
+		case $$? in 0|1|4) ;; *) exit 1 ;; esac; \
+	done
+	$(MAKE) baselines-table
+
+# Makes the table of docs/baselines.md again from the runs that are there.
+baselines-table:
+	$(PEERBED) report $(BASELINES) --medians > $(BASELINES)/table.md
+	sed -i -e '/^<!-- measured -->$$/,/^<!-- \/measured -->$$/{//!d}' -e '/^<!-- measured -->$$/r $(BASELINES)/table.md' $(BASELINES_PAGE)
 
 clean: ## Remove what was built; runs/ stays, it is yours
 	$(CARGO) clean

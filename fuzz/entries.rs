@@ -350,7 +350,8 @@ impl Play {
                 Output::Message { peer, message: Message::Cancel { run } } => {
                     self.asked.retain(|asked| *asked != (peer, run));
                 }
-                Output::Message { .. } | Output::StopReceiving { .. } | Output::Event(_) => {}
+                Output::Message { .. } | Output::Introduce { .. } | Output::StopReceiving { .. } | Output::Event(_) => {
+                }
                 Output::Serve { peer, run, .. } => self.serving.push((peer, run)),
                 Output::StopServing { peer, run } => self.serving.retain(|serving| *serving != (peer, run)),
                 Output::Store { piece, leaf, data } => {

@@ -3,6 +3,7 @@
 //! `cargo bench --bench scraping` prints both; `-- cost 50` or `-- demo 5` one of them, with so many peers or pairs of runs. Starts
 //! the release builds of `peerbed` and `peerbed-peer` as people do and asks every target once a second, as Prometheus would; its own
 //! time is not counted. Wants an idle host.
+#![expect(clippy::disallowed_methods, reason = "processor time is measured over time that passes")]
 
 use std::{
     fs,

@@ -196,6 +196,11 @@ pub(crate) struct Report {
     /// Show the summary as Markdown.
     #[arg(long, group = "form")]
     pub(crate) markdown: bool,
+
+    /// Show medians of repeated runs as Markdown, a row for each program, way and size. The directory may also be one
+    /// that holds several of runs and sweeps.
+    #[arg(long, group = "form")]
+    pub(crate) medians: bool,
 }
 
 #[derive(Debug, Args)]

@@ -120,6 +120,8 @@ pub enum Metric {
     Completed,
     /// Wanted pieces that have arrived.
     Progress,
+    /// Pieces that somebody has had who began without the file.
+    Spread,
 }
 
 /// How a figure is compared.
@@ -174,7 +176,9 @@ impl Condition {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match &self.subject {
-            Subject::Distribution { metric, .. } => matches!(metric, Metric::Completed | Metric::Progress),
+            Subject::Distribution { metric, .. } => {
+                matches!(metric, Metric::Completed | Metric::Progress | Metric::Spread)
+            }
             Subject::Over(_) | Subject::Ring { .. } | Subject::Verdict { .. } => false,
         }
     }

@@ -21,6 +21,10 @@ use peerbed_orchestrator::{
 use super::{NOT_CARRIED_OUT, Problem, append, arguments, complain, exit_code, print, stop_on_signals};
 
 pub(super) fn report(arguments: &arguments::Report) -> Result<ExitCode, Problem> {
+    if arguments.medians {
+        print(&report::medians(&Found::read_all(&arguments.directory).map_err(input)?));
+        return Ok(ExitCode::SUCCESS);
+    }
     let there = RunDirectory::at(&arguments.directory);
     if !there.results().is_file() && there.plan().is_file() {
         print(&report::unfinished(&there).map_err(input)?);

@@ -1,7 +1,7 @@
 //! The plan: a topology resolved into everything a testbed needs, complete and printable.
 //!
-//! The types of the plan live here and beside it: links, what happens to them, programs and rings in `plan/links`,
-//! `plan/faults`, `plan/program` and `plan/rings`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
+//! The types of the plan live here and beside it: links, what happens to them, arrivals, programs and rings in
+//! `plan/links`, `plan/faults`, `plan/arrivals`, `plan/program` and `plan/rings`. So does [`resolve()`]. Nothing in here does I/O, looks at the host or invents a value later:
 //! `plan.yaml` reproduces the run.
 
 use std::net::Ipv4Addr;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Size, Span};
 
+mod arrivals;
 mod churn;
 mod course;
 mod disturb;
@@ -26,6 +27,7 @@ mod rings;
 mod seats;
 mod yaml;
 
+pub use arrivals::{Arrival, Arrivals, Entrance};
 pub use churn::{Churn, Habits, Move, MoveKind};
 pub use faults::{Changes, CutDirection, LinkChange, LinkState, NewRate, Partition};
 pub use lifetimes::{Law, Lifetimes, Middle};
@@ -198,6 +200,8 @@ pub enum Action {
     Leave(Vec<PeerId>),
     /// Bring up peers and let them enter every running distribution addressed to them, with what they have on disk.
     Join(Vec<PeerId>),
+    /// Bring up peers one after another.
+    Arrive(Arrivals),
     /// Let peers go and come back; who comes back enters as with `join`.
     Churn(Churn),
     /// Let time pass.
@@ -228,10 +232,18 @@ impl Action {
         if let Self::Distribute(distribute) = self { Some(distribute) } else { None }
     }
 
-    /// The peers that this step lets enter running distributions.
+    /// Who comes and goes in this step.
     #[must_use]
-    pub fn joins(&self) -> &[PeerId] {
-        if let Self::Join(peers) = self { peers } else { &[] }
+    pub fn churn(&self) -> Option<&Churn> {
+        if let Self::Churn(churn) = self { Some(churn) } else { None }
+    }
+
+    /// Whether this step lets `peer` enter running distributions.
+    #[must_use]
+    pub fn joins(&self, peer: PeerId) -> bool {
+        matches!(self, Self::Join(peers) if peers.contains(&peer))
+            || matches!(self, Self::Arrive(arrivals) if arrivals.joins(peer))
+            || matches!(self, Self::Churn(churn) if churn.moves_peer(peer))
     }
 
     /// Whether this step sees to it that `peer` has a process.
@@ -239,6 +251,9 @@ impl Action {
     pub fn brings_up(&self, peer: PeerId) -> bool {
         if let Self::Start(peers) | Self::Join(peers) = self {
             return peers.contains(&peer);
+        }
+        if let Self::Arrive(arrivals) = self {
+            return arrivals.peers.iter().any(|arrival| arrival.peer == peer);
         }
         self.distribute().is_some_and(|it| it.program.is_some() && it.to.contains(&peer))
     }

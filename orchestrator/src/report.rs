@@ -21,10 +21,12 @@ pub mod html;
 pub mod junit;
 mod links;
 pub mod markdown;
+mod medians;
 mod rings;
 mod sweep;
 mod unfinished;
 
+pub use medians::medians;
 pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.
@@ -44,6 +46,10 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     if !results.distributions.is_empty() {
         text.push_str(&format!("{}\n", distributions(&results.distributions)));
     }
+    for distribution in &results.distributions {
+        arrivals(&mut text, distribution);
+        stalled(&mut text, distribution);
+    }
     for left_out in &results.left_out {
         line(&mut text, &format!("left out: {} by {}: {}", left_out.name, left_out.via, left_out.reason));
     }
@@ -51,6 +57,9 @@ fn run(results: &Results, directory: &RunDirectory) -> String {
     accounting::summary(&mut text, &results.distributions);
     links::summary(&mut text, results);
     changes::summary(&mut text, results);
+    if let Some(most) = results.memory.iter().max_by_key(|it| it.peak_bytes) {
+        line(&mut text, &format!("memory: no peer took more than {} ({})", figures::bytes(most.peak_bytes), most.peer));
+    }
     if let Some(error) = &results.error {
         let first = error.lines().next().unwrap_or_default();
         line(&mut text, &format!("outcome: {}: {first}", results.outcome.as_str()));
@@ -127,6 +136,38 @@ fn distributions(all: &[Distribution]) -> Table {
         }
     }
     table
+}
+
+/// Peers listed of those that a stalled distribution left incomplete.
+const LACKING_MAX: usize = 10;
+
+/// How long peers took from their own arrival, where some came later than others.
+fn arrivals(text: &mut String, it: &Distribution) {
+    let Some(spread) = it.from_arrival else { return };
+    let last = it.completions.iter().filter_map(|it| it.arrived_seconds).max_by(f64::total_cmp);
+    let sentence = format!(
+        "{} via {}, each from its own arrival: p50 {} s, p99 {} s, mean {} s; the last came after {} s",
+        it.name,
+        it.via,
+        figures::seconds(Some(spread.p50)),
+        figures::seconds(Some(spread.p99)),
+        figures::seconds(Some(spread.mean)),
+        figures::seconds(last)
+    );
+    line(text, &sentence);
+}
+
+/// Who lacks what, where a distribution was given up.
+fn stalled(text: &mut String, it: &Distribution) {
+    let Some(stalled) = &it.stalled else { return };
+    let since = figures::seconds(Some(stalled.since_seconds));
+    line(text, &format!("{} via {} stalled at {since} s: nobody left has pieces {}", it.name, it.via, stalled.lost));
+    for (peer, pieces) in stalled.lacking.iter().take(LACKING_MAX) {
+        line(text, &format!("  {peer} lacks {pieces}"));
+    }
+    if stalled.lacking.len() > LACKING_MAX {
+        line(text, &format!("  and {} more peers, in results.json", stalled.lacking.len() - LACKING_MAX));
+    }
 }
 
 /// How many peers have the file: `10`, or `8 of 10` where some have not.

@@ -3,7 +3,7 @@
 //! The keys are a stable format (`schema`); further keys may join and readers ignore what they do not know. How the
 //! numbers come about lives in `scenario`, `theory` and `verdict`; how they are shown lives in `report`.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ pub struct Results {
     pub left_out: Vec<LeftOut>,
     /// What was asked of rings, in the order of the scenario.
     pub lookups: Vec<Lookups>,
-    /// What happened to rings, and the times to recover from it.
+    /// What happened to rings and distributions, and the times to recover from it.
     pub recoveries: Vec<Recovery>,
     /// Rings at the end of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +79,9 @@ pub struct Results {
     /// How the traces of links were followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Followed>,
+    /// Memory of Peerbed's own peers, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<Memory>,
     /// Whether links were measured before the scenario.
     #[serde(default)]
     pub verification: Verification,
@@ -169,9 +172,15 @@ pub struct Distribution {
     /// Mean completion time of free-riders over that of contributors, where there are both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub riders_ratio: Option<f64>,
+    /// Set where the distribution was given up, because pieces were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stalled>,
     /// When the peers that began without the file had all of it together, and what that took of the seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_copy: Option<SecondCopy>,
+    /// Times of completed peers, each from its own arrival, where some came after the common begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_arrival: Option<Spread>,
     /// Neighbours that participants dropped for what they did, by the word for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
@@ -180,6 +189,15 @@ pub struct Distribution {
     pub accounting: Option<Accounting>,
     /// One entry per addressed peer, in the order of the plan.
     pub completions: Vec<Completion>,
+}
+
+/// The most memory that a peer took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Name of the peer.
+    pub peer: String,
+    /// Most resident bytes of its process, as the kernel keeps them; of several processes the largest.
+    pub peak_bytes: u64,
 }
 
 /// When the program of a peer had done its work.
@@ -215,6 +233,17 @@ pub struct SecondCopy {
     pub seeds_sent_files: f64,
 }
 
+/// A distribution that could not complete any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// When something last arrived anywhere, since the common begin.
+    pub since_seconds: f64,
+    /// Pieces that nobody had any more, as ranges: `3-7, 12`.
+    pub lost: String,
+    /// Peers that were waited for in vain, each with the pieces it lacked.
+    pub lacking: BTreeMap<String, String>,
+}
+
 /// What became of one addressed peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
@@ -222,6 +251,12 @@ pub struct Completion {
     pub peer: String,
     /// From the common begin to the peer's own completion; none when it did not complete.
     pub seconds: Option<f64>,
+    /// From the common begin to the moment this peer was first told to begin; 0 for who was there from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_seconds: Option<f64>,
+    /// From that moment to its completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_arrival_seconds: Option<f64>,
     /// Whether the file, read back from the peer's directory, has the original's SHA-256.
     pub verified: bool,
     /// Whether the distribution waited for this peer.
@@ -352,6 +387,28 @@ pub enum Found {
 }
 
 impl Found {
+    /// Reads all results at `path`: of a run, of a sweep, or of every one of these directly below it, by name.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or some cannot be read.
+    pub fn read_all(path: &Path) -> anyhow::Result<Vec<Self>> {
+        if let Ok(directory) = RunDirectory::open(path) {
+            return Ok(vec![Self::read(&directory)?]);
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut below: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        below.sort();
+        let directories = below.iter().filter_map(|path| RunDirectory::open(path).ok());
+        let found: Vec<Self> = directories.map(|directory| Self::read(&directory)).collect::<anyhow::Result<_>>()?;
+        anyhow::ensure!(
+            !found.is_empty(),
+            "{} holds no runs: there is no results.json in it or in a directory in it",
+            path.display()
+        );
+        Ok(found)
+    }
+
     /// Reads the results that `directory` holds.
     ///
     /// # Errors

@@ -26,7 +26,9 @@ mod distribution;
 mod explain;
 mod order;
 mod programs;
+mod recovery;
 pub mod rings;
+mod stall;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,9 @@ use changes::InForce;
 pub use changes::Change;
 pub use distribution::{Distribution, Phase};
 pub use order::Order;
+pub use recovery::Fault;
 pub use rings::Rings;
+pub use stall::Stall;
 pub use steps::{describe, is_fault, word};
 pub use view::View;
 pub(crate) use view::via;
@@ -90,6 +94,8 @@ struct StepState {
     stage: Stage,
     /// What must come before a running step can end, besides time and the end of a distribution.
     awaited: BTreeSet<Awaited>,
+    /// How many have come, where peers come one after another.
+    arrived: usize,
     /// How far it has come, where it is churn.
     churn: churn::Cursor,
 }
@@ -161,12 +167,7 @@ impl Scenario {
         self.arrived(Awaited::Ready(peer));
         for step in 0..self.steps.len() {
             let state = &self.steps[step];
-            let brings = match &state.step.action {
-                Action::Join(peers) => peers.contains(&peer),
-                Action::Churn(churn) => churn.moves_peer(peer),
-                _ => false,
-            };
-            if brings && matches!(state.stage, Stage::Running { .. }) {
+            if state.step.action.joins(peer) && matches!(state.stage, Stage::Running { .. }) {
                 self.enter(step, peer);
                 self.enter_ring(step, peer);
             }
@@ -177,15 +178,29 @@ impl Scenario {
     pub fn handle_prepared(&mut self, now: Time, distribution: usize, peer: PeerId) {
         self.arrived(Awaited::Prepared { distribution, peer });
         let Some(state) = self.distributions.get_mut(distribution) else { return };
-        if state.is_late_entrant(peer) {
+        if state.is_late_entrant(now, peer) {
             self.orders.push(Order::Begin { distribution, peers: vec![peer], at: now });
         }
     }
 
-    /// A peer has this many pieces.
-    pub fn handle_piece(&mut self, distribution: usize, peer: PeerId, have: u32) {
+    /// A peer has got this piece at `at` by its own monotonic clock, and has so many now.
+    pub fn handle_piece(&mut self, at: Time, distribution: usize, peer: PeerId, piece: u32, have: u32) {
         if let Some(state) = self.distributions.get_mut(distribution) {
-            state.handle_piece(peer, have);
+            state.handle_piece(at, peer, piece, have);
+        }
+    }
+
+    /// A peer has found so many pieces on its disk.
+    pub fn handle_found(&mut self, at: Time, distribution: usize, peer: PeerId, have: u32) {
+        if let Some(state) = self.distributions.get_mut(distribution) {
+            state.handle_found(at, peer, have);
+        }
+    }
+
+    /// A peer has received so many bytes of payload by `at`.
+    pub fn handle_received(&mut self, at: Time, distribution: usize, peer: PeerId, bytes: u64) {
+        if let Some(state) = self.distributions.get_mut(distribution) {
+            state.handle_received(at, peer, bytes);
         }
     }
 
@@ -219,6 +234,9 @@ impl Scenario {
         let steps = self.steps.iter().filter_map(|state| match (state.stage, &state.step.when, &state.step.action) {
             (Stage::Waiting, When::At(span), _) => Some((self.started + span.0, "a step is due")),
             (Stage::Running { since }, _, Action::Wait(span)) => Some((since + span.0, "a wait is over")),
+            (Stage::Running { since }, _, Action::Arrive(arrivals)) => {
+                Some((since + arrivals.peers.get(state.arrived)?.after.0, "a peer arrives"))
+            }
             _ => None,
         });
         let churns =
@@ -228,8 +246,11 @@ impl Scenario {
                 }
                 _ => None,
             });
+        let stalls = (0..self.distributions.len()).filter_map(|index| self.stall_deadline(index));
+        let stalls = stalls.map(|at| (at, "a distribution may have stalled"));
         let rings = self.rings.next_deadline();
-        steps.chain(churns).chain(rings).chain([(self.started + self.timeout, "the scenario takes too long")]).min()
+        let late = (self.started + self.timeout, "the scenario takes too long");
+        steps.chain(churns).chain(stalls).chain(rings).chain([late]).min()
     }
 
     /// Where the scenario stands.
@@ -310,6 +331,7 @@ impl Scenario {
             completed: view.peers_done,
             required: view.peers,
             progress: view.progress(),
+            spread: state.spread(),
         })
     }
 
@@ -333,8 +355,15 @@ impl StepState {
             condition,
             stage: Stage::Waiting,
             awaited: BTreeSet::new(),
+            arrived: 0,
             churn: churn::Cursor::default(),
         }
+    }
+
+    /// Whether `peer` is among those who come one after another, and has not come yet.
+    fn is_still_to_come(&self, peer: PeerId) -> bool {
+        matches!(&self.step.action, Action::Arrive(arrivals)
+            if arrivals.peers[self.arrived..].iter().any(|arrival| arrival.peer == peer))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     units::Span,
 };
 
+mod arrivals;
 mod check;
 mod churn;
 mod conditions;
@@ -38,6 +39,7 @@ pub mod sweep;
 mod traces;
 mod tree;
 
+pub use arrivals::Arrivals;
 pub use churn::Churn;
 pub(crate) use faults::resolve_both;
 pub use faults::{Amount, Flap, Heal, LinkChange, NewFields, Part, Partition};

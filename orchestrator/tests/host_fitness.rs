@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fit_host::{ATTEMPTS_MAX, FIT_FAULTS, HostState, Look, Watch, measure, measure_beside};
+use fit_host::{ATTEMPTS_MAX, FIT_FAULTS, HostState, Look, Watch, hold, measure, measure_beside};
 use futures_util::FutureExt;
 
 #[test]
@@ -51,6 +51,16 @@ fn attempts_on_a_late_host_neither_fail_a_figure_nor_excuse_the_others() {
     let (failed, attempts) = outcome(state, |_| false);
     assert_eq!(attempts, 6);
     assert!(failed.unwrap_err().contains("the host was late ("));
+}
+
+#[test]
+fn an_assertion_that_fails_once_is_tried_again() {
+    let attempts = Cell::new(0);
+    hold("a run", || {
+        attempts.set(attempts.get() + 1);
+        assert_eq!(attempts.get(), 2, "the second one is right");
+    });
+    assert_eq!(attempts.get(), 2);
 }
 
 #[test]

@@ -133,3 +133,55 @@ fn write_build(root: &Path, seconds: &[f64]) {
     fs::create_dir_all(root).unwrap();
     fs::write(root.join("results.json"), sweep.to_string()).unwrap();
 }
+
+#[test]
+fn the_table_of_baselines_is_made_from_the_runs_that_are_there() {
+    let place = tempfile::tempdir().unwrap();
+    let distribution = |name: &str, via: &str, kind: &str, seconds: f64| {
+        json!({ "id": "d0", "name": name, "file": "release", "via": via, "kind": kind, "bytes": 8 << 20, "peers": 10,
+            "seconds": seconds, "bound_seconds": 16.8, "bound_term": "total-upload", "ratio": seconds / 16.8,
+            "p50_seconds": seconds - 1.0, "completions": [] })
+    };
+    let run = |seconds: f64| {
+        let distributions = [
+            distribution("peerbed", "swarm", "swarm", seconds),
+            distribution("libtorrent", "libtorrent", "swarm", seconds + 2.0),
+        ];
+        json!({ "schema": 1, "name": "baselines", "seed": 1, "engine": "kernel", "testbed": "real",
+            "verdict": { "state": "valid", "reasons": [] }, "lookups": [], "recoveries": [], "links": [],
+            "distributions": distributions, "expectations": [],
+            "left_out": [{ "id": "d2", "name": "aria2", "via": "aria2", "reason": "aria2c is not there" }],
+            "provenance": { "started_at": "2026-11-23T05:54:09Z" } })
+    };
+    let member = |seconds: f64| json!({ "values": {}, "repeat": 1, "directory": "001", "results": run(seconds) });
+    let runs = [member(18.4), member(18.2), member(18.3)];
+    fs::create_dir(place.path().join("baselines")).unwrap();
+    let sweep = json!({ "schema": 1, "name": "baselines", "planned": 3, "runs": runs });
+    fs::write(place.path().join("baselines/results.json"), sweep.to_string()).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = place.path().join("page.md");
+    fs::copy(root.join("docs/baselines.md"), &page).unwrap();
+
+    let mut make = std::process::Command::new("make");
+    make.current_dir(root).arg("baselines-table").arg(format!("PEERBED={}", env!("CARGO_BIN_EXE_peerbed")));
+    make.arg(format!("BASELINES={}", place.path().display())).arg(format!("BASELINES_PAGE={}", page.display()));
+    let done = make.output().unwrap();
+
+    assert!(done.status.success(), "{}", stderr(&done));
+    let (before, after) =
+        (fs::read_to_string(root.join("docs/baselines.md")).unwrap(), fs::read_to_string(&page).unwrap());
+    for row in [
+        "| peerbed | Peerbed | swarm | 10 | 8 MiB | 18.3 (18.2–18.4) | 16.8 | 1.09 (1.08–1.10) | 17.3 | 3 valid |",
+        "| libtorrent | libtorrent | swarm | 10 | 8 MiB | 20.3 (20.2–20.4) | 16.8 | 1.21 (1.20–1.21) | 19.3 | 3 valid |",
+        "| aria2 | aria2 | skipped: aria2c is not there | | | | | | | |",
+    ] {
+        assert!(after.lines().any(|line| line == row), "{row} in\n{after}");
+    }
+    // What stands around the table stays, and the table that was there is gone.
+    let around = |text: &str| {
+        let (head, rest) = text.split_once("<!-- measured -->\n").unwrap();
+        (head.to_owned(), rest.split_once("<!-- /measured -->\n").unwrap().1.to_owned())
+    };
+    assert_eq!(around(&before), around(&after));
+    assert_eq!(after.matches("| distribution | program |").count(), 1, "{after}");
+}

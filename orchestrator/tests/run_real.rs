@@ -239,8 +239,9 @@ fn a_full_disk_is_called_a_full_disk() {
     for size in ["900k", "2500k"] {
         let place = Place::with(TINY);
         fs::create_dir(place.run()).unwrap();
-        let script =
-            format!("mount -t tmpfs -o size={size} none \"$1\" && exec \"$0\" run \"$2\" --out \"$1/run\" --quiet");
+        let script = format!(
+            "mount -t tmpfs -o size={size} none \"$1\" && exec \"$0\" run \"$2\" --out \"$1/run\" --quiet --no-verify"
+        );
         let run = Command::new("unshare")
             .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_peerbed")])
             .args([place.run(), place.topology()])
@@ -266,6 +267,7 @@ fn an_ordinary_user_runs_where_user_namespaces_are_allowed() {
         .arg(place.topology())
         .arg("--out")
         .arg(place.run())
+        .arg("--no-verify")
         .output()
         .unwrap();
     let text = stderr(&run);

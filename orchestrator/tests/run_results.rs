@@ -135,6 +135,8 @@ fn promised() -> Value {
 fn results() -> Results {
     let completion = |peer: &str, seconds: Option<f64>| Completion {
         peer: peer.into(),
+        arrived_seconds: None,
+        from_arrival_seconds: None,
         seconds,
         verified: seconds.is_some(),
         required: seconds.is_some(),
@@ -175,6 +177,8 @@ fn results() -> Results {
             wasted_bytes: Some(0),
             accounting: None,
             riders_ratio: None,
+            from_arrival: None,
+            stalled: None,
             dropped: std::collections::BTreeMap::new(),
             second_copy: None,
             completions: vec![completion("home-1", Some(19.8)), completion("home-2", None)],
@@ -188,6 +192,7 @@ fn results() -> Results {
         latencies: Vec::new(),
         changes: Vec::new(),
         traces: Vec::new(),
+        memory: Vec::new(),
         verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),

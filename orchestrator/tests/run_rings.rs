@@ -1,12 +1,14 @@
 //! Whole runs of the built programs with rings on real namespaces: the textbook's own cases.
 //!
-//! A busy host may take a live peer for dead, so that exit code 4 counts as well; what must hold then is checked by itself.
+//! On a late host a live peer may be taken for dead, which makes another run of it: then it is made again.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
+mod fit_host;
 mod run_support;
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
+use fit_host::hold;
 use run_support::{Place, assert_ended, can_run};
 use serde_json::{Value, json};
 
@@ -15,6 +17,10 @@ fn each_key_of_the_textbooks_ring_belongs_to_its_immediate_successor() {
     if !can_run() {
         return;
     }
+    hold("the textbook's ring", check_textbook);
+}
+
+fn check_textbook() {
     let results = run("ring-textbook.yaml");
     let lookups = &results["lookups"][0];
     assert_eq!((&lookups["ring"], &lookups["count"], &lookups["correct"]), (&json!("ring"), &json!(24), &json!(24)));
@@ -38,6 +44,10 @@ fn a_query_takes_six_messages_round_the_ring_and_three_with_a_shortcut() {
     if !can_run() {
         return;
     }
+    hold("a ring with shortcuts", check_shortcuts);
+}
+
+fn check_shortcuts() {
     let results = run("ring-shortcuts.yaml");
     // Messages are hops plus one: the last goes to the peer responsible.
     for (index, messages) in [(0, 6.0), (1, 3.0)] {
@@ -52,6 +62,10 @@ fn when_peer_5_leaves_abruptly_peer_4_takes_8_and_10_and_when_it_comes_back_5_an
     if !can_run() {
         return;
     }
+    hold("a departure", check_departure);
+}
+
+fn check_departure() {
     let place = place_of("ring-departure.yaml");
     let results = results_of(&place);
     let faults: Vec<&Value> = results["recoveries"].as_array().unwrap().iter().map(|it| &it["fault"]).collect();
@@ -80,6 +94,10 @@ fn a_latecomer_joins_takes_its_keys_over_and_hands_them_on_when_it_leaves() {
     if !can_run() {
         return;
     }
+    hold("a latecomer", check_latecomer);
+}
+
+fn check_latecomer() {
     let place = Place::with(
         "\
 version: 1
@@ -113,6 +131,104 @@ expect:
         assert_eq!(step["correct"], step["count"], "{step}");
     }
     assert_eq!(results["rings"][0]["members"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn human_names_and_films_are_kept_by_hash_evenly_over_the_peers() {
+    if !can_run() {
+        return;
+    }
+    let results = run("database.yaml");
+    for step in results["lookups"].as_array().unwrap() {
+        assert_eq!(step["correct"], step["count"], "{step}");
+    }
+    // Where a record went follows from its key alone, and the run may not have known better.
+    let owners: BTreeMap<u128, &str> = results["rings"][0]["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| (point(&member["id"]), member["peer"].as_str().unwrap()))
+        .collect();
+    let written = results["lookups"][0]["answers"].as_array().unwrap().iter();
+    for answer in written.chain(results["lookups"][1]["answers"].as_array().unwrap()) {
+        let owner = owners.range(point(&answer["point"])..).next().or_else(|| owners.first_key_value());
+        assert_eq!(answer["owner"].as_str(), owner.map(|(_, peer)| *peer), "{answer}");
+    }
+}
+
+#[test]
+fn a_lookup_tells_whom_it_went_by() {
+    if !can_run() {
+        return;
+    }
+    let results = run("ring-shortcuts.yaml");
+    for lookups in results["lookups"].as_array().unwrap() {
+        for answer in lookups["answers"].as_array().unwrap() {
+            assert_eq!(
+                answer["path"].as_array().map_or(0, Vec::len) as u64,
+                answer["hops"].as_u64().unwrap(),
+                "{answer}"
+            );
+        }
+    }
+    let path = &results["lookups"][0]["answers"][0]["path"];
+    assert!(path.as_array().unwrap().len() >= 5, "{path}");
+}
+
+#[test]
+fn two_halves_that_were_cut_off_become_one_ring_again() {
+    if !can_run() {
+        return;
+    }
+    let results = run("ring-partition.yaml");
+    let heals: Vec<&Value> =
+        results["recoveries"].as_array().unwrap().iter().filter(|recovery| recovery["fault"] == "heal").collect();
+    let [heal] = heals.as_slice() else { panic!("{heals:?}") };
+    assert!(heal["recovered_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{heal}");
+    assert_eq!(results["lookups"][1]["correct"], results["lookups"][1]["count"]);
+}
+
+#[test]
+fn peers_that_come_and_go_by_the_plan_leave_a_ring_that_has_mended_from_each() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::with(
+        "\
+version: 1
+name: churning
+timeout: 180s
+links:
+  fast: { up: 50mbit, down: 50mbit }
+groups:
+  ring: { count: 8, link: fast, ring: { bits: 16 } }
+scenario:
+  - put: { records: 20 }
+  - churn: { peers: ring, protect: [ring-1, ring-2, ring-3], for: 30s, session: { mean: 15s }, absence: { mean: 4s }, leave: 50% }
+  - join: { peers: ring }
+  - wait: { ring: ring }
+  - lookups: { count: 40, rate: 20, name: after, again: 1s }
+  - get: { records: 20 }
+expect:
+  - lookups.after.still_wrong == 0
+  - recoveries.ring.mended_open == 0
+",
+    );
+    let results = results_of(&place);
+    let moves: usize = fs::read_to_string(place.run().join("plan.yaml")).unwrap().matches("what: ").count();
+    let recoveries = results["recoveries"].as_array().unwrap();
+    // Who was killed before it had joined was no member, and its ring has nothing to recover from.
+    assert!(moves > 6 && recoveries.len() > moves / 2, "{moves} moves, {recoveries:?}");
+    for recovery in recoveries {
+        assert!(recovery["mended_seconds"].is_number(), "{recovery}");
+        let of = recovery["peers"].as_array().unwrap();
+        assert!(!of.contains(&json!("ring-1")), "{recovery} of a protected peer");
+    }
+    assert_eq!(results["rings"][0]["members"].as_array().unwrap().len(), 8);
+}
+
+fn point(id: &Value) -> u128 {
+    id.as_str().unwrap().parse().unwrap()
 }
 
 fn run(topology: &str) -> Value {

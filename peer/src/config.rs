@@ -78,8 +78,9 @@ pub struct QuicOptions {
     /// Default: `None`, the kernel's usual buffer with no holding back (right for an unshaped interface).
     /// [`QuicOptions::send_queue_for`] computes it for a link.
     pub send_queue_bytes: Option<u32>,
-    /// What the uplink carries, for the account of where its time goes. Nothing is held back by it. Default: `None`,
-    /// unknown or without limit: no account is given.
+    /// What the uplink carries, for the account of where its time goes. With [`QuicOptions::send_queue_bytes`], datagrams
+    /// are also held back while the uplink has so much to carry already, for interfaces that do not push back. Default:
+    /// `None`, unknown or without limit: no account is given.
     pub uplink: Option<UplinkRate>,
     /// SO_RCVBUF in bytes. Default 2 MiB: the kernel's 208 KiB holds fewer than 100 full datagrams, and what is
     /// dropped there looks like congestion. Capped by the kernel when the peer lacks CAP_NET_ADMIN.
@@ -103,7 +104,8 @@ pub struct QuicOptions {
     pub handshakes_max: u16,
     /// Dials of our own in progress at once; further ones wait. Default 32: each costs a signature and about 4 KiB.
     pub dials_max: u16,
-    /// Congestion controller. Default CUBIC.
+    /// Congestion controller. Default steady: on clean links it takes as long as CUBIC, and where homes have 50 ms and 0.5 %
+    /// of loss, CUBIC took 1.55 times the bound and steady 1.26 on the same busy host.
     pub congestion: Congestion,
     /// Initial congestion window in bytes. Default 65 536: a first run of leaves leaves in one round trip, and the
     /// peer's own link paces it.
@@ -150,7 +152,7 @@ impl Default for QuicOptions {
             handshake_timeout_ms: 10_000,
             handshakes_max: 128,
             dials_max: 32,
-            congestion: Congestion::Cubic,
+            congestion: Congestion::default(),
             initial_window_bytes: 64 << 10,
             uni_streams_max: 16,
             bidi_streams_max: 4,
@@ -191,16 +193,20 @@ pub struct UplinkRate {
     pub packet_overhead: u32,
 }
 
-/// Congestion controllers that quinn offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Congestion controllers: those that quinn offers, and one more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Congestion {
-    /// RFC 9438; the default everywhere.
+    /// RFC 9438; the default of QUIC and TCP nearly everywhere.
     Cubic,
     /// RFC 9002's own.
     NewReno,
     /// Version 1 of BBR, marked experimental by quinn: drops a quarter of its packets into a drop-tail queue.
     Bbr,
+    /// Our own: the window follows what the path delivers, and loss by chance is nothing to it. For links of one's own,
+    /// not for the Internet, where others would give way to it.
+    #[default]
+    Steady,
 }
 
 /// Longest path of a Unix socket on Linux: `sun_path` has 108 bytes and the last is a zero.

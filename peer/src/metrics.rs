@@ -46,6 +46,8 @@ macro_rules! series {
 series! {
     /// Resident memory of the peer process in bytes.
     peer_resident_bytes: IntGauge,
+    /// Most resident memory that the peer process has had, in bytes.
+    peer_resident_peak_bytes: IntGauge,
     /// Connections refused before any protocol began, by reason.
     quic_refused_total: IntCounterVec["reason"],
     /// Dials that failed.
@@ -138,6 +140,12 @@ series! {
     swarm_refused_full_total: IntCounter,
     /// Connections refused because of an earlier offence.
     swarm_refused_banned_total: IntCounter,
+    /// Peers that neighbours were told of.
+    swarm_introductions_sent_total: IntCounter,
+    /// Peers that neighbours told us of.
+    swarm_introductions_received_total: IntCounter,
+    /// Peers that neighbours told us of too often, or although we take part in no exchange.
+    swarm_introductions_ignored_total: IntCounter,
     /// Messages and announcements ignored because a table's limit was reached.
     swarm_ignored_limit_total: IntCounter,
     /// Announces sent to a tracker.
@@ -233,6 +241,9 @@ impl Metrics {
             swarm_dials_failed_total = swarm.dials_failed;
             swarm_refused_full_total = swarm.refused_full;
             swarm_refused_banned_total = swarm.refused_banned;
+            swarm_introductions_sent_total = swarm.introductions_sent;
+            swarm_introductions_received_total = swarm.introductions_received;
+            swarm_introductions_ignored_total = swarm.introductions_ignored;
             swarm_ignored_limit_total = swarm.ignored_limit;
             tracker_announces_sent_total = announcer.announces;
             tracker_replies_total = announcer.replies;

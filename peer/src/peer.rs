@@ -202,13 +202,15 @@ impl Peer {
 
     async fn status(&mut self) -> Status {
         let distributions = self.inspect().await;
+        let resident = process::Resident::read();
         Status {
             t: clock::seconds(),
             name: self.name.clone(),
             id: self.surroundings.transport.me(),
             state: self.state,
             listen: self.surroundings.transport.local_addr().unwrap_or_else(|_| ([0; 4], 0).into()),
-            resident_bytes: process::resident_bytes(),
+            resident_bytes: resident.now,
+            resident_peak_bytes: resident.peak,
             connections: u32::try_from(self.surroundings.transport.open_connections()).unwrap_or(u32::MAX),
             receive_dropped: self.surroundings.transport.receive_dropped(),
             distributions: distributions.into_iter().map(|(id, snapshot)| (id, snapshot.status)).collect(),
@@ -222,7 +224,9 @@ impl Peer {
         let sum = |of: &dyn Fn(&Snapshot) -> u64| {
             i64::try_from(distributions.values().map(of).sum::<u64>()).unwrap_or(i64::MAX)
         };
-        metrics.peer_resident_bytes.set(i64::try_from(process::resident_bytes()).unwrap_or(i64::MAX));
+        let resident = process::Resident::read();
+        metrics.peer_resident_bytes.set(i64::try_from(resident.now).unwrap_or(i64::MAX));
+        metrics.peer_resident_peak_bytes.set(i64::try_from(resident.peak).unwrap_or(i64::MAX));
         metrics.quic_connections.set(i64::try_from(transport.open_connections()).unwrap_or(i64::MAX));
         metrics::raise(&metrics.quic_held_back_total, transport.held_back());
         metrics.swarm_pieces.set(sum(&|snapshot| snapshot.status.have.into()));

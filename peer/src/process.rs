@@ -22,13 +22,27 @@ pub fn die_with_parent(parent: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Resident memory of this process in bytes; 0 when /proc is not mounted.
-#[must_use]
-pub fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
+/// Resident memory of this process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// Now.
+    pub now: u64,
+    /// Most since the process began.
+    pub peak: u64,
+}
+
+impl Resident {
+    /// What the kernel says; zeros when /proc is not mounted.
+    #[must_use]
+    pub fn read() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let kilobytes: Option<u64> = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+            kilobytes.unwrap_or(0) * 1024
+        };
+        Self { now: bytes("VmRSS:"), peak: bytes("VmHWM:") }
+    }
 }
 
 /// Datagrams that were dropped because the receive buffer of the UDP socket on `port` was full; 0 when there is no such

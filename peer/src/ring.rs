@@ -22,7 +22,7 @@ use crate::ring::warm_up::{Connected, Turn, WarmUp};
 use crate::ring_control::{Enter, RecordKey, RingCommand, RingStatus, Start};
 use crate::transport::PeerConnection;
 
-pub(crate) use self::telling::RingCounts;
+pub(crate) use self::telling::{LookupCounts, RingCounts, SECONDS_BOUNDS};
 
 mod exchange;
 mod links;
@@ -296,7 +296,9 @@ impl RingDriver {
 
     fn snapshot(&self) -> RingSnapshot {
         let status = self.teller.status(&self.core, &self.links);
-        RingSnapshot { status, counts: RingCounts { core: self.core.stats().clone(), traffic: self.links.traffic } }
+        let lookups = self.teller.lookups().clone();
+        let counts = RingCounts { core: self.core.stats().clone(), traffic: self.links.traffic, lookups };
+        RingSnapshot { status, counts }
     }
 }
 

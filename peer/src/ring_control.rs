@@ -181,12 +181,15 @@ pub enum Outcome<T> {
 }
 
 /// What a lookup found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// Who owns the key.
     pub owner: u32,
     /// Who named the owner.
     pub predecessor: u32,
+    /// The nodes that `hops` counts, in order; at most the first 64, and none of a recursive lookup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<u32>,
     /// Nodes contacted up to the key's predecessor, the origin not counted; the hop from there to the owner neither.
     pub hops: u16,
     /// Dead nodes met on the way.
@@ -267,7 +270,7 @@ mod tests {
 
     #[test]
     fn reports_are_flat_objects_and_read_back() {
-        let found = Found { owner: 8, predecessor: 7, hops: 2, timeouts: 0, tries: 1, seconds: 0.5 };
+        let found = Found { owner: 8, predecessor: 7, path: vec![5, 7], hops: 2, timeouts: 0, tries: 1, seconds: 0.5 };
         let report = RingReport::LookedUp { request: 7, outcome: Outcome::Found(found) };
         let event = Event { t: 1.5, kind: EventKind::Ring(report) };
         let line = serde_json::to_string(&event).unwrap();

@@ -24,6 +24,9 @@ pub struct Status {
     pub listen: SocketAddr,
     /// Resident memory of the process in bytes.
     pub resident_bytes: u64,
+    /// Most resident memory since the process began, in bytes.
+    #[serde(default)]
+    pub resident_peak_bytes: u64,
     /// Open QUIC connections of all protocols.
     pub connections: u32,
     /// Datagrams dropped because the socket's receive buffer was full: this host, not the links, lost them.

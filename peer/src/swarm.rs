@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerbed_proto::swarm::{Options, Reason, Swarm};
+use peerbed_proto::swarm::{Message, Options, Reason, Swarm};
 use peerbed_proto::tracker::{AnnounceReply, Announcer, AnnouncerOptions};
 use peerbed_proto::{Manifest, PeerId, PieceSet};
 use tokio::sync::mpsc;
@@ -75,6 +75,8 @@ struct Run {
     dials: BTreeMap<PeerId, tokio::task::AbortHandle>,
     /// Where peers listen, as the tracker said. At most [`ADDRESSES_MAX`].
     addresses: BTreeMap<PeerId, std::net::SocketAddr>,
+    /// Where neighbours say that others listen; believed where the tracker says nothing. At most [`ADDRESSES_MAX`].
+    hearsay: BTreeMap<PeerId, std::net::SocketAddr>,
     account: Account,
     begun_at: f64,
     completed_at: Option<f64>,
@@ -160,6 +162,7 @@ impl Run {
             neighbourhood,
             dials: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            hearsay: BTreeMap::new(),
             account: Account::open(transport),
             begun_at: clock::seconds(),
             completed_at: None,
@@ -232,7 +235,12 @@ impl Run {
         }
         let now = clock::now();
         match arrival {
-            Arrival::Message(message) => self.core.handle_message(now, peer, message),
+            Arrival::Message(message) => {
+                if let Message::Peers { peers } = &message {
+                    self.take_hearsay(peers);
+                }
+                self.core.handle_message(now, peer, message);
+            }
             Arrival::Layer { piece, layer } => self.core.handle_layer(now, peer, piece, &layer),
             Arrival::Leaf { piece, leaf, data } => self.core.handle_leaf(now, peer, piece, leaf, data),
             Arrival::RunRefused(run) => self.core.handle_run_refused(now, peer, run),

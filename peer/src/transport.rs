@@ -28,8 +28,10 @@ use crate::transport::uplink::Uplink;
 
 mod congestion;
 mod ledger;
+mod pace;
 mod refusal;
 mod settings;
+mod steady;
 mod turns;
 mod uplink;
 

@@ -78,10 +78,13 @@ fn who_crashed_comes_back_by_any_member_although_others_hold_its_old_connections
 #[test]
 fn a_record_survives_its_owner_and_a_deletion_is_final() {
     support::run(async {
-        let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;
+        // Written when both successors have it: with one of them it may be the one that is not the owner afterwards.
+        let mut options = options();
+        options.data.acknowledgements = 2;
+        let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options).await;
         let written = ring.write(10, RecordKey::Point(Point(15)), put("Ripley")).await;
         assert_eq!(written.owner, ring.peer_at(20));
-        assert!(written.replicas >= 1);
+        assert_eq!(written.replicas, 2);
         ring.kill(20).await;
         ring.closes().await;
         assert_eq!(ring.read(40, RecordKey::Point(Point(15))).await.value.as_deref(), Some("Ripley"));
@@ -248,10 +251,13 @@ fn who_floods_is_cut_off_and_others_are_answered() {
         let options = RingOptions { questions_per_second: 100, ..options() };
         let ring = Ring::found_with(&[10, 20, 30, 40], Some(25), 6, &options).await;
         let intruder = ring.intrude(10).await;
-        for _ in 0..500 {
-            let mut stream = intruder.open_uni().await.unwrap();
-            stream.write_all(&Message::Note(Note::Leaving).to_frame()).await.unwrap();
-            stream.finish().unwrap();
+        // As many as it takes, for a slow host sends few in a second; unless it is shown the door meanwhile.
+        while ring.peer(10).metric("peerbed_ring_flooded_total").await < 100 && intruder.close_reason().is_none() {
+            for _ in 0..500 {
+                let Ok(mut stream) = intruder.open_uni().await else { break };
+                let _ = stream.write_all(&Message::Note(Note::Leaving).to_frame()).await;
+                let _ = stream.finish();
+            }
         }
         ring.peer(10).metric_reaches("peerbed_ring_flooded_total", 100).await;
         assert_eq!(ring.look_up(10, 33).await.owner, ring.peer_at(40));

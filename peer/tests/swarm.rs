@@ -5,9 +5,10 @@ mod support;
 
 use hyper::StatusCode;
 use peerbed_peer::commands::{Begin, Command, Prepare, Role, SwarmOptions};
+use peerbed_peer::config::{PeerConfig, TrackerOptions};
 use peerbed_peer::events::EventKind;
 use peerbed_peer::status::Status;
-use peerbed_proto::swarm::{Conduct, Leaving};
+use peerbed_proto::swarm::{Conduct, Exchange, Leaving};
 use rustix::process::Signal;
 use support::content::Content;
 use support::process::{Peer, Run, prepare};
@@ -80,6 +81,41 @@ fn leecher_that_leaves_on_completion_is_gone_before_it_is_told_to_end() {
         seed.metric_reaches("peerbed_tracker_left_total", 1).await;
         seed.status_when(|status| status.distributions["d0"].neighbours == 0).await;
         leecher.end("d0").await;
+    });
+}
+
+#[test]
+fn a_swarm_whose_tracker_died_goes_on_growing_together() {
+    support::run(async {
+        let run = Run::new();
+        let content = Content::make(run.path(), "release", 200_000, 64 << 10);
+        // Whoever announces is told of a single other peer, so that without exchange most never meet.
+        let options = TrackerOptions { answer_max: 1, ..TrackerOptions::default() };
+        let mut tracker = Peer::start(&PeerConfig { tracker: Some(options), ..run.config(1) }).await;
+        let at = tracker.endpoint;
+        let mut peers = Vec::new();
+        for id in 2..8 {
+            let peer = run.start(id).await;
+            // Nobody has a piece to give, so that all stay neighbours.
+            let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: at }) else {
+                unreachable!()
+            };
+            let options = SwarmOptions { exchange: Exchange::On, ..SwarmOptions::default() };
+            peer.command(&Command::Prepare(Prepare { options, ..plain })).await;
+            // One after the other: each finds those that were there before it.
+            peer.begin("d0").await;
+            tracker.metric_reaches("peerbed_tracker_announces_total", u64::from(id) - 1).await;
+            peers.push(peer);
+        }
+        for peer in &peers {
+            peer.status_when(|status| status.distributions["d0"].neighbours > 0).await;
+        }
+        tracker.signal(Signal::KILL);
+        tracker.exit().await;
+
+        for peer in &peers {
+            peer.status_when(|status| status.distributions["d0"].neighbours == 5).await;
+        }
     });
 }
 

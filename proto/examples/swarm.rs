@@ -1,7 +1,8 @@
 //! Distribution times of simulated swarms beside the bound, for the textbook's links: peers 2 Mbit/s up and 20 down, the
 //! seed 20 Mbit/s both ways.
 //!
-//! `cargo run --release -p peerbed-proto --example swarm -- [none|quic] [MiB] [seeds] [N …] [options as JSON] [bad=…]`
+//! `cargo run --release -p peerbed-proto --example swarm -- [none|quic|late] [MiB] [seeds] [N …] [options as JSON] [bad=…]
+//! [delay=ms] [loss=%]`; delay and loss are those of each home's link, each way.
 
 #![expect(clippy::print_stdout, reason = "an example's output is its purpose")]
 
@@ -15,6 +16,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let costs = match arguments.first().map(String::as_str) {
         Some("quic") => Costs::QUIC,
+        Some("late") => Costs::LATE,
         _ => Costs::NONE,
     };
     // Options as JSON, of everybody: {"seeding": "super-seeding"}.
@@ -28,6 +30,11 @@ fn main() {
     if counts.is_empty() {
         counts = vec![5, 10, 20, 30];
     }
+    let named = |name: &str, default: f64| {
+        let value = std::env::args().find_map(|argument| Some(argument.strip_prefix(name)?.parse().ok()));
+        value.flatten().unwrap_or(default)
+    };
+    let (delay, loss) = (Duration::from_secs_f64(named("delay=", 10.0) / 1e3), named("loss=", 0.0) / 100.0);
     // One more peer that misbehaves: bad=corrupt-leaves.
     let bad = std::env::args().find_map(|argument| argument.strip_prefix("bad=").map(|word| format!("\"{word}\"")));
     let bad: Option<Conduct> = bad.map(|word| serde_json::from_str(&word).expect("a kind of conduct"));
@@ -41,7 +48,8 @@ fn main() {
         let mut copies = 0.0;
         for seed in 0..seeds as u64 {
             let seeder = PeerSpec::new(Link::mbit(20.0, 20.0, Duration::from_millis(2)), Start::Whole);
-            let home = PeerSpec::new(Link::mbit(2.0, 20.0, Duration::from_millis(10)), Start::Empty);
+            let home = PeerSpec::new(Link::mbit(2.0, 20.0, delay), Start::Empty);
+            let home = PeerSpec { loss, ..home };
             let specs = std::iter::once(seeder).chain(std::iter::repeat_n(home, peers));
             let mut specs: Vec<_> = specs.map(|spec| PeerSpec { options: options.clone(), ..spec }).collect();
             specs.extend(bad.map(|conduct| {

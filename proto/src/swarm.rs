@@ -13,6 +13,7 @@ mod conversation;
 mod dialling;
 mod downloads;
 mod endgame;
+mod exchange;
 mod leaving;
 mod message;
 mod neighbour;
@@ -41,7 +42,7 @@ use self::dialling::Candidates;
 use self::leaving::Membership;
 pub use self::message::{ANNOUNCED_MAX, LayerWish, Message};
 use self::neighbour::Neighbour;
-pub use self::options::{Choking, Endgame, Leaving, Options, PieceChoice, Refill, Seeding, Ties, Upload};
+pub use self::options::{Choking, Endgame, Exchange, Leaving, Options, PieceChoice, Refill, Seeding, Ties, Upload};
 pub use self::output::{Event, Output, Reason, ServeLayer};
 use self::pieces::Pieces;
 pub use self::run::{Run, RunHeader, RunPart, RunReader};
@@ -243,6 +244,7 @@ impl Swarm {
                 Timer::Dull => self.look_at_dull(),
                 Timer::Dial => self.dial(now),
                 Timer::Unmask => self.unmask_if_stuck(now),
+                Timer::Exchange => self.introduce(now),
                 Timer::Leave => self.stop_waiting(),
             }
         }

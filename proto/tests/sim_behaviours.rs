@@ -13,10 +13,19 @@ use peerbed_proto::swarm::{Choking, Endgame, Leaving, Options, PieceChoice, Seed
 #[test]
 fn free_riders_are_much_later_with_tit_for_tat_and_not_without_choking() {
     for seed in seeds(2) {
-        let with = riders_ratio(Choking::TitForTat, seed);
-        let without = riders_ratio(Choking::None, seed);
-        assert!(with > 1.10, "SEED={seed}: {with} with tit-for-tat");
+        // As the textbook's selfish peers, everybody leaves with the last piece; then contributors gain most.
+        let with = riders_ratio(Choking::TitForTat, Leaving::OnCompletion, seed);
+        let without = riders_ratio(Choking::None, Leaving::OnCompletion, seed);
+        assert!(with > 1.15, "SEED={seed}: {with} with tit-for-tat");
         assert!(without < 1.02, "SEED={seed}: {without} without choking");
+    }
+}
+
+#[test]
+fn free_riders_are_later_even_if_contributors_stay_and_serve_them() {
+    for seed in seeds(1) {
+        let with = riders_ratio(Choking::TitForTat, Leaving::Stay, seed);
+        assert!(with > 1.10, "SEED={seed}: {with} with tit-for-tat");
     }
 }
 
@@ -102,8 +111,8 @@ fn a_swarm_of_nothing_but_free_riders_completes_from_the_seed() {
 }
 
 /// Four of sixteen never upload; the seed has five times a peer's rate.
-fn riders_ratio(choking: Choking, seed: u64) -> f64 {
-    let options = Options { choking, ..Options::default() };
+fn riders_ratio(choking: Choking, leaving: Leaving, seed: u64) -> f64 {
+    let options = Options { choking, leaving, ..Options::default() };
     let mut specs = specs(16, &options);
     specs[0].link = Link::mbit(10.0, 20.0, Duration::from_millis(2));
     specs[1..=4].iter_mut().for_each(|spec| spec.options.upload = Upload::Never);

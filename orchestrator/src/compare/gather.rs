@@ -1,13 +1,11 @@
 //! Reading the runs of a build from directories.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::Context;
 use serde_json::{Map, Value};
 
 use crate::{
     results::{Found, Outcome, Results},
-    run_directory::RunDirectory,
     verdict::State,
 };
 
@@ -30,21 +28,7 @@ pub struct Build {
 /// When there are no readable results in or directly below `path`.
 pub fn read(path: &Path) -> anyhow::Result<Build> {
     let mut build = Build { name: path.display().to_string(), ..Build::default() };
-    if let Ok(directory) = RunDirectory::open(path) {
-        build.add(&Found::read(&directory)?);
-        return Ok(build);
-    }
-    let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut below: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    below.sort();
-    for directory in below.iter().filter_map(|path| RunDirectory::open(path).ok()) {
-        build.add(&Found::read(&directory)?);
-    }
-    anyhow::ensure!(
-        !build.seconds.is_empty() || !build.left_out.is_empty(),
-        "{} holds no runs: there is no results.json in it or in a directory in it",
-        path.display()
-    );
+    Found::read_all(path)?.iter().for_each(|found| build.add(found));
     Ok(build)
 }
 
@@ -94,6 +78,8 @@ fn what(topology: &str, name: &str, via: &str, values: &Map<String, Value>) -> S
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;

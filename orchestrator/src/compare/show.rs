@@ -71,16 +71,8 @@ fn cells(row: &super::Row) -> Vec<String> {
 
 /// `18.3 (18.2–18.5) of 5`: median, range, and how many repeats.
 fn spread(seconds: &[f64]) -> String {
-    let mut sorted = seconds.to_vec();
-    let middle = figures::seconds(figures::median(&mut sorted));
-    match sorted.as_slice() {
-        [] => NONE.into(),
-        [_] => middle,
-        [least, .., most] => {
-            let (least, most) = (figures::seconds(Some(*least)), figures::seconds(Some(*most)));
-            format!("{middle} ({least}–{most}) of {}", sorted.len())
-        }
-    }
+    let spread = figures::spread(seconds, figures::seconds);
+    if seconds.len() > 1 { format!("{spread} of {}", seconds.len()) } else { spread }
 }
 
 fn ratio(change: &Change) -> String {

@@ -1,6 +1,6 @@
 //! Packets of peers as they pass their own end of the link, in files that tcpdump and Wireshark read.
 //!
-//! One thread reads a packet socket in each peer's namespace. The latest packets are held in memory, up to [`HELD_BYTES`] in all;
+//! One thread reads a packet socket in each peer's namespace. The latest packets are held in memory, up to `HELD_BYTES` in all;
 //! what has to make room goes to the file when it lies around a fault, and is forgotten otherwise. Packets begin with their IP
 //! header (`LINKTYPE_RAW`), the same with both engines. They are stamped when they are read, which on a busy host is later than
 //! they passed; and what the socket's buffer has no room for is missing.

@@ -44,6 +44,8 @@ pub struct DistributionFacts {
     pub required: usize,
     /// Share of the wanted pieces that have arrived, 0 to 1.
     pub progress: f64,
+    /// Share of the pieces that somebody had whole who began without the file, 0 to 1.
+    pub spread: f64,
 }
 
 /// What became of a condition.
@@ -116,6 +118,7 @@ impl DistributionFacts {
             Metric::Seconds => self.seconds,
             Metric::BoundSeconds => self.bound_seconds,
             Metric::Progress => Some(self.progress),
+            Metric::Spread => Some(self.spread),
             Metric::Completed => Some(match value {
                 Value::Number(_) => self.completed as f64,
                 Value::Share(_) if self.required == 0 => 1.0,

@@ -10,6 +10,7 @@
 //! | series | value | over |
 //! |---|---|---|
 //! | `distribution.NAME[.VIA].completion` | span | required peers; one that never completed is later than any limit |
+//! | `distribution.NAME[.VIA].from-arrival` | span | the same, each counted from the peer's own arrival |
 //! | `distribution.NAME[.VIA].progress` | share of the wanted pieces that have arrived | time since its begin |
 //! | `distribution.NAME[.VIA].uplink` | rate of payload sent by all together | time since its begin, in seconds |
 //! | `host.busy`, `host.waiting`, `host.steal` | share, as the verdict sees it | windows in which something was measured |
@@ -99,6 +100,8 @@ pub enum Series {
 pub enum DistributionSeries {
     /// Completion of each required peer.
     Completion,
+    /// Completion of each required peer since its own arrival.
+    FromArrival,
     /// Share of the pieces that have arrived.
     Progress,
     /// Payload that all together send.
@@ -208,6 +211,7 @@ mod tests {
                 begun: 1.0,
                 length: 10.0,
                 completions: (1..=19).map(|n| Some(f64::from(n) / 2.0)).chain([None]).collect(),
+                from_arrival: vec![Some(1.0), Some(9.0), None],
                 progress: vec![(0.0, 0.0), (4.0, 0.4), (8.0, 0.8), (10.0, 1.0)],
                 uplink: vec![(0.0, 20e6), (5.0, 5e6), (7.0, 18e6)],
             }],

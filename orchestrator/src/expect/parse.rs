@@ -18,6 +18,7 @@ const METRICS: &[(&str, Metric)] = &[
     ("second_copy", Metric::SecondCopy),
     ("completed", Metric::Completed),
     ("progress", Metric::Progress),
+    ("spread", Metric::Spread),
     ("p50", Metric::Percentile(50)),
     ("p95", Metric::Percentile(95)),
     ("p99", Metric::Percentile(99)),
@@ -154,7 +155,7 @@ fn read_value(metric: Metric, text: &str, range: Range<usize>) -> Result<Value, 
             (number(), "a ratio is a plain number, such as 1.3")
         }
         Metric::Completed => (count().or_else(share), "give a number of peers, such as 10, or a share, such as 100%"),
-        Metric::Progress => (share(), "progress is a share, such as 50%"),
+        Metric::Progress | Metric::Spread => (share(), "this is a share, such as 50%"),
         Metric::Seconds | Metric::BoundSeconds | Metric::Min | Metric::Mean | Metric::Max | Metric::Percentile(_) => {
             (number().or_else(span), "give seconds, such as 30 or 30s")
         }

@@ -55,6 +55,7 @@ fn facts() -> Facts {
         completed: 4,
         required: 4,
         progress: 1.0,
+        spread: 0.9,
     };
     let distributions = vec![distribution(Via::Swarm, 12.0), distribution(Via::ClientServer, 11.0)];
     Facts { distributions, verdict: Some("suspect".into()), ..Facts::default() }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use peerbed_proto::{PeerId, Random};
 
-use super::{Action, Churn, Distribute, Exception, MoveKind, RingStep, Step, Via, When};
+use super::{Action, Arrivals, Churn, Distribute, Entrance, Exception, MoveKind, RingStep, Step, Via, When};
 use crate::{
     diagnose::Problem,
     topology::{self, Roster, Selection, Timing, Topology, Written},
@@ -72,8 +72,8 @@ impl<'a> Course<'a> {
                 }
                 None => return Vec::new(),
             },
-            topology::Action::Start(selection) => Action::Start(self.bring_up(index, selection, "start")),
-            topology::Action::Join(selection) => Action::Join(self.bring_up(index, selection, "join")),
+            topology::Action::Start(selection) => self.entrance(index, selection, Entrance::Start),
+            topology::Action::Join(selection) => self.entrance(index, selection, Entrance::Join),
             topology::Action::Crash(selection) => Action::Crash(self.take_down(index, selection, "crash")),
             topology::Action::Leave(selection) => Action::Leave(self.take_down(index, selection, "leave")),
             topology::Action::Churn(churn) => match self.churn(index, churn) {
@@ -105,6 +105,20 @@ impl<'a> Course<'a> {
             }
         };
         vec![action]
+    }
+
+    /// Peers that come, at once or one after another.
+    fn entrance(&mut self, index: usize, selection: &Selection, into: Entrance) -> Action {
+        let verb = match into {
+            Entrance::Start => "start",
+            Entrance::Join => "join",
+        };
+        let peers = self.bring_up(index, selection, verb);
+        match (&selection.arrivals, into) {
+            (Some(how), _) => Action::Arrive(Arrivals::draw(into, &peers, how.value, self.topology.seed, index)),
+            (None, Entrance::Start) => Action::Start(peers),
+            (None, Entrance::Join) => Action::Join(peers),
+        }
     }
 
     /// Churn drawn; none where it could not be read.

@@ -62,7 +62,7 @@ impl Lifetimes {
     }
 
     /// Draws what is left of a session that has lasted for `age` seconds: of those drawn that last longer. A law that has
-    /// none after [`DRAWS_MAX`] tries gives a new session.
+    /// none after `DRAWS_MAX` tries gives a new session.
     pub fn draw_rest(&self, age: f64, random: &mut Random) -> f64 {
         (0..DRAWS_MAX)
             .map(|_| self.draw(random))

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use peerbed_peer::config::Congestion;
 use peerbed_proto::{PeerId, Random};
 
 use super::{
@@ -89,7 +88,7 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
                 interval: tracker.interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
                 answer_max: tracker.answer.unwrap_or(TRACKER_ANSWER),
             }),
-            congestion: group.congestion.unwrap_or(Congestion::Cubic),
+            congestion: group.congestion.unwrap_or_default(),
             exec: group.exec.as_ref().map(|program| programs::resolve(program, roster, group, id)),
         })
         .collect()
@@ -193,6 +192,7 @@ fn default_timeout(plan: &Plan) -> Span {
         }
         seconds += match &step.action {
             Action::Wait(span) => span.seconds(),
+            Action::Arrive(arrivals) => arrivals.length().seconds(),
             Action::Churn(churn) => churn.length.seconds() + TIMEOUT_JOIN,
             Action::Distribute(distribute) => distribution_seconds(plan, distribute),
             Action::Await(_) => TIMEOUT_UNKNOWN,

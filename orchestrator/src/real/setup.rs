@@ -250,6 +250,10 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
     let changes = up.trace.is_some() || plan.steps.iter().any(|step| matches!(step.action, plan::Action::Link(_)));
     let uplink =
         up.rate.filter(|_| !changes).map(|rate| UplinkRate { bits_per_second: rate.0, packet_overhead: up.overhead });
+    let usual = match super::rings::has_place(plan, peer.id) {
+        true => super::rings::quiet_connections(),
+        false => QuicOptions::default(),
+    };
     Ok(PeerConfig {
         run: run_name.to_owned(),
         name: peer.name.clone(),
@@ -265,12 +269,26 @@ fn config(plan: &Plan, peer: &plan::Peer, run: &RunDirectory, run_name: &str) ->
             authority: run.authority(),
         },
         parent: Some(std::process::id()),
-        quic: QuicOptions { send_queue_bytes, uplink, congestion: peer.congestion, ..QuicOptions::default() },
-        tracker: peer
-            .tracker
-            .as_ref()
-            .map(|tracker| TrackerOptions { interval: tracker.interval.0, ..TrackerOptions::default() }),
+        quic: QuicOptions {
+            send_queue_bytes,
+            uplink,
+            congestion: peer.congestion,
+            segmentation_offload: is_open(plan),
+            ..usual
+        },
+        tracker: peer.tracker.as_ref().map(|tracker| TrackerOptions {
+            interval: tracker.interval.0,
+            answer_max: u16::try_from(tracker.answer_max).unwrap_or(u16::MAX),
+            ..TrackerOptions::default()
+        }),
     })
+}
+
+/// Whether no link of the plan ever does anything to packets, so that trains of them may be handed over as one.
+fn is_open(plan: &Plan) -> bool {
+    let does_nothing = |it: &plan::Direction| it.rate.is_none() && !kernel::needs_netem(it) && it.trace.is_none();
+    plan.links.iter().all(|link| does_nothing(&link.up) && does_nothing(&link.down))
+        && !plan.steps.iter().any(|step| matches!(step.action, plan::Action::Link(_)))
 }
 
 pub(super) fn listen(peer: &plan::Peer) -> SocketAddr {

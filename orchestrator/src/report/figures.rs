@@ -22,6 +22,16 @@ pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| NONE.into(), |r| format!("{r:.2}"))
 }
 
+/// `18.3 (18.2–18.5)`: median and range of `values`, each written by `write`.
+pub(crate) fn spread(values: &[f64], write: impl Fn(Option<f64>) -> String) -> String {
+    let mut sorted = values.to_vec();
+    let middle = write(median(&mut sorted));
+    match sorted.as_slice() {
+        [] | [_] => middle,
+        [least, .., most] => format!("{middle} ({}–{})", write(Some(*least)), write(Some(*most))),
+    }
+}
+
 /// A share of a whole in per cent, with one digit behind the point.
 pub(super) fn share(share: f64) -> String {
     format!("{:.1} %", share * 100.0)

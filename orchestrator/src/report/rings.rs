@@ -1,4 +1,4 @@
-//! What was asked of rings, and how they recovered, as tables.
+//! What was asked of rings, and how they and distributions recovered, as tables.
 
 use comfy_table::CellAlignment;
 
@@ -49,21 +49,22 @@ fn lookups(all: &[Lookups]) -> String {
     made.to_string()
 }
 
-/// One row for each ring and kind of fault.
+/// One row for each ring or distribution and kind of fault.
 fn recoveries(results: &Results) -> String {
-    let mut made = table(&["ring", "fault", "count", "recovered p50", "longest", "never"]);
+    let mut made = table(&["hit", "fault", "count", "recovered p50", "longest", "never"]);
     let mut kinds: Vec<(&str, &str)> = Vec::new();
     for it in &results.recoveries {
-        if !kinds.contains(&(it.ring.as_str(), it.fault.as_str())) {
-            kinds.push((&it.ring, &it.fault));
+        if !kinds.contains(&(hit(results, it), it.fault.as_str())) {
+            kinds.push((hit(results, it), &it.fault));
         }
     }
-    for (ring, fault) in kinds {
-        let own: Vec<&Recovery> = results.recoveries.iter().filter(|it| it.ring == ring && it.fault == fault).collect();
+    for (name, fault) in kinds {
+        let is_alike = |it: &&Recovery| hit(results, it) == name && it.fault == fault;
+        let own: Vec<&Recovery> = results.recoveries.iter().filter(is_alike).collect();
         let mut times: Vec<f64> = own.iter().filter_map(|it| it.recovered_seconds).collect();
         times.sort_by(f64::total_cmp);
         made.add_row(vec![
-            ring.to_owned(),
+            name.to_owned(),
             fault.to_owned(),
             own.len().to_string(),
             figures::seconds(crate::results::percentile(&times, 0.5)),
@@ -77,6 +78,13 @@ fn recoveries(results: &Results) -> String {
         }
     }
     made.to_string()
+}
+
+/// The name of the ring or the distribution that was hit.
+fn hit<'a>(results: &'a Results, it: &'a Recovery) -> &'a str {
+    let distribution =
+        results.distributions.iter().find(|other| !it.distribution.is_empty() && other.id == it.distribution);
+    distribution.map_or(&it.ring, |distribution| &distribution.name)
 }
 
 fn milliseconds(seconds: Option<f64>) -> String {

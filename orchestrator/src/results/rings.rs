@@ -3,6 +3,8 @@
 use peerbed_proto::ring::Point;
 use serde::{Deserialize, Serialize};
 
+use super::percentile;
+
 /// What came of the questions of one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lookups {
@@ -60,6 +62,20 @@ pub struct Spread {
     pub max: f64,
 }
 
+impl Spread {
+    /// Of these values; none of none.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        Some(Self {
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            p50: percentile(&values, 0.5)?,
+            p99: percentile(&values, 0.99)?,
+            max: *values.last()?,
+        })
+    }
+}
+
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerFound {
@@ -79,24 +95,35 @@ pub struct AnswerFound {
     /// Peers contacted up to the key's predecessor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hops: Option<u16>,
+    /// The peers contacted up to the key's predecessor, in order, without the asker; empty for recursive lookups, of which the
+    /// asker sees the end only. At most the first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// `correct`, `wrong`, `failed` or `abandoned`.
     pub outcome: String,
 }
 
-/// Something that happened to a ring, and the time until it was right again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Something that happened to a ring or a distribution, and the time until it was right again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// Name of the ring.
-    #[serde(default)]
+    /// Name of the ring; empty where a distribution was hit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ring: String,
-    /// `crash`, `leave` or `join`.
+    /// Id of the distribution; empty where a ring was hit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub distribution: String,
+    /// `crash`, `leave`, `join`, `pause`, `partition`, `heal` or `link`.
     pub fault: String,
-    /// To whom.
+    /// To whom; nobody in particular where the network changed.
     pub peers: Vec<String>,
     /// When, in seconds since the scenario's start.
     pub at_seconds: f64,
-    /// From then until every live member's predecessor and successors were right; none when the run ended before.
+    /// Of a ring, from then until every live member's predecessor and successors were right; of a distribution, until every
+    /// leecher that was incomplete had got another piece, or was gone. None when the run ended before.
     pub recovered_seconds: Option<f64>,
+    /// Of a distribution that lost leechers, until those that are there had as many pieces together as all had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regained_seconds: Option<f64>,
     /// From then until every pointer to these peers was right, whatever else happened meanwhile: where faults overlap, a ring
     /// may never be right as a whole. None when the run ended before.
     #[serde(default)]

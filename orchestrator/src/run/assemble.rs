@@ -15,7 +15,7 @@ use crate::{
     links::traces::Followed,
     measure::{copies::Copies, host},
     plan::{self, Plan},
-    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA, SecondCopy},
+    results::{self, Completion, Expectation, NO_ENGINE, Outcome, Provenance, Results, SCHEMA, SecondCopy, Spread},
     run_directory::RunDirectory,
     scenario::{Distribution, Scenario, via},
     testbed::SetUpReport,
@@ -52,6 +52,8 @@ pub(super) struct Observed<'a> {
     pub(super) copies: &'a BTreeMap<usize, Copies>,
     pub(super) contents: &'a BTreeMap<String, Content>,
     pub(super) changes: &'a [results::Change],
+    /// Most resident bytes of each peer, as far as they said.
+    pub(super) memory: &'a BTreeMap<PeerId, u64>,
     pub(super) traces: Vec<Followed>,
 }
 
@@ -79,6 +81,7 @@ impl Results {
             latencies: Vec::new(),
             changes: Vec::new(),
             traces: Vec::new(),
+            memory: Vec::new(),
             verification: Verification::default(),
             expectations: Vec::new(),
             provenance: Provenance { host: host::describe(), ..provenance },
@@ -126,6 +129,10 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) 
         .map(|(index, state)| distribution(plan, observed, index, state))
         .collect();
     results.programs = programs(plan, observed.scenario);
+    let took = |peer: &plan::Peer| {
+        Some(results::Memory { peer: peer.name.clone(), peak_bytes: *observed.memory.get(&peer.id)? })
+    };
+    results.memory = plan.peers.iter().filter_map(took).collect();
     results.left_out = left_out(observed.scenario);
     rings::fill(results, plan, observed.scenario);
 }
@@ -168,6 +175,11 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         .map(|peer| Completion {
             peer: name(*peer),
             seconds: state.completion_seconds(*peer),
+            arrived_seconds: state.arrival_seconds(*peer),
+            from_arrival_seconds: state
+                .completion_seconds(*peer)
+                .zip(state.arrival_seconds(*peer))
+                .map(|(completed, arrived)| (completed - arrived).max(0.0)),
             verified: state.is_verified(*peer),
             required: required.contains(peer),
         })
@@ -199,11 +211,43 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
         begun_seconds: state.begun().map_or(0.0, |at| (at - observed.scenario.started()).as_secs_f64()),
         wasted_bytes: observed.wasted.get(&index).copied(),
         riders_ratio: riders_ratio(spec, state),
+        from_arrival: from_arrival(&completions),
+        stalled: stalled(plan, state),
         dropped: observed.dropped.get(&index).cloned().unwrap_or_default(),
         second_copy: second_copy(observed, index, state, bytes),
         accounting: accounting(plan, observed, index, state),
         completions,
     }
+}
+
+/// Why a distribution was given up, for those who read about it.
+fn stalled(plan: &Plan, state: &Distribution) -> Option<results::Stalled> {
+    let (stall, begun) = (state.stall()?, state.begun()?);
+    let name = |id| plan.peers.iter().find(|p| p.id == id).map(|p| p.name.clone()).unwrap_or_default();
+    Some(results::Stalled {
+        since_seconds: (stall.since - begun).as_secs_f64(),
+        lost: ranges(&stall.missing),
+        lacking: stall.lacking.iter().map(|(peer, pieces)| (name(*peer), ranges(pieces))).collect(),
+    })
+}
+
+/// `3-7, 12`.
+fn ranges(sorted: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in sorted {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let text = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    runs.into_iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// How long completed peers took from their own arrival; none where all were there from the start.
+fn from_arrival(completions: &[Completion]) -> Option<Spread> {
+    let came_later = completions.iter().any(|it| it.arrived_seconds.is_some_and(|arrived| arrived > 0.0));
+    came_later.then(|| Spread::of(completions.iter().filter_map(|it| it.from_arrival_seconds).collect())).flatten()
 }
 
 /// How much later free-riders complete than contributors, on average.

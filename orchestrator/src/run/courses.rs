@@ -32,6 +32,7 @@ fn distribution(found: &Distribution, course: &Course) -> Option<DistributionCou
         begun: found.begun_seconds,
         length: course.length(),
         completions: required().map(|completion| completion.seconds).collect(),
+        from_arrival: required().map(|completion| completion.from_arrival_seconds).collect(),
         progress: progress(course, &names),
         uplink: uplink(course),
     })

@@ -92,6 +92,8 @@ struct Play<'a> {
     dropped: BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far the content of each distribution has spread.
     copies: BTreeMap<usize, Copies>,
+    /// Most resident bytes that each peer said.
+    memory: BTreeMap<PeerId, u64>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
     receive_dropped: BTreeMap<PeerId, u64>,
     /// How the user engine did when it was last asked.
@@ -175,6 +177,7 @@ impl<'a> Play<'a> {
             said: BTreeMap::new(),
             copies: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            memory: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
             paces: Watch::default(),
@@ -260,6 +263,7 @@ impl<'a> Play<'a> {
             dropped: &self.dropped,
             contents: self.testbed.contents(),
             changes: &self.changing.changes,
+            memory: &self.memory,
             traces: self.changing.traces.followed(),
         }
     }

@@ -70,6 +70,7 @@ impl Scenario {
             | Action::Crash(_)
             | Action::Leave(_)
             | Action::Join(_)
+            | Action::Arrive(_)
             | Action::Wait(_)
             | Action::Await(_)
             | Action::Churn(_)

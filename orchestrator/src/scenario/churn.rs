@@ -6,7 +6,7 @@
 use peerbed_proto::{PeerId, Time};
 
 use super::{Process, Scenario, Stage};
-use crate::plan::{self, Action, Move, MoveKind};
+use crate::plan::{self, Move, MoveKind};
 
 /// How far one step's churn has come.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ impl Scenario {
     /// Whether a running or waiting churn will still bring a peer back.
     pub(super) fn will_come_back(&self, step: usize, peer: PeerId) -> bool {
         let state = &self.steps[step];
-        let Action::Churn(churn) = &state.step.action else { return false };
+        let Some(churn) = state.step.action.churn() else { return false };
         let to_come = churn.moves.get(state.churn.next..).unwrap_or_default();
         let returns = to_come.iter().any(|it| it.peer == peer && it.what == MoveKind::Join);
         state.stage != Stage::Ended && (returns || state.churn.late.contains(&peer))
@@ -55,10 +55,7 @@ impl Scenario {
 
     fn next_move(&self, step: usize) -> Option<Move> {
         let state = &self.steps[step];
-        match &state.step.action {
-            Action::Churn(churn) => churn.moves.get(state.churn.next).copied(),
-            _ => None,
-        }
+        state.step.action.churn()?.moves.get(state.churn.next).copied()
     }
 
     fn come_back(&mut self, step: usize, peer: PeerId) {

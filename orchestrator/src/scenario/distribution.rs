@@ -6,6 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use peerbed_proto::{id::PeerId, time::Time};
 
+use super::{
+    recovery::{Fault, Faults, Holdings},
+    stall::Stall,
+};
 use crate::plan::{self, Via};
 
 /// One distribution of a file, from before its begin to after its end.
@@ -20,7 +24,18 @@ pub struct Distribution {
     participants: BTreeSet<PeerId>,
     /// Those of them that were in the common begin, or were told to begin on their own.
     told_to_begin: BTreeSet<PeerId>,
+    /// When each was first told to begin.
+    arrivals: BTreeMap<PeerId, Time>,
     have: BTreeMap<PeerId, u32>,
+    holdings: Holdings,
+    faults: Faults,
+    /// Payload bytes that each said to have received.
+    received: BTreeMap<PeerId, u64>,
+    /// When something last arrived somewhere, or somebody came or went.
+    last_gain: Time,
+    /// When it was last looked at whether it has stalled.
+    last_look: Time,
+    stall: Option<Stall>,
     completions: BTreeMap<PeerId, Time>,
     verified: BTreeSet<PeerId>,
     /// Fixed when the distribution closes.
@@ -56,7 +71,14 @@ impl Distribution {
             begun: None,
             participants: BTreeSet::new(),
             told_to_begin: BTreeSet::new(),
+            arrivals: BTreeMap::new(),
             have: BTreeMap::new(),
+            holdings: Holdings::default(),
+            faults: Faults::default(),
+            received: BTreeMap::new(),
+            last_gain: Time::ZERO,
+            last_look: Time::ZERO,
+            stall: None,
             completions: BTreeMap::new(),
             verified: BTreeSet::new(),
             required: BTreeSet::new(),
@@ -80,12 +102,15 @@ impl Distribution {
     pub(super) fn run(&mut self, at: Time) {
         self.phase = Phase::Running;
         self.begun = Some(at);
+        self.last_gain = at;
         self.told_to_begin = self.participants.clone();
+        self.arrivals = self.participants.iter().map(|peer| (*peer, at)).collect();
     }
 
-    pub(super) fn close(&mut self, required: BTreeSet<PeerId>) {
+    pub(super) fn close(&mut self, required: BTreeSet<PeerId>, stall: Option<Stall>) {
         self.phase = Phase::Closing;
         self.required = required;
+        self.stall = stall;
     }
 
     /// Takes in a peer while under way; false when it has no part or takes part already.
@@ -96,18 +121,90 @@ impl Distribution {
     }
 
     /// A peer's process is going away.
-    pub(super) fn remove(&mut self, peer: PeerId) {
-        self.participants.remove(&peer);
+    pub(super) fn remove(&mut self, now: Time, peer: PeerId) {
+        if self.participants.remove(&peer) {
+            self.gain(now);
+            self.faults.on_gone(now, peer);
+        }
         self.told_to_begin.remove(&peer);
     }
 
-    /// Whether `peer` came after the common begin and has to be told on its own; true once.
-    pub(super) fn is_late_entrant(&mut self, peer: PeerId) -> bool {
-        self.phase == Phase::Running && self.participants.contains(&peer) && self.told_to_begin.insert(peer)
+    /// Something happens to `peers` and is `kind`; to nobody in particular where the network changes. Whoever it takes away
+    /// still takes part.
+    pub(super) fn handle_fault(&mut self, now: Time, kind: &'static str, peers: &[PeerId]) {
+        let takes_away = matches!(kind, "crash" | "leave");
+        let hit: Vec<PeerId> = peers.iter().copied().filter(|peer| self.participants.contains(peer)).collect();
+        if self.phase != Phase::Running || self.spec.program.is_some() || (hit.is_empty() && !peers.is_empty()) {
+            return;
+        }
+        let gone = |peer: &PeerId| takes_away && hit.contains(peer);
+        let leechers = self.spec.to.iter().copied().filter(|peer| self.participants.contains(peer));
+        let waiting = leechers.filter(|peer| !self.has_completed(*peer) && !self.is_hostile(*peer) && !gone(peer));
+        let waiting: BTreeSet<PeerId> = waiting.collect();
+        let before = (takes_away && hit.iter().any(|peer| self.have(*peer) > 0)).then(|| self.together());
+        self.faults.begin(kind, hit, now, waiting, before);
     }
 
-    pub(super) fn handle_piece(&mut self, peer: PeerId, have: u32) {
+    /// A peer said that it has received so many bytes of payload.
+    pub(super) fn handle_received(&mut self, at: Time, peer: PeerId, bytes: u64) {
+        if self.received.insert(peer, bytes) != Some(bytes) {
+            self.gain(at);
+        }
+    }
+
+    pub(super) fn look_again_from(&mut self, now: Time) {
+        self.last_look = now;
+    }
+
+    fn gain(&mut self, at: Time) {
+        self.last_gain = self.last_gain.max(at);
+    }
+
+    /// Pieces that all leechers that are there have together.
+    fn together(&self) -> u64 {
+        let here = self.spec.to.iter().filter(|peer| self.participants.contains(peer));
+        here.map(|peer| u64::from(self.have(*peer))).sum()
+    }
+
+    /// Whether `peer` came after the common begin and has to be told on its own; true once. It is told at `now`.
+    pub(super) fn is_late_entrant(&mut self, now: Time, peer: PeerId) -> bool {
+        let is_late =
+            self.phase == Phase::Running && self.participants.contains(&peer) && self.told_to_begin.insert(peer);
+        if is_late {
+            self.arrivals.entry(peer).or_insert(now);
+        }
+        is_late
+    }
+
+    /// A peer has got a piece at `at`, and has so many now.
+    pub(super) fn handle_piece(&mut self, at: Time, peer: PeerId, piece: u32, have: u32) {
         self.have.insert(peer, have.min(self.pieces));
+        if piece < self.pieces {
+            self.holdings.add(peer, piece);
+        }
+        self.on_progress(at, peer);
+    }
+
+    /// A peer found so many pieces on its disk.
+    pub(super) fn handle_found(&mut self, at: Time, peer: PeerId, have: u32) {
+        self.have.insert(peer, have.min(self.pieces));
+        match have {
+            0 => self.holdings.clear(peer),
+            all if all >= self.pieces => self.holdings.fill(peer, self.pieces),
+            // They are those that it told of before.
+            _ => {}
+        }
+        self.gain(at);
+        if self.participants.contains(&peer) {
+            self.faults.on_together(at, self.together());
+        }
+    }
+
+    fn on_progress(&mut self, at: Time, peer: PeerId) {
+        self.gain(at);
+        if self.spec.to.contains(&peer) {
+            self.faults.on_piece(at, peer, self.together());
+        }
     }
 
     pub(super) fn handle_completed(&mut self, at: Time, peer: PeerId) {
@@ -117,6 +214,8 @@ impl Distribution {
         if self.spec.to.contains(&peer) && !self.hostile.contains(&peer) {
             self.completions.entry(peer).or_insert(at);
             self.have.insert(peer, self.pieces);
+            self.holdings.fill(peer, self.pieces);
+            self.on_progress(at, peer);
         }
     }
 
@@ -149,6 +248,48 @@ impl Distribution {
     #[must_use]
     pub fn completed(&self) -> Vec<PeerId> {
         self.completions.keys().copied().collect()
+    }
+
+    /// Whether `peer` takes part now.
+    pub(super) fn takes_part(&self, peer: PeerId) -> bool {
+        self.participants.contains(&peer)
+    }
+
+    pub(super) fn held(&self, peer: PeerId) -> impl Iterator<Item = u32> + '_ {
+        self.holdings.of(peer)
+    }
+
+    /// The pieces that `peer` lacks.
+    pub(super) fn lacking(&self, peer: PeerId) -> Vec<u32> {
+        self.holdings.lacking(peer, self.pieces)
+    }
+
+    pub(super) fn last_gain(&self) -> Time {
+        self.last_gain
+    }
+
+    pub(super) fn last_look(&self) -> Time {
+        self.last_look.max(self.last_gain)
+    }
+
+    /// Share of the pieces that somebody had whole who began without the file, 0 to 1. With all of them a second copy
+    /// exists, as far as those who had it are still there.
+    #[must_use]
+    pub fn spread(&self) -> f64 {
+        let out: BTreeSet<u32> = self.spec.to.iter().flat_map(|peer| self.held(*peer)).collect();
+        if self.pieces == 0 { 1.0 } else { out.len() as f64 / f64::from(self.pieces) }
+    }
+
+    /// What the scenario did to it, and how it got over that, in order of time.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        self.faults.all()
+    }
+
+    /// Why it was given up, where it was.
+    #[must_use]
+    pub fn stall(&self) -> Option<&Stall> {
+        self.stall.as_ref()
     }
 
     /// What the plan says about it.
@@ -206,10 +347,17 @@ impl Distribution {
         self.completions.get(&peer).map(|at| (*at - begun).as_secs_f64())
     }
 
+    /// Seconds from the common begin to the moment `peer` was first told to begin; none before that.
+    #[must_use]
+    pub fn arrival_seconds(&self, peer: PeerId) -> Option<f64> {
+        let begun = self.begun?;
+        self.arrivals.get(&peer).map(|at| (*at - begun).as_secs_f64())
+    }
+
     /// Distribution time D: from the common begin to the last completion of a required peer; none before the end.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
-        if self.phase < Phase::Closing {
+        if self.phase < Phase::Closing || self.stall.is_some() {
             return None;
         }
         self.required.iter().filter_map(|peer| self.completion_seconds(*peer)).max_by(f64::total_cmp)

@@ -117,6 +117,10 @@ impl Rings {
         self.asking.values_mut().for_each(|asking| asking.abandon(now, peers));
     }
 
+    pub(super) fn handle_heal(&mut self, now: Time) {
+        self.rings.iter_mut().for_each(|ring| ring.handle_heal(now));
+    }
+
     /// A process has ended; who left in order has said so before.
     pub(super) fn handle_exited(&mut self, peer: PeerId) {
         let now = self.now;

@@ -6,10 +6,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use peerbed_proto::{id::PeerId, time::Time};
 
-use super::{Awaited, Order, Phase, Process, Scenario, Stage, rings};
+use super::{Awaited, Order, Phase, Process, Scenario, Stage, Stall, rings};
 use crate::{
     expect::Facts,
-    plan::{Action, CutDirection, When},
+    plan::{Action, CutDirection, Entrance, When},
 };
 
 impl Scenario {
@@ -17,16 +17,16 @@ impl Scenario {
     pub(super) fn advance(&mut self, now: Time) -> bool {
         let mut moved = false;
         for step in 0..self.steps.len() {
-            if let (Stage::Running { since }, Action::Churn(_)) =
-                (self.steps[step].stage, &self.steps[step].step.action)
-            {
+            let stage = self.steps[step].stage;
+            if let (Stage::Running { since }, Action::Churn(_)) = (stage, &self.steps[step].step.action) {
                 self.advance_churn(step, since, now);
             }
-            match self.steps[step].stage {
+            match stage {
                 Stage::Waiting if self.is_due(step, now) => {
                     self.begin_step(step, now);
                     moved = true;
                 }
+                Stage::Running { since } if self.arrive(step, since, now) => moved = true,
                 Stage::Running { since } if self.has_ended(step, since, now) => {
                     self.steps[step].stage = Stage::Ended;
                     self.orders.push(Order::StepEnded { step });
@@ -84,10 +84,15 @@ impl Scenario {
         if (0..self.steps.len()).any(|index| self.will_come_back(index, peer)) {
             return true;
         }
-        let joining = self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins().contains(&peer));
+        // Who comes and goes by churn has been looked at above.
+        let joining = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| !matches!(other.step.action, Action::Churn(_)) && other.step.action.joins(peer));
         joining.into_iter().any(|(index, other)| match other.stage {
             Stage::Waiting => !self.follows(index, own_step),
-            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)),
+            Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
             Stage::Ended => false,
         })
     }
@@ -112,14 +117,8 @@ impl Scenario {
         match self.steps[step].step.action.clone() {
             Action::Distribute(_) => self.begin_distribution(step, now),
             Action::Start(peers) => self.bring_up(step, &peers),
-            Action::Join(peers) => {
-                self.refuse_paused(step, &peers);
-                for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
-                    self.enter(step, peer);
-                    self.enter_ring(step, peer);
-                }
-                self.bring_up(step, &peers);
-            }
+            Action::Join(peers) => self.join(step, &peers),
+            Action::Arrive(_) => _ = self.arrive(step, now, now),
             Action::Crash(peers) => self.crash(step, now, &peers),
             Action::Leave(peers) => self.leave(step, now, &peers),
             Action::Churn(_) | Action::Wait(_) => {}
@@ -129,7 +128,16 @@ impl Scenario {
             | Action::Partition(_)
             | Action::Heal { .. }
             | Action::Pause(_)
-            | Action::Resume(_)) => self.begin_change(step, &action),
+            | Action::Resume(_)) => {
+                if matches!(action, Action::Heal { .. }) {
+                    self.rings.handle_heal(now);
+                } else if let Action::Pause(peers) = &action {
+                    self.handle_fault(now, "pause", peers);
+                } else if matches!(action, Action::Partition(_) | Action::Link(_)) {
+                    self.handle_fault(now, word(&action), &[]);
+                }
+                self.begin_change(step, &action);
+            }
         }
     }
 
@@ -151,6 +159,32 @@ impl Scenario {
             }
             Err(why) => self.failure = Some(format!("step {step}: {why}")),
         }
+    }
+
+    fn join(&mut self, step: usize, peers: &[PeerId]) {
+        self.refuse_paused(step, peers);
+        for peer in peers.iter().copied().filter(|p| self.is_up(*p)).collect::<Vec<_>>() {
+            self.enter(step, peer);
+            self.enter_ring(step, peer);
+        }
+        self.bring_up(step, peers);
+    }
+
+    /// Brings up whoever's time has come in a step that began at `since`; says whether there was somebody.
+    fn arrive(&mut self, step: usize, since: Time, now: Time) -> bool {
+        let state = &mut self.steps[step];
+        let Action::Arrive(arrivals) = &state.step.action else { return false };
+        let waiting = &arrivals.peers[state.arrived..];
+        let due: Vec<PeerId> =
+            waiting.iter().take_while(|it| since + it.after.0 <= now).map(|arrival| arrival.peer).collect();
+        let into = arrivals.into;
+        state.arrived += due.len();
+        match into {
+            _ if due.is_empty() => return false,
+            Entrance::Start => self.bring_up(step, &due),
+            Entrance::Join => self.join(step, &due),
+        }
+        true
     }
 
     pub(super) fn bring_up(&mut self, step: usize, peers: &[PeerId]) {
@@ -178,16 +212,23 @@ impl Scenario {
 
     pub(super) fn crash(&mut self, step: usize, now: Time, peers: &[PeerId]) {
         self.rings.handle_crash(now, peers);
-        self.take_down(step, peers, Process::Dying);
+        self.handle_fault(now, "crash", peers);
+        self.take_down(now, step, peers, Process::Dying);
     }
 
     pub(super) fn leave(&mut self, step: usize, now: Time, peers: &[PeerId]) {
         self.rings.handle_leave(now, peers);
-        self.take_down(step, peers, Process::Leaving);
+        self.handle_fault(now, "leave", peers);
+        self.take_down(now, step, peers, Process::Leaving);
+    }
+
+    /// Something happens to all that is under way; to nobody in particular where the network changes.
+    fn handle_fault(&mut self, now: Time, kind: &'static str, peers: &[PeerId]) {
+        self.distributions.iter_mut().for_each(|distribution| distribution.handle_fault(now, kind, peers));
     }
 
     /// Peers that are down already stay so; the others leave every distribution at once.
-    fn take_down(&mut self, step: usize, peers: &[PeerId], becoming: Process) {
+    fn take_down(&mut self, now: Time, step: usize, peers: &[PeerId], becoming: Process) {
         let mut taken = Vec::new();
         for peer in peers {
             match self.processes.get(peer) {
@@ -203,7 +244,7 @@ impl Scenario {
                 state.awaited.retain(|a| a.peer() != Some(*peer) || matches!(a, Awaited::Exited(_)));
             }
             for distribution in &mut self.distributions {
-                distribution.remove(*peer);
+                distribution.remove(now, *peer);
             }
             self.steps[step].awaited.insert(Awaited::Exited(*peer));
         }
@@ -221,6 +262,7 @@ impl Scenario {
         state.awaited.is_empty()
             && match &state.step.action {
                 Action::Wait(span) => now >= since + span.0,
+                Action::Arrive(arrivals) => state.arrived == arrivals.peers.len(),
                 Action::Churn(churn) => self.has_churned(step, since, now, churn),
                 Action::Ring(_) => self.rings.has_ended(step),
                 Action::Distribute(_) => {
@@ -253,13 +295,26 @@ impl Scenario {
                 true
             }
             Phase::Running if required.iter().all(|peer| state.has_completed(*peer)) => {
-                let completed = state.completed();
-                self.orders.push(Order::Close { distribution, peers: state.participants(), completed });
-                state.close(required);
+                self.close(distribution, required, None);
                 true
             }
-            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Closing | Phase::Ended => false,
+            Phase::Running => {
+                let stall = self.stall(distribution, now);
+                let has_stalled = stall.is_some();
+                if has_stalled {
+                    self.close(distribution, required, stall);
+                }
+                has_stalled
+            }
+            Phase::Waiting | Phase::Preparing | Phase::Closing | Phase::Ended => false,
         }
+    }
+
+    fn close(&mut self, distribution: usize, required: BTreeSet<PeerId>, stall: Option<Stall>) {
+        let state = &mut self.distributions[distribution];
+        let (peers, completed) = (state.participants(), state.completed());
+        self.orders.push(Order::Close { distribution, peers, completed });
+        state.close(required, stall);
     }
 
     /// Whether `step` cannot begin before `other` has ended.
@@ -308,6 +363,10 @@ pub fn word(action: &Action) -> &'static str {
         Action::Crash(_) => "crash",
         Action::Leave(_) => "leave",
         Action::Join(_) => "join",
+        Action::Arrive(arrivals) => match arrivals.into {
+            Entrance::Start => "start",
+            Entrance::Join => "join",
+        },
         Action::Churn(_) => "churn",
         Action::Wait(_) => "wait",
         Action::Await(_) => "wait",
@@ -345,6 +404,9 @@ pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {
         | Action::Await(peers)
         | Action::Pause(peers)
         | Action::Resume(peers) => format!("{word} {}", list(peers)),
+        Action::Arrive(arrivals) => {
+            format!("{word} {}, one after another within {}", list(&arrivals.everybody()), arrivals.length())
+        }
         Action::Churn(churn) => {
             let (gone, back) = churn.counts();
             format!("{word} for {}: {gone} go, {back} come back", churn.length)

@@ -8,6 +8,9 @@ use crate::{
     units::Span,
 };
 
+mod churn;
+mod life;
+
 #[test]
 fn a_distribution_is_prepared_begun_and_closed_in_this_order() {
     let mut play = Play::of(2, vec![first(distribute("d0", &[1], &[2, 3]))]);
@@ -157,9 +160,9 @@ fn a_condition_lets_its_step_begin_when_enough_pieces_are_there() {
     let half = When::Condition("distribution.release.progress >= 50%".into());
     let crash = Step { when: half, action: Action::Crash(ids(&[3])) };
     let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), crash]);
-    play.scenario.handle_piece(0, id(2), 3);
+    play.scenario.handle_piece(at(0), 0, id(2), 2, 3);
     assert_eq!(play.due(1_000), []);
-    play.scenario.handle_piece(0, id(3), 1);
+    play.scenario.handle_piece(at(0), 0, id(3), 0, 1);
     assert_eq!(play.due(1_100), [begun(1), Order::Kill { peers: ids(&[3]) }]);
 }
 
@@ -206,7 +209,7 @@ fn a_file_that_is_there_before_the_begin_completes_at_the_begin() {
 fn reports_about_strangers_change_nothing() {
     let mut play = running(vec![first(distribute("d0", &[1], &[2, 3]))]);
     play.completed(0, 99, 100);
-    play.scenario.handle_piece(7, id(2), 1);
+    play.scenario.handle_piece(at(0), 7, id(2), 0, 1);
     play.scenario.handle_prepared(at(100), 7, id(2));
     play.scenario.handle_ready(id(99));
     assert_eq!(play.due(200), []);
@@ -329,6 +332,12 @@ impl Play {
 
     fn prepared_at(&mut self, ms: u64, distribution: usize, peers: &[u32]) {
         peers.iter().for_each(|peer| self.scenario.handle_prepared(at(ms), distribution, id(*peer)));
+    }
+
+    /// A peer gets a piece of the first distribution.
+    fn piece(&mut self, peer: u32, piece: u32, ms: u64) {
+        let have = self.scenario.distributions()[0].have(id(peer)) + 1;
+        self.scenario.handle_piece(at(ms), 0, id(peer), piece, have);
     }
 
     fn completed(&mut self, distribution: usize, peer: u32, ms: u64) {

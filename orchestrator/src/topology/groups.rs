@@ -75,8 +75,9 @@ const KEYS: &[Key] = &[
     ),
     optional(
         "congestion",
-        Form::Words(&["cubic", "new-reno", "bbr"]),
-        "congestion controller of their QUIC connections (default cubic)",
+        Form::Words(&["cubic", "new-reno", "bbr", "steady"]),
+        "congestion controller of their QUIC connections (default steady: the window follows what the path delivers, and \
+         loss by chance is nothing to it)",
     ),
     optional(
         "exec",
@@ -100,8 +101,12 @@ const TRACKER_KEYS: &[Key] = &[
     ),
 ];
 
-const CONGESTIONS: [(&str, Congestion); 3] =
-    [("cubic", Congestion::Cubic), ("new-reno", Congestion::NewReno), ("bbr", Congestion::Bbr)];
+const CONGESTIONS: [(&str, Congestion); 4] = [
+    ("cubic", Congestion::Cubic),
+    ("new-reno", Congestion::NewReno),
+    ("bbr", Congestion::Bbr),
+    ("steady", Congestion::Steady),
+];
 
 /// Most peers of a topology: the hosts of 198.18.0.0/15 without its network, broadcast and last host address.
 pub(crate) const PEERS_MAX: u64 = (1 << 17) - 3;

@@ -4,6 +4,7 @@
 //! step before it has ended.
 
 use super::{
+    arrivals::{self, Arrivals},
     churn::{self, Churn},
     conditions,
     faults::{self, FLAP_KEYS, Flap, HEAL_KEYS, Heal, LINK_KEYS, LinkChange, PARTITION_KEYS, Partition},
@@ -132,6 +133,8 @@ pub struct Selection {
     pub peers: Vec<Written<String>>,
     /// So many of them, chosen by the seed; none for all.
     pub count: Option<Written<u64>>,
+    /// How their coming is spread over time, for those who come; none for all at once.
+    pub arrivals: Option<Written<Arrivals>>,
 }
 
 const KEYS: &[Key] = &[
@@ -145,14 +148,14 @@ const KEYS: &[Key] = &[
     optional("distribute", Form::Section(DISTRIBUTE_KEYS), "spread a file"),
     optional(
         "start",
-        Form::Section(SELECTION_KEYS),
+        Form::Section(ENTRANCE_KEYS),
         "bring up the processes of peers that are down; they take part in nothing yet",
     ),
     optional("crash", Form::Section(SELECTION_KEYS), "kill the processes of peers without warning"),
     optional("leave", Form::Section(SELECTION_KEYS), "ask peers to leave in good order"),
     optional(
         "join",
-        Form::Section(SELECTION_KEYS),
+        Form::Section(ENTRANCE_KEYS),
         "bring up peers and let them enter every running distribution addressed to them",
     ),
     optional(
@@ -215,6 +218,7 @@ const DISTRIBUTE_KEYS: &[Key] = &[
 ];
 
 const SELECTION_KEYS: &[Key] = &[SELECTION_PEERS, SELECTION_COUNT];
+const ENTRANCE_KEYS: &[Key] = &[SELECTION_PEERS, SELECTION_COUNT, arrivals::ARRIVALS];
 
 pub(super) const SELECTION_PEERS: Key = required("peers", Form::Names, "groups or peers");
 pub(super) const SELECTION_COUNT: Key = optional(
@@ -301,10 +305,10 @@ fn read_action(reader: &mut Reader, section: &Section<'_>, name: &str) -> Option
     let owner = section.key_place(name);
     match name {
         "distribute" => read_distribute(reader, node, owner).map(Action::Distribute),
-        "start" => read_selection(reader, node, name, owner).map(Action::Start),
+        "start" => read_entrance(reader, node, name, owner).map(Action::Start),
         "crash" => read_selection(reader, node, name, owner).map(Action::Crash),
         "leave" => read_selection(reader, node, name, owner).map(Action::Leave),
-        "join" => read_selection(reader, node, name, owner).map(Action::Join),
+        "join" => read_entrance(reader, node, name, owner).map(Action::Join),
         "churn" => churn::read(reader, node, owner).map(Action::Churn),
         "lookups" => queries::read(reader, node, QueryKind::Lookups, owner).map(Action::Query),
         "put" => queries::read(reader, node, QueryKind::Put, owner).map(Action::Query),
@@ -348,11 +352,18 @@ fn read_selection(reader: &mut Reader, node: &Node, action: &str, owner: Place) 
     Some(read_selected(reader, &section))
 }
 
+/// As [`read_selection`], for peers that come.
+fn read_entrance(reader: &mut Reader, node: &Node, action: &str, owner: Place) -> Option<Selection> {
+    let section = reader.section(node, &format!("`{action}`"), owner, ENTRANCE_KEYS)?;
+    let arrivals = arrivals::of(reader, &section);
+    Some(Selection { arrivals, ..read_selected(reader, &section) })
+}
+
 /// Reads the keys that say whom an action is for.
 pub(super) fn read_selected(reader: &mut Reader, section: &Section<'_>) -> Selection {
     let peers = section.value("peers").and_then(|node| reader.names(node, "`peers`"));
     let count = section.value("count").and_then(|node| reader.integer(node, "number of peers", 1..=u64::MAX));
-    Selection { peers: peers.unwrap_or_default(), count }
+    Selection { peers: peers.unwrap_or_default(), count, arrivals: None }
 }
 
 fn read_wait(reader: &mut Reader, node: &Node, owner: Place) -> Option<Action> {

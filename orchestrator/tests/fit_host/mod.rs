@@ -11,8 +11,10 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::{
+    any::Any,
     fmt,
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -39,6 +41,15 @@ pub(crate) fn measure<T>(what: &str, mut attempt: impl FnMut() -> Result<T, Stri
 /// As [`measure`].
 pub(crate) async fn measure_async<T>(what: &str, attempt: impl AsyncFnMut() -> Result<T, String>) -> Option<T> {
     measure_beside(what, Watch::start, attempt).await
+}
+
+/// As [`measure`], for a whole run that a late host turns into another one: an assertion that fails is the attempt's fault.
+pub(crate) fn hold(what: &str, assertions: impl Fn()) {
+    let words = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(words) => *words,
+        Err(other) => other.downcast_ref::<&str>().map_or("it panicked".to_owned(), |words| (*words).to_owned()),
+    };
+    measure(what, || catch_unwind(AssertUnwindSafe(&assertions)).map_err(words));
 }
 
 /// As [`measure`], with something else to look at the host during an attempt.

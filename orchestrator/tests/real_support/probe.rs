@@ -251,14 +251,12 @@ fn play_flood(to: u32, rate: u64) {
     let train = vec![0; packets as usize * 1472];
     let spacing = Duration::from_secs_f64(packets as f64 * 12_000.0 / (rate as f64 * 1.25));
     let began = Instant::now();
-    let mut sent: u32 = 0;
-    for socket in sockets.iter().cycle() {
+    for (sent, socket) in (0_u32..).zip(sockets.iter().cycle()) {
         if let Some(early) = (spacing * sent).checked_sub(began.elapsed()) {
             std::thread::park_timeout(early);
         }
         // Nobody listens, and the kernel says so; a full queue says so as well. Both are as they should be.
         let _ = socket.send(&train);
-        sent += 1;
     }
 }
 

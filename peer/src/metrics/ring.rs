@@ -3,7 +3,38 @@
 
 use std::io::Write;
 
-use crate::ring::RingSnapshot;
+use crate::ring::{LookupCounts, RingSnapshot, SECONDS_BOUNDS};
+
+/// Appends how commanded lookups went, as histograms.
+fn write_lookups(text: &mut Vec<u8>, lookups: &LookupCounts) {
+    let hops = (0..lookups.hops.len() - 1).map(|hops| hops.to_string());
+    let help = "Peers contacted up to the key's predecessor by lookups commanded of this peer.";
+    let sum = lookups.hops_sum.to_string();
+    write_histogram(text, "peerbed_ring_lookup_hops", help, hops, &lookups.hops, &sum);
+    let bounds = SECONDS_BOUNDS.iter().map(ToString::to_string);
+    let help = "Time of lookups commanded of this peer, from the command to the answer.";
+    let sum = lookups.seconds_sum.as_secs_f64().to_string();
+    write_histogram(text, "peerbed_ring_lookup_seconds", help, bounds, &lookups.seconds, &sum);
+}
+
+/// One histogram; `counts` has one class more than there are bounds.
+fn write_histogram(
+    text: &mut Vec<u8>,
+    name: &str,
+    help: &str,
+    bounds: impl Iterator<Item = String>,
+    counts: &[u64],
+    sum: &str,
+) {
+    let mut lines = format!("# HELP {name} {help}\n# TYPE {name} histogram\n");
+    let mut below = 0;
+    for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
+        below += count;
+        lines.push_str(&format!("{name}_bucket{{le=\"{bound}\"}} {below}\n"));
+    }
+    lines.push_str(&format!("{name}_sum {sum}\n{name}_count {below}\n"));
+    text.extend_from_slice(lines.as_bytes());
+}
 
 /// Appends the series of a ring to the text that a scrape gets.
 pub(crate) fn write(text: &mut Vec<u8>, ring: Option<&RingSnapshot>) {
@@ -14,6 +45,10 @@ pub(crate) fn write(text: &mut Vec<u8>, ring: Option<&RingSnapshot>) {
         };
         let value = ring.map_or(0, of);
         writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}").expect("writing to memory");
+    }
+    match ring {
+        Some(ring) => write_lookups(text, &ring.counts.lookups),
+        None => write_lookups(text, &LookupCounts::default()),
     }
 }
 
@@ -92,3 +127,29 @@ const COUNTERS: [Series; 36] = counters! {
     "peerbed_ring_streams_broken_total", "Streams that brought no whole message.", traffic.broken;
     "peerbed_ring_unanswerable_total", "Questions of others that were never answered.", traffic.unanswered;
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_what_is_below_each_bound() {
+        let mut lookups = LookupCounts::default();
+        (lookups.hops[0], lookups.hops[3], lookups.hops[17], lookups.hops_sum) = (1, 4, 2, 55);
+        let mut text = Vec::new();
+        write_lookups(&mut text, &lookups);
+        let text = String::from_utf8(text).unwrap();
+        for line in [
+            "peerbed_ring_lookup_hops_bucket{le=\"0\"} 1",
+            "peerbed_ring_lookup_hops_bucket{le=\"3\"} 5",
+            "peerbed_ring_lookup_hops_bucket{le=\"16\"} 5",
+            "peerbed_ring_lookup_hops_bucket{le=\"+Inf\"} 7",
+            "peerbed_ring_lookup_hops_sum 55",
+            "peerbed_ring_lookup_hops_count 7",
+            "peerbed_ring_lookup_seconds_bucket{le=\"0.01\"} 0",
+            "peerbed_ring_lookup_seconds_count 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
+        }
+    }
+}

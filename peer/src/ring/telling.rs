@@ -1,6 +1,7 @@
 //! What a ring's driver tells: events, pointers when they change, status and counts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use peerbed_proto::Time;
 use peerbed_proto::ring::{self, Entry, Event, Ring};
@@ -16,7 +17,36 @@ use crate::ring_control::{Found, Outcome, Read, RingReport, RingStatus, Standing
 pub(crate) struct RingCounts {
     pub(crate) core: ring::Stats,
     pub(crate) traffic: Traffic,
+    pub(crate) lookups: LookupCounts,
 }
+
+/// How commanded lookups went that found an owner.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LookupCounts {
+    /// By hops; those with more are counted with the last.
+    pub(crate) hops: [u64; HOPS_COUNTED],
+    /// Hops of all together.
+    pub(crate) hops_sum: u64,
+    /// By time: how many took at most as long as each of [`SECONDS_BOUNDS`], and not as short as the one before; longer ones last.
+    pub(crate) seconds: [u64; SECONDS_BOUNDS.len() + 1],
+    /// Time of all together.
+    pub(crate) seconds_sum: Duration,
+}
+
+impl LookupCounts {
+    fn count(&mut self, hops: u16, took: Duration) {
+        self.hops[usize::from(hops).min(HOPS_COUNTED - 1)] += 1;
+        self.hops_sum += u64::from(hops);
+        self.seconds[SECONDS_BOUNDS.partition_point(|bound| *bound < took.as_secs_f64())] += 1;
+        self.seconds_sum += took;
+    }
+}
+
+/// Hops counted one by one, 0 to 16, and one place for more: a ring of 4,096 needs 12 in 99 of 100 lookups.
+pub(crate) const HOPS_COUNTED: usize = 18;
+
+/// Upper bounds of the classes of lookup times, in seconds.
+pub(crate) const SECONDS_BOUNDS: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
 /// Tells what happens in a ring.
 #[derive(Debug)]
@@ -26,6 +56,8 @@ pub(super) struct Teller {
     told: Option<(Option<u32>, Vec<Option<u32>>)>,
     /// When each put, get or delete under way began. The core limits them.
     begun: BTreeMap<u64, Time>,
+    /// How commanded lookups went.
+    lookups: LookupCounts,
 }
 
 /// Whether there was something to tell.
@@ -39,7 +71,12 @@ pub(super) enum Told {
 
 impl Teller {
     pub(super) fn new(ring: String, log: EventLog) -> Self {
-        Self { ring, log, told: None, begun: BTreeMap::new() }
+        Self { ring, log, told: None, begun: BTreeMap::new(), lookups: LookupCounts::default() }
+    }
+
+    /// How the lookups went that were commanded.
+    pub(super) fn lookups(&self) -> &LookupCounts {
+        &self.lookups
     }
 
     /// A put, get or delete begins.
@@ -62,9 +99,13 @@ impl Teller {
             // All pointers are told together, by `pointers`.
             Event::SuccessorChanged { .. } | Event::PredecessorChanged { .. } => return,
             Event::LookedUp { request, result } => {
+                if let Ok(lookup) = &result {
+                    self.lookups.count(lookup.hops, lookup.elapsed);
+                }
                 let outcome = outcome(result.map(|lookup| Found {
                     owner: lookup.owner.peer.0,
                     predecessor: lookup.predecessor.peer.0,
+                    path: lookup.path.iter().map(|it| it.peer.0).collect(),
                     hops: lookup.hops,
                     timeouts: lookup.timeouts,
                     tries: lookup.tries,

@@ -1,6 +1,7 @@
-//! Performs what the announcer asks for.
+//! Performs what the announcer asks for, and keeps where others listen.
 
 use peerbed_proto::PeerId;
+use peerbed_proto::swarm::Exchange;
 use peerbed_proto::tracker::{Announce, AnnouncerOutput, Entry};
 
 use crate::clock;
@@ -33,6 +34,18 @@ impl Run {
             let reply = tracker::announce(&transport, tracker, announce).await;
             let _ = inbox.send(Input::Announced(reply)).await;
         });
+    }
+
+    /// Notes where a neighbour says that others listen. What was heard first stays until a dial there fails.
+    pub(super) fn take_hearsay(&mut self, entries: &[Entry]) {
+        if self.driver.options.exchange == Exchange::Off {
+            return;
+        }
+        for entry in entries {
+            if self.hearsay.len() < ADDRESSES_MAX {
+                self.hearsay.entry(entry.peer).or_insert(entry.address);
+            }
+        }
     }
 
     fn take_peers(&mut self, entries: &[Entry]) {

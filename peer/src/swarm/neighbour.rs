@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peerbed_proto::swarm::{Conduct, Message, Reason, Run};
+use peerbed_proto::tracker::Entry;
 use peerbed_proto::wire::FrameReader;
 use peerbed_proto::{Hash, LeafHashes, Manifest, PeerId};
 use quinn::{RecvStream, VarInt};
@@ -212,6 +213,12 @@ impl Neighbourhood {
     pub(super) fn earlier(&self, peer: PeerId) -> Option<Earlier> {
         let neighbour = self.neighbours.get(&peer)?;
         Some(Earlier { dialled_by: neighbour.connection.dialled_by, age: neighbour.since.elapsed() })
+    }
+
+    /// A neighbour as others may be told of it: peers dial from where they listen.
+    pub(super) fn entry(&self, peer: PeerId) -> Option<Entry> {
+        let neighbour = self.neighbours.get(&peer)?;
+        Some(Entry { peer, address: neighbour.connection.connection.remote_address() })
     }
 
     pub(super) fn len(&self) -> u32 {

@@ -46,6 +46,10 @@ impl Run {
                     self.core.handle_disconnected(clock::now(), peer);
                 }
             }
+            Output::Introduce { to, peers } => {
+                let entries = peers.iter().filter_map(|peer| self.neighbourhood.entry(*peer)).collect();
+                self.perform_swarm(Output::Message { peer: to, message: Message::Peers { peers: entries } })?;
+            }
             Output::Serve { peer, run, layer } => self.serve(peer, run, layer),
             Output::StopServing { peer, run } => self.neighbourhood.stop_serving(peer, run),
             Output::StopReceiving { peer, run } => self.neighbourhood.stop_receiving(peer, run),
@@ -92,7 +96,7 @@ impl Run {
     }
 
     fn dial(&mut self, peer: PeerId) {
-        let Some(&address) = self.addresses.get(&peer) else {
+        let Some(&address) = self.addresses.get(&peer).or_else(|| self.hearsay.get(&peer)) else {
             return self.core.handle_dial_failed(clock::now(), peer);
         };
         let transport = self.driver.surroundings.transport.clone();
@@ -151,6 +155,8 @@ impl Run {
             Err(error) => {
                 tracing::info!(distribution = self.driver.distribution, "{error:#}");
                 self.driver.surroundings.metrics.quic_dials_failed_total.inc();
+                // Whoever is told of it again may say another address.
+                self.hearsay.remove(&peer);
                 if awaited {
                     self.core.handle_dial_failed(clock::now(), peer);
                 }

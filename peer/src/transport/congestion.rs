@@ -13,6 +13,7 @@ use quinn::congestion::{BbrConfig, Controller, ControllerFactory, CubicConfig, N
 use quinn_proto::RttEstimator;
 
 use crate::config::{Congestion, QuicOptions};
+use crate::transport::steady::SteadyConfig;
 
 /// The controller that the options ask for, with the rule of this file.
 pub(crate) fn factory(options: &QuicOptions) -> Arc<dyn ControllerFactory + Send + Sync> {
@@ -33,6 +34,8 @@ pub(crate) fn factory(options: &QuicOptions) -> Arc<dyn ControllerFactory + Send
             config.initial_window(window);
             Arc::new(config)
         }
+        // It sees for itself how much of its window is in use.
+        Congestion::Steady => return Arc::new(SteadyConfig { initial_window: window }),
     };
     Arc::new(UsedWindowConfig { inner })
 }

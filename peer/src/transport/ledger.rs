@@ -93,6 +93,11 @@ impl Ledger {
         self.wanting = if wanting { self.wanting + 1 } else { self.wanting.saturating_sub(1) };
     }
 
+    /// How long the uplink is going to need for what was sent; zero where its rate is not known.
+    pub(crate) fn ahead(&self, now: Time) -> Duration {
+        self.free_at - now
+    }
+
     /// What the books say now.
     pub(crate) fn read(&mut self, now: Time) -> Reading {
         self.book_idle(now);

@@ -1,9 +1,10 @@
 //! The UDP socket as quinn sees it: held back by the interface, and shared fairly between connections.
 //!
 //! Two things differ from quinn's own socket. The kernel's send buffer can be made so small that the peer's shaped
-//! interface pushes back instead of dropping ([`QuicOptions::send_queue_bytes`]). And when it does, connections take
-//! turns, one datagram each, in the order in which they began to wait. Left to themselves, the connection that wakes
-//! first would win every time, and the acknowledgements of all others would starve behind its bulk.
+//! interface pushes back instead of dropping ([`QuicOptions::send_queue_bytes`]); where the interface cannot, `pace` holds
+//! datagrams back. And when either does, connections take turns, one datagram each, in the order in which they began to
+//! wait. Left to themselves, the connection that wakes first would win every time, and the acknowledgements of all others
+//! would starve behind its bulk.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio::io::Interest;
 use crate::clock;
 use crate::config::QuicOptions;
 use crate::transport::ledger::Ledger;
+use crate::transport::pace::Pace;
 use crate::transport::turns::Turns;
 
 /// The socket of one endpoint.
@@ -30,6 +32,7 @@ pub(crate) struct Uplink {
     segments: usize,
     turns: Mutex<Turns>,
     ledger: Mutex<Ledger>,
+    pace: Option<Mutex<Pace>>,
 }
 
 impl Uplink {
@@ -55,7 +58,8 @@ impl Uplink {
         let segments = if options.segmentation_offload { state.max_gso_segments() } else { 1 };
         let io = tokio::net::UdpSocket::from_std(socket).context("cannot watch the UDP socket")?;
         let ledger = Mutex::new(Ledger::new(options.uplink, clock::now()));
-        Ok(Self { io, state, segments, turns: Mutex::default(), ledger })
+        let pace = Pace::new(options).map(Mutex::new);
+        Ok(Self { io, state, segments, turns: Mutex::default(), ledger, pace })
     }
 
     /// How often the socket was full and a connection had to wait.
@@ -66,6 +70,14 @@ impl Uplink {
     /// Where the uplink's time has gone.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a datagram may go now: the socket takes it, and the uplink's queue has room for it.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.io.poll_send_ready(cx))?;
+        let Some(pace) = &self.pace else { return Poll::Ready(Ok(())) };
+        let ahead = self.ledger().ahead(clock::now());
+        pace.lock().unwrap_or_else(PoisonError::into_inner).poll(ahead, cx).map(Ok)
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -131,7 +143,7 @@ struct Turn {
 
 impl UdpPoller for Turn {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.uplink.turns().poll(self.id, cx, |cx| self.uplink.io.poll_send_ready(cx))
+        self.uplink.turns().poll(self.id, cx, |cx| self.uplink.poll_room(cx))
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn section() -> String {
         "## Hops on a quiet ring\n\nFingers; random points on a circle of 2^64, random keys and askers. The model is the \
          published search on ideal tables, from one run of 20 rings a row; its figure for N = 16 and r = 2 (1.89) lies above \
          its own for r = 1 (1.85), so that row is the model's chance and not ours: over 2,000 rings the same model gives \
-         1.82.\n\n{}\nSuccessors only: every lookup walks round the ring, N/2 hops.\n\n{}",
+         1.81.\n\n{}\nSuccessors only: every lookup walks round the ring, N/2 hops.\n\n{}",
         table(&rows),
         table(&plain)
     )

@@ -178,6 +178,7 @@ impl Ring {
                     key: outcome.key,
                     owner: outcome.owner,
                     predecessor: outcome.predecessor,
+                    path: outcome.path,
                     hops: outcome.hops,
                     timeouts: outcome.timeouts,
                     timeouts_behind: outcome.timeouts_behind,

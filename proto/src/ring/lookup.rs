@@ -35,6 +35,7 @@ pub(super) struct Outcome {
     pub(super) predecessor: Contact,
     /// The owner's successors, if it was asked.
     pub(super) successors: Vec<Contact>,
+    pub(super) path: Vec<Contact>,
     pub(super) hops: u16,
     pub(super) timeouts: u16,
     pub(super) timeouts_behind: u16,
@@ -66,6 +67,8 @@ struct Active {
     owners: VecDeque<Contact>,
     /// Everyone found dead by this lookup. At most [`DEAD_MAX`].
     dead: Vec<PeerId>,
+    /// Whom it has contacted, in order. At most [`PATH_MAX`].
+    path: Vec<Contact>,
     hops: u16,
     timeouts: u16,
     /// How often a dead node was named that is in `dead`.
@@ -145,6 +148,7 @@ impl Lookups {
             short_of: key,
             owners: VecDeque::new(),
             dead: Vec::new(),
+            path: Vec::new(),
             hops: 0,
             timeouts: 0,
             spared: 0,
@@ -204,6 +208,7 @@ impl Lookups {
         (active.hops, active.short_of) = (0, active.key);
         (active.timeouts, active.spared, active.before) = (0, 0, (0, 0));
         active.dead.clear();
+        active.path.clear();
         let is_recursive = active.forwarding == Forwarding::Recursive && active.via.is_none();
         let wants_successors = matches!(active.cause, Cause::Finger { .. }) && core.options.proximity > 0;
         let next = if is_recursive && !wants_successors {
@@ -265,6 +270,7 @@ impl Active {
             owner,
             predecessor: self.at,
             successors,
+            path: self.path.clone(),
             hops: self.hops,
             timeouts: self.timeouts,
             timeouts_behind: self.timeouts.saturating_sub(self.before.0),
@@ -277,6 +283,9 @@ impl Active {
 
 /// Most dead peers a lookup remembers; met again later they cost another timeout. More than half of a list.
 const DEAD_MAX: usize = 64;
+
+/// Most nodes of a path that are told. Pictures of longer ones show nothing.
+const PATH_MAX: usize = 64;
 
 /// Most hops of a lookup: successor by successor round a ring of that many peers. Chosen, not measured.
 pub(super) const HOPS_MAX: u16 = 10_000;

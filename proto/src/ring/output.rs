@@ -85,6 +85,9 @@ pub struct Lookup {
     pub owner: Contact,
     /// Who named the owner; the origin itself when it is next to the key.
     pub predecessor: Contact,
+    /// The nodes that `hops` counts, in order; at most the first 64. Empty for a recursive lookup, of which the origin sees the
+    /// end only.
+    pub path: Vec<Contact>,
     /// Nodes contacted on the way to the key's predecessor, the predecessor included, the origin not; the hop from the
     /// predecessor to the owner does not count (Chord's "path length").
     pub hops: u16,

@@ -6,6 +6,7 @@
 mod carry;
 mod figures;
 mod invariants;
+mod loss;
 mod world;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::swarm::Options;
 pub struct PeerSpec {
     /// Its access link.
     pub link: Link,
+    /// Share of the packets that its link loses, in each direction. 0.0 to below 1.0.
+    pub loss: f64,
     /// What it has at the start.
     pub have: Start,
     /// Its options.
@@ -51,7 +54,7 @@ impl PeerSpec {
     /// A correct peer with default options that joins at once.
     #[must_use]
     pub fn new(link: Link, have: Start) -> Self {
-        Self { link, have, options: Options::default(), conduct: Conduct::Correct, joins: Duration::ZERO }
+        Self { link, loss: 0.0, have, options: Options::default(), conduct: Conduct::Correct, joins: Duration::ZERO }
     }
 }
 

@@ -51,6 +51,10 @@ impl Swarm {
             Message::Request { run, layer } => self.on_request(now, peer, run, layer),
             Message::Cancel { run } => self.on_cancel(now, peer, run),
             Message::Reject { run } => self.on_refused(now, peer, run),
+            Message::Peers { peers } => {
+                let peers: Vec<PeerId> = peers.into_iter().map(|entry| entry.peer).collect();
+                self.on_introduced(now, peer, &peers);
+            }
         }
     }
 
@@ -66,6 +70,7 @@ impl Swarm {
         self.look_again.insert(peer);
         self.tell_details(now, peer);
         self.show_piece(now, peer);
+        self.introduce_soon(now);
     }
 
     fn on_have(&mut self, now: Time, peer: PeerId, pieces: &[u32]) {

@@ -32,6 +32,15 @@ impl Candidates {
         self.banned.contains(&peer)
     }
 
+    pub(super) fn is_known(&self, peer: PeerId) -> bool {
+        self.known.contains_key(&peer)
+    }
+
+    /// How many more may be taken from what neighbours say: half of the room is the tracker's.
+    pub(super) fn room_for_hearsay(&self) -> usize {
+        (CANDIDATES_MAX / 2).saturating_sub(self.known.len())
+    }
+
     fn dialling(&self) -> usize {
         self.known.values().filter(|candidate| candidate.dialling).count()
     }

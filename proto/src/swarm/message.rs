@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::run::Run;
 use crate::bits::{LeafSet, PieceSet};
 use crate::content::{ContentId, LEAVES_MAX, PIECES_MAX};
+use crate::tracker::Entry;
 use crate::wire::{Decode, DecodeError, Encode, get_byte, get_bytes, get_number, put_varint};
 
 /// One message on a control stream. Each travels as one frame; the first in each direction is [`Message::Hello`].
@@ -65,6 +66,11 @@ pub enum Message {
         /// As it was requested.
         run: Run,
     },
+    /// The sender is connected to these peers as well.
+    Peers {
+        /// Who, and where they listen; at most [`Entry::COUNT_MAX`].
+        peers: Vec<Entry>,
+    },
 }
 
 /// Whether a request asks for the leaf hashes of its piece.
@@ -95,6 +101,7 @@ impl Message {
             Self::Request { .. } => "request",
             Self::Cancel { .. } => "cancel",
             Self::Reject { .. } => "reject",
+            Self::Peers { .. } => "peers",
         }
     }
 }
@@ -128,6 +135,11 @@ impl Encode for Message {
             Self::Request { run, layer: LayerWish::Send } => put_run(out, tag::REQUEST_WITH_LAYER, *run),
             Self::Cancel { run } => put_run(out, tag::CANCEL, *run),
             Self::Reject { run } => put_run(out, tag::REJECT, *run),
+            Self::Peers { peers } => {
+                out.put_u8(tag::PEERS);
+                put_varint(out, peers.len() as u64);
+                peers.iter().for_each(|entry| entry.encode(out));
+            }
         }
     }
 }
@@ -150,6 +162,7 @@ impl Decode for Message {
             tag::REQUEST_WITH_LAYER => Self::Request { run: Run::decode(input)?, layer: LayerWish::Send },
             tag::CANCEL => Self::Cancel { run: Run::decode(input)? },
             tag::REJECT => Self::Reject { run: Run::decode(input)? },
+            tag::PEERS => Self::Peers { peers: get_entries(input)? },
             value => return Err(DecodeError::UnknownTag { what: "swarm message", value: u64::from(value) }),
         })
     }
@@ -171,6 +184,7 @@ mod tag {
     pub(super) const REQUEST_WITH_LAYER: u8 = 9;
     pub(super) const CANCEL: u8 = 10;
     pub(super) const REJECT: u8 = 11;
+    pub(super) const PEERS: u8 = 12;
 }
 
 /// How the members of a set are written.
@@ -227,6 +241,14 @@ fn get_pieces(input: &mut Bytes) -> Result<Vec<u32>, DecodeError> {
         return Err(DecodeError::Truncated);
     }
     (0..count).map(|_| get_number(input, "piece")).collect()
+}
+
+fn get_entries(input: &mut Bytes) -> Result<Vec<Entry>, DecodeError> {
+    let count: usize = get_number(input, "number of peers")?;
+    if count > Entry::COUNT_MAX {
+        return Err(DecodeError::Bad { what: "number of peers" });
+    }
+    (0..count).map(|_| Entry::decode(input)).collect()
 }
 
 #[cfg(test)]

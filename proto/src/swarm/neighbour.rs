@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::announce::News;
 use super::downloads::Downloads;
+use super::exchange::Introductions;
 use super::options::Options;
 use super::pieces::Pieces;
 use super::uploads::Uploads;
@@ -37,6 +38,7 @@ pub(super) struct Neighbour {
     pub(super) downloads: Downloads,
     pub(super) uploads: Uploads,
     pub(super) news: News,
+    pub(super) introductions: Introductions,
 }
 
 /// Whether a neighbour is unchoked, and why.
@@ -66,6 +68,7 @@ impl Neighbour {
             downloads: Downloads::new(options, now),
             uploads: Uploads::new(options),
             news: News::default(),
+            introductions: Introductions::default(),
         }
     }
 

@@ -49,6 +49,9 @@ pub struct Options {
     pub ties: Ties,
     /// What happens when every missing leaf has been asked for. Default steal: slow neighbours do not hold up the end.
     pub endgame: Endgame,
+    /// Whether neighbours tell each other whom they are connected to. Default off: the textbook's swarm knows what its tracker
+    /// says. On, a swarm whose tracker is gone goes on growing together.
+    pub exchange: Exchange,
     /// Window over which a neighbour's rate is measured for the ranking. Default 20 s, from Cohen's paper.
     #[serde(with = "seconds")]
     pub rate_window: Duration,
@@ -75,8 +78,9 @@ pub struct Options {
     /// Default 50 ms.
     #[serde(with = "seconds")]
     pub run_length: Duration,
-    /// Time the runs under way to all neighbours together take at our uplink's rate. Default 200 ms: enough that the
-    /// uplink never waits for the core, and little enough that a leaf soon goes out once its turn has come.
+    /// Time the runs under way to all neighbours together take at our uplink's rate, beyond the time until a run that
+    /// waits for nothing is confirmed. Default 200 ms: enough that the uplink never waits for the core, and little enough
+    /// that a leaf soon goes out once its turn has come.
     #[serde(with = "seconds")]
     pub upload_window: Duration,
     /// A neighbour that has unchoked us and sends nothing we asked for during this time is snubbed: its requests go
@@ -104,6 +108,7 @@ impl Default for Options {
             pieces: PieceChoice::RarestFirst,
             ties: Ties::ByChance,
             endgame: Endgame::Steal,
+            exchange: Exchange::Off,
             rate_window: Duration::from_secs(20),
             newcomer_weight: 3,
             dial_degree: 30,
@@ -140,6 +145,16 @@ impl Options {
             Choking::None => usize::from(self.degree),
         }
     }
+}
+
+/// Whether neighbours tell each other of further peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exchange {
+    /// They do, and believe each other as far as certificates prove it.
+    On,
+    /// They do not, and ignore what others say.
+    Off,
 }
 
 /// How neighbours come to be served.

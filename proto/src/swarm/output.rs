@@ -33,6 +33,14 @@ pub enum Output {
         /// What.
         message: Message,
     },
+    /// Write a [`Message::Peers`] to the control stream, with the addresses of these neighbours. Those whose address the
+    /// driver does not know are left out.
+    Introduce {
+        /// To whom.
+        to: PeerId,
+        /// Of whom; at most [`Entry::COUNT_MAX`](crate::tracker::Entry::COUNT_MAX).
+        peers: Vec<PeerId>,
+    },
     /// Open a run stream and write a run to it. Answered by `handle_run_sent` or `handle_run_stopped`, once, unless
     /// [`Output::StopServing`] or [`Output::Hangup`] comes first.
     Serve {

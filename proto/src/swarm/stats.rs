@@ -63,6 +63,12 @@ pub struct Stats {
     pub refused_banned: u64,
     /// Neighbours dropped for an offence.
     pub peers_dropped: u64,
+    /// Peers that neighbours were told of.
+    pub introductions_sent: u64,
+    /// Peers that neighbours told us of.
+    pub introductions_received: u64,
+    /// Peers that neighbours told us of too often, or although we take part in no exchange.
+    pub introductions_ignored: u64,
     /// Messages and announcements ignored because a table's limit was reached.
     pub ignored_limit: u64,
 }

@@ -23,12 +23,14 @@ pub(super) enum Timer {
     Dial,
     /// When a super-seed looks whether it gets on.
     Unmask,
+    /// When to tell neighbours of each other.
+    Exchange,
     /// When to stop waiting for runs under way and leave.
     Leave,
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 10] = [
+    pub(super) const ALL: [Timer; 11] = [
         Self::ChokeRound,
         Self::Optimistic,
         Self::Announce,
@@ -38,6 +40,7 @@ impl Timer {
         Self::Dull,
         Self::Dial,
         Self::Unmask,
+        Self::Exchange,
         Self::Leave,
     ];
 
@@ -52,6 +55,7 @@ impl Timer {
             Self::Dull => "tell a neighbour that it no longer interests us",
             Self::Dial => "dial a candidate again",
             Self::Unmask => "look whether a super-seed gets on",
+            Self::Exchange => "tell neighbours of each other",
             Self::Leave => "stop waiting for runs under way",
         }
     }

@@ -45,8 +45,10 @@ struct Serving {
     begun: Time,
 }
 
-/// How much may be under way on a path, from what was seen of it: its best recent rate, times the larger of a time we
-/// choose and a little more than the shortest time a run took (so that a long path is filled too, and its rate can grow).
+/// How much may be under way on a path, from what was seen of it: its best recent rate, times a little more than the
+/// shortest time a run took (so that a long path is filled, and its rate can grow) and a time we choose on top. A run is
+/// confirmed a round trip after it has left us, and later if some of it was lost; the time on top is our own queue, which
+/// must not run empty meanwhile.
 ///
 /// The shortest time is seen only where little else is under way. When none has been seen for long, as little as possible
 /// is put under way until one run begun since has come through; else our own queue would be taken for the path's length.
@@ -81,14 +83,25 @@ impl Path {
         }
     }
 
-    /// In bytes; `None` while nothing is known, 0 for as little as possible.
-    fn window(&self, now: Time, least: Duration) -> Option<u64> {
-        let (shortest, _) = self.shortest?;
+    /// In bytes; `None` while nothing is known, 0 for as little as possible. `queue` is the time on top.
+    fn window(&self, now: Time, queue: Duration) -> Option<u64> {
+        let span = self.span(queue)?;
         if self.probing.is_some() {
             return Some(0);
         }
-        let span = least.max(shortest.mul_f64(PATH_GAIN));
         Some((self.meter.peak(now) * span.as_secs_f64()) as u64)
+    }
+
+    /// How long a run begun on a full window takes; `None` while nothing is known.
+    fn span(&self, queue: Duration) -> Option<Duration> {
+        let (shortest, _) = self.shortest?;
+        Some(shortest.mul_f64(PATH_GAIN) + queue)
+    }
+
+    /// A run unconfirmed for this long has left our queue: what it waits for is that loss is mended, or that its receiver
+    /// takes it.
+    fn late(&self, queue: Duration) -> Duration {
+        self.span(queue).map_or(STUCK, |span| span.mul_f64(LATE).min(STUCK))
     }
 }
 
@@ -131,9 +144,9 @@ impl Uploads {
         self.serving.len() < RUNS_UNDER_WAY_MAX && bytes < window.min(UNDER_WAY_MAX)
     }
 
-    /// Bytes under way, without runs that seem stuck: those must not keep the others waiting.
-    fn moving(&self, now: Time) -> u64 {
-        self.serving.iter().filter(|serving| now - serving.begun < STUCK).map(|serving| serving.bytes).sum()
+    /// Bytes under way that were begun less than so long ago.
+    fn begun_within(&self, now: Time, time: Duration) -> u64 {
+        self.serving.iter().filter(|serving| now - serving.begun < time).map(|serving| serving.bytes).sum()
     }
 }
 
@@ -225,8 +238,12 @@ impl Swarm {
     /// Whether the uplink could take another run.
     pub(super) fn uplink_has_room(&self, now: Time) -> bool {
         let Some(window) = self.uplink.window(now, self.options.upload_window) else { return true };
-        let moving: u64 = self.neighbours.values().map(|neighbour| neighbour.uploads.moving(now)).sum();
-        moving < window.max(WINDOW_MIN)
+        let within =
+            |time| -> u64 { self.neighbours.values().map(|neighbour| neighbour.uploads.begun_within(now, time)).sum() };
+        let window = window.max(WINDOW_MIN);
+        let moving = within(self.uplink.late(self.options.upload_window));
+        // Late runs keep nobody waiting, but no more of them than another window: perhaps it is the uplink that is slow.
+        moving < window && within(STUCK) < 2 * window
     }
 
     fn begin_run(&mut self, now: Time, peer: PeerId) {
@@ -277,7 +294,10 @@ const PATH_GAIN: f64 = 1.25;
 /// How long a path's best rate and shortest time are remembered.
 const PATH_WINDOW: Duration = Duration::from_secs(10);
 
-/// A run unconfirmed for this long does not count as using the uplink.
+/// A run is late when it has taken longer than one on a full window by this factor.
+const LATE: f64 = 1.5;
+
+/// A run unconfirmed for this long does not count as using the uplink, however many there are.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// Requests refused within one choke round at which a neighbour is dropped. A correct one has at most

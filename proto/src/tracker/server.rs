@@ -121,7 +121,7 @@ impl Tracker {
         let useful = members.iter().filter(|(other, member)| **other != peer && !(complete && member.complete));
         let mut peers: Vec<Entry> = useful.map(|(&peer, member)| Entry { peer, address: member.address }).collect();
         self.random.shuffle(&mut peers);
-        peers.truncate(usize::from(want).min(Entry::COUNT_MAX));
+        peers.truncate(usize::from(want.min(self.options.answer_max)).min(Entry::COUNT_MAX));
         peers
     }
 }
@@ -133,13 +133,15 @@ pub struct TrackerOptions {
     /// Time between two announces of a peer. Default 15 s: short beside BitTorrent's half hour, because runs are.
     #[serde(with = "seconds")]
     pub interval: Duration,
+    /// Most peers in one answer. Default 50, as BitTorrent's; more do not fit ([`Entry::COUNT_MAX`]).
+    pub answer_max: u16,
     /// Most members of all swarms together; newcomers beyond are refused. Default 100 000.
     pub members_max: usize,
 }
 
 impl Default for TrackerOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(15), members_max: 100_000 }
+        Self { interval: Duration::from_secs(15), answer_max: Entry::COUNT_MAX as u16, members_max: 100_000 }
     }
 }
 

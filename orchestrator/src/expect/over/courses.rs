@@ -33,6 +33,8 @@ pub struct DistributionCourse {
     pub length: f64,
     /// Completion of each required peer.
     pub completions: Vec<Option<f64>>,
+    /// The same, each since the peer's own arrival.
+    pub from_arrival: Vec<Option<f64>>,
     /// Share of the wanted pieces that had arrived, from each instant on.
     pub progress: Vec<(f64, f64)>,
     /// Bits per second of payload, from each instant on.
@@ -49,11 +51,20 @@ impl Courses {
 
     /// The values that functions fold, one list per selected distribution; none where nothing was written down.
     pub(super) fn values(&self, series: &Series) -> Option<Vec<Vec<f64>>> {
-        if let Series::Distribution(selector, DistributionSeries::Completion) = series {
+        let with = |of: fn(&DistributionCourse) -> &[Option<f64>], selector: &Selector| {
             let late = |course: &&DistributionCourse| {
-                course.completions.iter().map(|seconds| seconds.unwrap_or(f64::INFINITY)).collect()
+                of(course).iter().map(|seconds| seconds.unwrap_or(f64::INFINITY)).collect()
             };
-            return some(self.selected(selector).iter().map(late).collect());
+            some(self.selected(selector).iter().map(late).collect())
+        };
+        match series {
+            Series::Distribution(selector, DistributionSeries::Completion) => {
+                return with(|course| &course.completions, selector);
+            }
+            Series::Distribution(selector, DistributionSeries::FromArrival) => {
+                return with(|course| &course.from_arrival, selector);
+            }
+            Series::Distribution(_, DistributionSeries::Progress | DistributionSeries::Uplink) | Series::Host(_) => {}
         }
         let all = self.points(series)?;
         some(all.iter().map(|(length, points)| evenly(points, *length)).collect())
@@ -66,7 +77,7 @@ impl Courses {
                 let points = |course: &&DistributionCourse| match kind {
                     DistributionSeries::Progress => (course.length, course.progress.clone()),
                     DistributionSeries::Uplink => (course.length, course.uplink.clone()),
-                    DistributionSeries::Completion => (0.0, Vec::new()),
+                    DistributionSeries::Completion | DistributionSeries::FromArrival => (0.0, Vec::new()),
                 };
                 some(self.selected(selector).iter().map(points).collect())
             }

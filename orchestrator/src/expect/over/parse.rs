@@ -116,7 +116,7 @@ fn series(text: &str, start: usize) -> Result<Series, ConditionError> {
 
 /// Refuses what has no value at an instant.
 fn over_time(series: Series, range: Range<usize>) -> Result<Series, ConditionError> {
-    if matches!(series, Series::Distribution(_, DistributionSeries::Completion)) {
+    if matches!(series, Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)) {
         let hint = "take `progress` or `uplink`, or a function such as p95(…) of completions";
         return Err(plain::error("completions are no course over time", hint, range));
     }
@@ -135,9 +135,8 @@ fn bar(series: &Series, text: &str, from: usize) -> Result<Bar, ConditionError> 
     };
     let share = || value.parse::<Share>().ok().map(Share::fraction);
     let (wanted, hint) = match series {
-        Series::Distribution(_, DistributionSeries::Completion) | Series::Host(HostSeries::Lateness) => {
-            (seconds(), "give seconds, such as 40 or 40s")
-        }
+        Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)
+        | Series::Host(HostSeries::Lateness) => (seconds(), "give seconds, such as 40 or 40s"),
         Series::Distribution(_, DistributionSeries::Progress)
         | Series::Host(HostSeries::Busy | HostSeries::Waiting | HostSeries::Steal) => {
             (share(), "give a share, such as 50%")
@@ -157,6 +156,7 @@ fn span(text: &str, range: Range<usize>) -> Result<f64, ConditionError> {
 
 const DISTRIBUTION: &[(&str, DistributionSeries)] = &[
     ("completion", DistributionSeries::Completion),
+    ("from-arrival", DistributionSeries::FromArrival),
     ("progress", DistributionSeries::Progress),
     ("uplink", DistributionSeries::Uplink),
 ];

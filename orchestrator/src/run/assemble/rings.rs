@@ -1,4 +1,4 @@
-//! What was observed of rings, as results and as facts for expectations.
+//! What was observed of rings, and of recoveries of all kinds, as results and as facts for expectations.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use peerbed_proto::PeerId;
 use crate::{
     expect::{RingFacts, RingSubject},
     plan::{Keys, Plan},
-    results::{self, AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
+    results::{AnswerFound, Lookups, MemberFound, Recovery, Results, RingFound, Spread},
     scenario::{
-        Scenario,
+        Distribution, Fault, Scenario,
         rings::{Answer, Course, Ended, FaultKind, Judged, Rings, judge, still_wrong},
     },
 };
@@ -20,6 +20,7 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, scenario: &Scenario) {
     let rings = scenario.rings();
     results.lookups = rings.asked().map(|asking| lookups(rings, asking, &names)).collect();
     results.recoveries = rings.courses().iter().flat_map(|course| recoveries(scenario, course, &names)).collect();
+    results.recoveries.extend(scenario.distributions().iter().flat_map(|it| progress(scenario, it, &names)));
     results.recoveries.sort_by(|a, b| a.at_seconds.total_cmp(&b.at_seconds));
     results.rings = rings.courses().iter().map(|course| ring(course, &names)).collect();
 }
@@ -64,7 +65,7 @@ fn recovery_facts(all: &[Recovery], ring: &str, kind: Option<&str>) -> RingFacts
         let open = seconds.iter().filter(|it| it.is_none()).count();
         figures.insert(open_name, open as f64);
         // While one is open, nobody knows how long the longest took.
-        let known = spread(seconds.into_iter().flatten().collect()).filter(|_| open == 0);
+        let known = Spread::of(seconds.into_iter().flatten().collect()).filter(|_| open == 0);
         if let Some(spread) = known {
             figures.extend([(mean, spread.mean), (p50, spread.p50), (p99, spread.p99), (max, spread.max)]);
         }
@@ -106,9 +107,9 @@ fn lookups(rings: &Rings, asking: &crate::scenario::rings::Asking, names: &BTree
         failed: count(Judged::Failed),
         still_wrong: queries.again.map(|_| still_wrong(rings, asking)),
         abandoned: count(Judged::Abandoned),
-        hops: spread(hops),
+        hops: Spread::of(hops),
         timeouts,
-        latency_seconds: spread(seconds),
+        latency_seconds: Spread::of(seconds),
         reasons,
         answers: listed.map(|(answer, (judged, owner))| found(answer, *judged, *owner, names)).collect(),
     }
@@ -122,6 +123,10 @@ fn found(answer: &Answer, judged: Judged, owner: Option<PeerId>, names: &BTreeMa
         Ended::Read { value, .. } => (None, None, value.clone()),
         Ended::Failed(_) | Ended::Abandoned => (None, None, None),
     };
+    let path = match &answer.ended {
+        Ended::Owner { path, .. } => path.iter().copied().filter_map(name).collect(),
+        Ended::Written { .. } | Ended::Read { .. } | Ended::Failed(_) | Ended::Abandoned => Vec::new(),
+    };
     AnswerFound {
         key: answer.key.name.clone().unwrap_or_else(|| answer.key.point.to_string()),
         point: answer.key.point,
@@ -130,6 +135,7 @@ fn found(answer: &Answer, judged: Judged, owner: Option<PeerId>, names: &BTreeMa
         true_owner: owner.and_then(name),
         value,
         hops,
+        path,
         outcome: match judged {
             Judged::Correct => "correct",
             Judged::Wrong => "wrong",
@@ -148,8 +154,23 @@ fn recoveries(scenario: &Scenario, course: &Course, names: &BTreeMap<PeerId, &st
         at_seconds: (fault.at - scenario.started()).as_secs_f64(),
         recovered_seconds: fault.recovered.map(|recovered| (recovered - fault.at).as_secs_f64()),
         mended_seconds: fault.mended.map(|mended| (mended - fault.at).as_secs_f64()),
+        ..Recovery::default()
     };
     course.faults().iter().map(of).collect()
+}
+
+/// How a distribution got over what was done to it.
+fn progress(scenario: &Scenario, it: &Distribution, names: &BTreeMap<PeerId, &str>) -> Vec<Recovery> {
+    let of = |fault: &Fault| Recovery {
+        distribution: it.spec().id.clone(),
+        fault: fault.kind.to_owned(),
+        peers: fault.peers.iter().filter_map(|peer| names.get(peer)).map(|name| (*name).to_owned()).collect(),
+        at_seconds: (fault.at - scenario.started()).as_secs_f64(),
+        recovered_seconds: fault.recovered.map(|recovered| (recovered - fault.at).as_secs_f64()),
+        regained_seconds: fault.regained.map(|regained| (regained - fault.at).as_secs_f64()),
+        ..Recovery::default()
+    };
+    it.faults().iter().map(of).collect()
 }
 
 fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
@@ -171,17 +192,6 @@ fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
         right: course.is_right(),
         members: members.collect(),
     }
-}
-
-/// Mean and percentiles; none of nothing.
-fn spread(mut values: Vec<f64>) -> Option<Spread> {
-    values.sort_by(f64::total_cmp);
-    Some(Spread {
-        mean: values.iter().sum::<f64>() / values.len() as f64,
-        p50: results::percentile(&values, 0.5)?,
-        p99: results::percentile(&values, 0.99)?,
-        max: *values.last()?,
-    })
 }
 
 /// Answers listed one by one in results; more are figures only.

@@ -123,12 +123,15 @@ impl Play<'_> {
                     self.begin_lateness = self.begin_lateness.max(event.t - at);
                 }
             }
-            EventKind::Prepared { distribution, have, .. } | EventKind::Piece { distribution, have, .. } => {
-                if let EventKind::Piece { piece, .. } = event.kind {
-                    self.note_piece(distribution, piece, event.t);
-                }
+            EventKind::Prepared { distribution, have, .. } => {
                 if let Some(index) = self.scenario.distribution(distribution) {
-                    self.scenario.handle_piece(index, peer, *have);
+                    self.scenario.handle_found(instant(event.t), index, peer, *have);
+                }
+            }
+            EventKind::Piece { distribution, piece, have } => {
+                self.note_piece(distribution, *piece, event.t);
+                if let Some(index) = self.scenario.distribution(distribution) {
+                    self.scenario.handle_piece(instant(event.t), index, peer, *piece, *have);
                 }
             }
             EventKind::Ring(report) => self.scenario.handle_ring(instant(event.t), peer, report),
@@ -162,6 +165,8 @@ impl Play<'_> {
         for (peer, status) in statuses {
             self.recorder.status(status)?;
             self.note_dropped(*peer, status.receive_dropped);
+            let peak = self.memory.entry(*peer).or_default();
+            *peak = status.resident_peak_bytes.max(*peak);
             if let Some(ring) = &status.ring {
                 self.scenario.handle_ring_status(instant(status.t), *peer, ring);
             }
@@ -170,6 +175,7 @@ impl Play<'_> {
                 if let Some(at) = state.completed_at {
                     self.scenario.handle_completed(instant(at), index, *peer);
                 }
+                self.scenario.handle_received(instant(status.t), index, *peer, state.bytes_down);
                 if state.begun_at.is_some() {
                     self.said.entry(index).or_default().insert(*peer, state.clone());
                 }

@@ -66,6 +66,8 @@ pub enum Ended {
     Owner {
         /// Who owns the key.
         owner: PeerId,
+        /// The nodes contacted on the way, as far as the asker knows them.
+        path: Vec<PeerId>,
         /// Nodes contacted up to the key's predecessor.
         hops: u16,
         /// Dead nodes met.
@@ -195,6 +197,7 @@ impl Asking {
             RingReport::LookedUp { request, outcome } => {
                 let found = |it: &peerbed_peer::ring_control::Found| Ended::Owner {
                     owner: PeerId(it.owner),
+                    path: it.path.iter().copied().map(PeerId).collect(),
                     hops: it.hops,
                     timeouts: it.timeouts,
                     seconds: it.seconds,

@@ -74,11 +74,13 @@ pub enum FaultKind {
     Leave,
     /// Peers joined.
     Join,
+    /// Partitions ended.
+    Heal,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Crash, Self::Leave, Self::Join];
+    pub const ALL: [Self; 4] = [Self::Crash, Self::Leave, Self::Join, Self::Heal];
 
     /// The word in results.
     #[must_use]
@@ -87,6 +89,7 @@ impl FaultKind {
             Self::Crash => "crash",
             Self::Leave => "leave",
             Self::Join => "join",
+            Self::Heal => "heal",
         }
     }
 }
@@ -224,6 +227,19 @@ impl Course {
         self.note_recovery(now);
     }
 
+    /// Partitions end: if they have split the ring, it has to become one again.
+    pub(super) fn handle_heal(&mut self, now: Time) {
+        self.faults.push(Fault {
+            kind: FaultKind::Heal,
+            peers: Vec::new(),
+            at: now,
+            recovered: None,
+            mended: None,
+            pending: BTreeSet::new(),
+        });
+        self.note_recovery(now);
+    }
+
     pub(super) fn handle_leave(&mut self, now: Time, peers: &[PeerId]) {
         let hit = self.hit(peers);
         if !hit.is_empty() {
@@ -353,7 +369,14 @@ impl Course {
     /// Ends every fault whose own pointers are right now.
     fn note_mended(&mut self, now: Time) {
         let open = self.faults.iter().enumerate().filter(|(_, it)| it.mended.is_none() && it.pending.is_empty());
-        let mended = open.filter(|(_, fault)| fault.peers.iter().all(|peer| self.is_mended(*peer)));
+        // A heal is about everybody.
+        let is_mended = |fault: &Fault| match fault.kind {
+            FaultKind::Heal => self.is_right(),
+            FaultKind::Crash | FaultKind::Leave | FaultKind::Join => {
+                fault.peers.iter().all(|peer| self.is_mended(*peer))
+            }
+        };
+        let mended = open.filter(|(_, fault)| is_mended(fault));
         for index in mended.map(|(index, _)| index).collect::<Vec<_>>() {
             self.faults[index].mended = Some(now.max(self.faults[index].at));
         }

@@ -237,7 +237,7 @@ fn report(rings: &mut Rings, millis: u64, peer: u32, report: &RingReport) {
 
 /// Whoever was asked answers that `owner` owns the key.
 fn answer(rings: &mut Rings, millis: u64, request: u64, owner: u32) {
-    let found = Found { owner, predecessor: 1, hops: 1, timeouts: 0, tries: 1, seconds: 0.1 };
+    let found = Found { owner, predecessor: 1, path: Vec::new(), hops: 1, timeouts: 0, tries: 1, seconds: 0.1 };
     let report = RingReport::LookedUp { request, outcome: Outcome::Found(found) };
     for peer in 1..=4 {
         rings.asking.values_mut().for_each(|asking| asking.handle_report(at(millis), PeerId(peer), &report));

@@ -118,7 +118,7 @@ fn check_condition(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>
     let Subject::Distribution { selector, metric, operator, value } = &condition.value.subject else { return };
     for distribute in distributions.into_iter().filter(|it| it.is_selected(selector)) {
         let most = match (metric, value) {
-            (Metric::Progress, _) | (_, Value::Share(_)) => 1.0,
+            (Metric::Progress | Metric::Spread, _) | (_, Value::Share(_)) => 1.0,
             _ => match size(roster, &distribute.to) {
                 Some(size) => size as f64,
                 None => continue,

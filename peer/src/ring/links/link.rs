@@ -19,7 +19,7 @@ pub(super) struct Link {
     /// The one in use last; those before it are about to be closed.
     pub(super) open: Vec<Open>,
     pub(super) dial: Option<AbortHandle>,
-    /// What is to be sent once connected. At most [`WAITING_MAX`].
+    /// What is to be sent once connected. At most [`super::WAITING_MAX`].
     pub(super) waiting: VecDeque<Message>,
     /// No dial before this unless something is to be sent.
     pub(super) rest_until: Option<Instant>,

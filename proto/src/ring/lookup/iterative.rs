@@ -7,7 +7,7 @@ use super::super::options::Finish;
 use super::super::output::LookupError;
 use super::super::purpose::{Cause, Purpose, Reply, Silence};
 use super::super::routing;
-use super::{Active, DEAD_MAX, HOPS_MAX, Lookups, Next, Phase};
+use super::{Active, DEAD_MAX, HOPS_MAX, Lookups, Next, PATH_MAX, Phase};
 use crate::time::Time;
 
 impl Lookups {
@@ -86,6 +86,9 @@ impl Active {
     ) -> Next {
         if from != self.at {
             self.hops += 1;
+            if self.path.len() < PATH_MAX {
+                self.path.push(from);
+            }
             self.short_of = self.key;
             self.at = from;
             self.before = (self.timeouts, self.spared);

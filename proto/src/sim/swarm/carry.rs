@@ -1,6 +1,7 @@
 //! Carrying out what a core asks for, and tampering with it where a peer misbehaves.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::world::{CLOSE_BYTES, Packet, SwarmSim, TRACKER_DELAY, index};
@@ -9,7 +10,7 @@ use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::sim::Priority;
 use crate::swarm::{Conduct, Event, Message, Output, Run, ServeLayer};
-use crate::tracker::AnnouncerOutput;
+use crate::tracker::{AnnouncerOutput, Entry};
 use crate::wire::Encode;
 
 impl SwarmSim {
@@ -46,6 +47,11 @@ impl SwarmSim {
             Output::Message { peer, message } => {
                 let batched = batch.insert(peer, ()).is_some();
                 self.send_message(id, peer, message, if batched { 0 } else { self.costs.control });
+            }
+            Output::Introduce { to, peers } => {
+                // Where somebody is, is who it is here.
+                let peers = peers.into_iter().map(|peer| Entry { peer, address: NOWHERE }).collect();
+                self.perform(id, Output::Message { peer: to, message: Message::Peers { peers } }, batch);
             }
             Output::Serve { peer, run, layer } => self.serve(id, peer, run, layer),
             Output::StopServing { peer, run } => {
@@ -131,6 +137,7 @@ impl SwarmSim {
         if let Some(layer) = layer.as_mut().filter(|_| conduct == Conduct::CorruptLayers) {
             layer[0].0[0] ^= 1;
         }
+        self.lossy.open((id, connection, run));
         let copies = if conduct == Conduct::LeafFlood { 20 } else { 1 };
         for at in (0..run.count).flat_map(|at| std::iter::repeat_n(at, copies)) {
             let range = self.content.manifest.leaf_range(run.piece, run.first + at);
@@ -142,7 +149,8 @@ impl SwarmSim {
             let hashes = layer.as_ref().map_or(0, |layer| layer.len() * Hash::LEN);
             let bytes = ((data.len() + hashes) as f64 * self.costs.bulk) as u64;
             let (from, to) = (self.node(id), self.node(to));
-            let packet = Packet::Leaf { connection, run, at, layer, data: data.into() };
+            let packets = Self::packets(bytes);
+            let packet = Packet::Leaf { connection, run, at, layer, data: data.into(), packets };
             self.network.send(from, to, bytes, Priority::Bulk, packet);
         }
     }
@@ -171,5 +179,9 @@ impl SwarmSim {
         };
         let node = self.node(id);
         self.network.take_back(node, matches);
+        self.lossy.break_off((id, connection, run));
     }
 }
+
+/// An address that nobody looks at.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

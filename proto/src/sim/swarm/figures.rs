@@ -1,5 +1,7 @@
 //! What a simulated wire costs, and what came of a simulated swarm.
 
+use std::time::Duration;
+
 use crate::hash::Hash;
 
 /// What the wire costs beyond payload.
@@ -11,14 +13,19 @@ pub struct Costs {
     pub control: u64,
     /// Bytes the receiver sends back for every byte of leaf data, as acknowledgements.
     pub acknowledgement: f64,
+    /// How long a receiver holds an acknowledgement back.
+    pub ack_delay: Duration,
 }
 
 impl Costs {
     /// Payload and control messages only, as in the fluid models.
-    pub const NONE: Costs = Costs { bulk: 1.0, control: 0, acknowledgement: 0.0 };
+    pub const NONE: Costs = Costs { bulk: 1.0, control: 0, acknowledgement: 0.0, ack_delay: Duration::ZERO };
     /// About what QUIC over IPv4 with 1 452-byte datagrams costs: 4.5 % on bulk data, 60 bytes for a packet of control
     /// messages, an acknowledgement of 70 bytes per ten packets.
-    pub const QUIC: Costs = Costs { bulk: 1.045, control: 60, acknowledgement: 0.005 };
+    pub const QUIC: Costs = Costs { bulk: 1.045, control: 60, acknowledgement: 0.005, ..Costs::NONE };
+
+    /// The same with acknowledgements held back as long as this peer's QUIC does at most: runs are confirmed late.
+    pub const LATE: Costs = Costs { ack_delay: Duration::from_millis(50), ..Costs::QUIC };
 }
 
 /// What came of a simulated swarm.

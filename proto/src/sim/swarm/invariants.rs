@@ -40,7 +40,10 @@ impl Watch {
                 message: Message::Hello { .. } | Message::Have { .. } | Message::Partial { .. }, ..
             }
             | Output::Message { message: Message::Started { .. } | Message::Reject { .. }, .. }
-            | Output::Message { message: Message::Interested | Message::NotInterested, .. } => {}
+            | Output::Message {
+                message: Message::Interested | Message::NotInterested | Message::Peers { .. }, ..
+            }
+            | Output::Introduce { .. } => {}
             Output::Serve { peer, run, .. } => {
                 assert!(self.unchoked.contains(peer), "a run is begun for {peer}, which is choked");
                 self.serving.insert((*peer, *run));

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::figures::{Costs, Figures};
 use super::invariants::Watch;
+use super::loss::Lossy;
 use super::{Content, PeerSpec, Start};
 use crate::bits::PieceSet;
 use crate::hash::Hash;
@@ -30,6 +31,7 @@ pub struct SwarmSim {
     pub(super) peers: Vec<Peer>,
     connections: u64,
     pub(super) spread: Spread,
+    pub(super) lossy: Lossy,
     log: Log,
 }
 
@@ -81,7 +83,9 @@ pub(super) enum Packet {
     Leave(PeerId),
     Message { connection: u64, message: Message },
     Undecodable { connection: u64 },
-    Leaf { connection: u64, run: Run, at: u16, layer: Option<Vec<Hash>>, data: Bytes },
+    Leaf { connection: u64, run: Run, at: u16, layer: Option<Vec<Hash>>, data: Bytes, packets: u16 },
+    Again { from: PeerId, to: PeerId, lost: u16, packet: Box<Packet> },
+    Late { from: PeerId, to: PeerId, packet: Box<Packet> },
     Acknowledgement,
     RunSent { peer: PeerId, connection: u64, to: PeerId, run: Run },
     Reset { connection: u64, run: Run },
@@ -127,6 +131,7 @@ impl SwarmSim {
             peers,
             connections: 0,
             spread: Spread::default(),
+            lossy: Lossy::new(seed),
             log: Log::default(),
         }
     }
@@ -228,7 +233,12 @@ impl SwarmSim {
         match happening {
             Happening::Alarm(node) => self.on_alarm(peer_of(node)),
             Happening::Note(packet) => self.on_note(packet),
-            Happening::Arrived { from, to, packet } => self.on_packet(peer_of(from), peer_of(to), packet),
+            Happening::Arrived { from, to, packet } => {
+                let (from, to) = (peer_of(from), peer_of(to));
+                if let Some(packet) = self.survive(from, to, packet) {
+                    self.on_packet(from, to, packet);
+                }
+            }
         }
         true
     }
@@ -261,6 +271,8 @@ impl SwarmSim {
             }
             Packet::Announced { peer, announce } => self.track(peer, announce),
             Packet::Reply { peer, reply } => self.with(peer, |running, now| running.announcer.handle_reply(now, reply)),
+            Packet::Again { from, to, lost, packet } => self.send_again(from, to, lost, *packet),
+            Packet::Late { from, to, packet } => self.on_packet(from, to, *packet),
             Packet::Message { .. }
             | Packet::Undecodable { .. }
             | Packet::Leaf { .. }
@@ -285,8 +297,11 @@ impl SwarmSim {
             Packet::Undecodable { connection } => {
                 self.on_connection(to, from, connection, |running, now| running.core.handle_violation(now, from));
             }
-            Packet::Leaf { connection, run, at, layer, data } => {
-                self.on_leaf(to, from, connection, (run, at), layer, data);
+            Packet::Leaf { connection, run, at, layer, data, .. } => {
+                let stream = (from, connection, run);
+                for (at, layer, data) in self.lossy.in_order(stream, (at, layer, data)) {
+                    self.on_leaf(to, from, connection, (run, at), layer, data);
+                }
             }
             Packet::Reset { connection, run } => self.on_connection(to, from, connection, |running, now| {
                 running.watch.answered(from, run);
@@ -308,6 +323,8 @@ impl SwarmSim {
             | Packet::DialFailed { .. }
             | Packet::Lost { .. }
             | Packet::Announced { .. }
+            | Packet::Again { .. }
+            | Packet::Late { .. }
             | Packet::Reply { .. } => unreachable!("these are notes"),
         }
     }
@@ -343,7 +360,7 @@ impl SwarmSim {
             running.core.handle_leaf(now, from, run.piece, run.first + at, data);
         });
         if last {
-            let delay = self.network.delay(self.node(to), self.node(from));
+            let delay = self.network.delay(self.node(to), self.node(from)) + self.costs.ack_delay;
             self.network.note(delay, Packet::RunSent { peer: from, connection, to, run });
             if let Some(running) = &mut self.peers[index(to)].state {
                 running.stopped.remove(&(from, run));
@@ -401,9 +418,17 @@ impl SwarmSim {
                     running.connections.insert(other, connection);
                 }
             }
-            self.with(to, |running, now| running.core.handle_connected(now, dialler));
+            self.meet(to, dialler);
         }
-        self.with(dialler, |running, now| running.core.handle_connected(now, to));
+        self.meet(dialler, to);
+    }
+
+    fn meet(&mut self, peer: PeerId, other: PeerId) {
+        let round_trip = 2 * self.network.delay(self.node(peer), self.node(other));
+        self.with(peer, |running, now| {
+            running.core.handle_connected(now, other);
+            running.core.handle_round_trip(other, round_trip);
+        });
     }
 
     fn disconnect(&mut self, peer: PeerId, from: PeerId, connection: u64) {

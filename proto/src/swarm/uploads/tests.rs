@@ -80,7 +80,32 @@ fn what_is_under_way_to_all_together_lasts_the_upload_window() {
             begun += served(&fixture.request(peer, run(1, leaf, 1))).len();
         }
     }
-    assert!((3..=5).contains(&begun), "{begun} leaves of 65 ms for a window of 200 ms");
+    assert!((4..=6).contains(&begun), "{begun} leaves of 65 ms for a window of 200 ms and a path of 65 ms");
+}
+
+#[test]
+fn runs_that_wait_for_loss_to_be_mended_keep_nobody_waiting_up_to_another_window() {
+    let mut fixture = Fixture::seed();
+    let peers: Vec<u32> = (1..=5).collect();
+    peers.iter().for_each(|&peer| drop(fixture.meet_interested(peer)));
+    for turn in 0..40 {
+        let peer = turn % 5 + 1;
+        fixture.request(peer, run(0, 0, 1));
+        fixture.now = fixture.now + Duration::from_millis(65);
+        fixture.sent(peer, run(0, 0, 1));
+    }
+    let begin = |fixture: &mut Fixture, piece| -> usize {
+        let asked = (0..4).flat_map(|leaf| peers.iter().map(move |&peer| (peer, leaf)));
+        asked.map(|(peer, leaf)| served(&fixture.request(peer, run(piece, leaf, 1))).len()).sum()
+    };
+    let first = begin(&mut fixture, 1);
+    // Nothing is confirmed for longer than a full window takes.
+    fixture.now = fixture.now + Duration::from_millis(600);
+    let second = begin(&mut fixture, 2);
+    fixture.now = fixture.now + Duration::from_millis(600);
+    let third = begin(&mut fixture, 3);
+    assert!(first > 0 && second > 0, "{first}, then {second} more");
+    assert_eq!(third, 0, "after {first} and {second}: the uplink itself may be slow");
 }
 
 #[test]
@@ -97,7 +122,7 @@ fn stuck_runs_do_not_keep_the_others_waiting() {
     }
     fixture.pass(Duration::from_secs(3));
     let begun: Vec<_> = (0..4).flat_map(|leaf| served(&fixture.request(2, run(0, leaf, 1)))).collect();
-    assert_eq!(begun.len(), 2, "1 never confirms its two runs");
+    assert!((2..=3).contains(&begun.len()), "1 never confirms its two runs, and 2 gets {begun:?}");
 }
 
 #[test]
@@ -153,7 +178,10 @@ fn a_path_is_filled_even_if_it_is_longer_than_the_window() {
         path.on_sent(at(tenth), 100_000, at(tenth - 4));
     }
     let window = path.window(at(50), Duration::from_millis(200)).unwrap();
-    assert!((450_000..650_000).contains(&window), "{window} where 1 MB/s for 1.25 times {took:?} is 500 000");
+    assert!(
+        (650_000..850_000).contains(&window),
+        "{window} where 1 MB/s for 1.25 times {took:?} and 200 ms is 700 000"
+    );
 }
 
 #[test]

@@ -39,6 +39,13 @@ fn no_more_peers_are_named_than_wanted_or_than_fifty_and_each_one_fairly() {
 }
 
 #[test]
+fn a_tracker_of_few_words_names_as_many_as_its_options_say() {
+    let mut tracker = Tracker::new(TrackerOptions { answer_max: 2, ..TrackerOptions::default() }, 1);
+    (1..=5).for_each(|peer| drop(announce(&mut tracker, 0, peer, AnnounceEvent::Started)));
+    assert_eq!(announce(&mut tracker, 0, 1, AnnounceEvent::Update).peers.len(), 2);
+}
+
+#[test]
 fn who_leaves_is_forgotten_at_once() {
     let mut tracker = Tracker::new(TrackerOptions::default(), 1);
     announce(&mut tracker, 0, 1, AnnounceEvent::Started);
