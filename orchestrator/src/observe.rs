@@ -173,10 +173,14 @@ impl Board {
         self.lock().pictured.is_some_and(|at| at.elapsed() < ATTENTION)
     }
 
+    /// Notes that somebody asks for pictures.
+    fn attend(&self) {
+        self.lock().pictured = Some(Instant::now());
+    }
+
     /// What pictures are made from; none while there is no run.
     fn picture(&self) -> Option<(Results, RunDirectory)> {
-        let mut shown = self.lock();
-        shown.pictured = Some(Instant::now());
+        let shown = self.lock();
         Some((shown.results.clone()?, shown.directory.clone()?))
     }
 

@@ -29,8 +29,8 @@ fn tshark_decodes_a_captured_run_as_quic_with_the_key_log() {
         serde_json::from_str::<serde_json::Value>(record).unwrap();
     }
 
-    let Some(seen) = tshark(&packets, Some(&keys), "quic.stream") else { return };
-    let plain = tshark(&packets, None, "quic.stream").unwrap();
+    let Some(seen) = tshark(&packets, Some(&keys), "quic.stream_data") else { return };
+    let plain = tshark(&packets, None, "quic.stream_data").unwrap();
     println!("{seen} packets with streams with the key log, {plain} without");
     assert!(seen > 500 && plain == 0, "{seen}, {plain}");
     assert!(tshark(&packets, None, "quic").unwrap() >= seen, "all of them are QUIC");

@@ -30,7 +30,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
 
     browser.show("light", 1400);
     browser.go_to(&address);
-    wait_until("the pictures of swarm, ring, links and host are there", || {
+    wait_until("the pictures of swarm, ring, uplinks and host are there", || {
         FIGURES.iter().all(|id| browser.evaluate(&format!("document.getElementById('{id}') !== null")) == true)
     });
     assert_eq!(browser.evaluate(STATE), "live");
@@ -59,7 +59,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
 const STATE: &str = "document.getElementById('live-state').textContent";
 const UPDATES: &str = "Number(document.body.dataset.updates || 0)";
 const PROGRESS: &str = "document.querySelector('#d0-progress svg').innerHTML";
-const FIGURES: &[&str] = &["d0-progress", "d0-matrix", "d0-uplinks", "node-ring", "timeline", "link-rates", "host"];
+const FIGURES: &[&str] = &["d0-progress", "d0-matrix", "d0-uplinks", "node-ring", "timeline", "host"];
 /// A swarm that takes minutes, and a ring that is asked all the while.
 const TOPOLOGY: &str = "
 version: 1
