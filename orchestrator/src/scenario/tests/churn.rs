@@ -47,7 +47,7 @@ fn a_distribution_waits_for_who_will_come_back_and_lets_it_enter() {
     let moves = [(1_000, 3, MoveKind::Crash), (4_000, 3, MoveKind::Join)];
     let mut play = running(vec![first(distribute("d0", &[1], &[2, 3])), at_ms(100, churn(&moves))]);
     assert_eq!(play.due(100), [begun(1)]);
-    assert_eq!(play.due(1_000), [Order::Kill { peers: ids(&[3]) }]);
+    assert_eq!(play.due(1_100), [Order::Kill { peers: ids(&[3]) }]);
     play.scenario.handle_exited(id(3));
     play.completed(0, 2, 2_000);
     assert_eq!(play.due(2_000), [], "peer 3 comes back");
