@@ -100,7 +100,7 @@ fn a_swarm_whose_tracker_died_goes_on_growing_together() {
             let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: at }) else {
                 unreachable!()
             };
-            let options = SwarmOptions { exchange: Exchange::On, ..SwarmOptions::default() };
+            let options = SwarmOptions { exchange: Exchange::Neighbours, ..SwarmOptions::default() };
             peer.command(&Command::Prepare(Prepare { options, ..plain })).await;
             // One after the other: each finds those that were there before it.
             peer.begin("d0").await;

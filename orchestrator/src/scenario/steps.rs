@@ -84,14 +84,10 @@ impl Scenario {
         if (0..self.steps.len()).any(|index| self.will_come_back(index, peer)) {
             return true;
         }
-        // Who comes and goes by churn has been looked at above.
-        let joining = self
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(_, other)| !matches!(other.step.action, Action::Churn(_)) && other.step.action.joins(peer));
+        let joining = self.steps.iter().enumerate().filter(|(_, other)| other.step.action.joins(peer));
         joining.into_iter().any(|(index, other)| match other.stage {
-            Stage::Waiting => !self.follows(index, own_step),
+            // Whom a churn will bring back has been looked at above.
+            Stage::Waiting => other.step.action.churn().is_none() && !self.follows(index, own_step),
             Stage::Running { .. } => other.awaited.contains(&Awaited::Ready(peer)) || other.is_still_to_come(peer),
             Stage::Ended => false,
         })

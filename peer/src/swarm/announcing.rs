@@ -38,7 +38,7 @@ impl Run {
 
     /// Notes where a neighbour says that others listen. What was heard first stays until a dial there fails.
     pub(super) fn take_hearsay(&mut self, entries: &[Entry]) {
-        if self.driver.options.exchange == Exchange::Off {
+        if self.driver.options.exchange == Exchange::None {
             return;
         }
         for entry in entries {

@@ -27,14 +27,14 @@ pub(super) struct Introductions {
 impl Swarm {
     /// A neighbour said hello: it, and the others about it, are told soon.
     pub(super) fn introduce_soon(&mut self, now: Time) {
-        if self.options.exchange == Exchange::On {
+        if self.options.exchange == Exchange::Neighbours {
             self.timers.set_earlier(Timer::Exchange, now + GATHER);
         }
     }
 
     /// Tells every neighbour what is new to it, unless it was told just before.
     pub(super) fn introduce(&mut self, now: Time) {
-        if self.options.exchange == Exchange::Off || self.is_leaving() {
+        if self.options.exchange == Exchange::None || self.is_leaving() {
             return;
         }
         let greeted = self.neighbours.iter().filter(|(_, neighbour)| neighbour.greeted);
@@ -71,7 +71,7 @@ impl Swarm {
     pub(super) fn on_introduced(&mut self, now: Time, from: PeerId, peers: &[PeerId]) {
         let Some(neighbour) = self.neighbours.get_mut(&from) else { return };
         let too_soon = neighbour.introductions.heard_at.is_some_and(|before| now - before < INTERVAL / 2);
-        if self.options.exchange == Exchange::Off || too_soon {
+        if self.options.exchange == Exchange::None || too_soon {
             self.stats.introductions_ignored += peers.len() as u64;
             return;
         }

@@ -108,7 +108,7 @@ impl Default for Options {
             pieces: PieceChoice::RarestFirst,
             ties: Ties::ByChance,
             endgame: Endgame::Steal,
-            exchange: Exchange::Off,
+            exchange: Exchange::None,
             rate_window: Duration::from_secs(20),
             newcomer_weight: 3,
             dial_degree: 30,
@@ -152,9 +152,9 @@ impl Options {
 #[serde(rename_all = "kebab-case")]
 pub enum Exchange {
     /// They do, and believe each other as far as certificates prove it.
-    On,
+    Neighbours,
     /// They do not, and ignore what others say.
-    Off,
+    None,
 }
 
 /// How neighbours come to be served.

@@ -105,7 +105,7 @@ fn a_message_of_too_many_is_refused_before_anything_is_made_of_it() {
 
 /// A core that has nothing and takes part in exchange.
 fn open() -> Fixture {
-    Fixture::with(&[], Options { exchange: Exchange::On, ..Options::default() })
+    Fixture::with(&[], Options { exchange: Exchange::Neighbours, ..Options::default() })
 }
 
 fn peers(peers: &[u32]) -> Message {
