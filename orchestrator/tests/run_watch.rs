@@ -58,7 +58,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
 
 const STATE: &str = "document.getElementById('live-state').textContent";
 const UPDATES: &str = "Number(document.body.dataset.updates || 0)";
-const PROGRESS: &str = "document.querySelector('#d0-progress svg').innerHTML";
+const PROGRESS: &str = "document.querySelector('#d0-progress .drawing svg').innerHTML";
 const FIGURES: &[&str] = &["d0-progress", "d0-matrix", "d0-uplinks", "node-ring", "timeline", "host"];
 /// A swarm that takes minutes, and a ring that is asked all the while.
 const TOPOLOGY: &str = "
