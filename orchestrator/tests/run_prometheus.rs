@@ -14,7 +14,7 @@ use std::{
 };
 
 use fit_host::hold;
-use run_support::{PATIENCE, Place, SLOW, can_run, signal, wait_until};
+use run_support::{PATIENCE, Place, Running, SLOW, can_run, signal, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn check_prometheus() {
         all.len() >= 9 && all.iter().all(|rule| rule["health"] == "ok")
     });
     let said = std::thread::spawn(move || said.map_while(Result::ok).collect::<Vec<String>>().join("\n"));
-    let status = run.wait().unwrap();
+    let status = run.0.wait().unwrap();
     let said = said.join().unwrap();
     assert!(matches!(status.code(), Some(0 | 4)), "{status}: {said}");
     assert!(place.processes().is_empty(), "something outlives the run");
@@ -84,10 +84,10 @@ fn prometheus_ends_with_the_run_however_that_ends() {
         let place = Place::with(SLOW);
         let (mut run, _, said) = start(&place);
         assert!(!place.processes().is_empty());
-        signal(&run, end);
+        signal(&run.0, end);
         // What it still says must not hold it up.
         said.for_each(drop);
-        run.wait().unwrap();
+        run.0.wait().unwrap();
         wait_until("everything has ended", || place.processes().is_empty());
         assert!(place.run().join("prometheus/data/wal").is_dir(), "the samples stay");
     }
@@ -138,10 +138,11 @@ impl Drop for Reopened {
 }
 
 /// Starts the run and says where its Prometheus is.
-fn start(place: &Place) -> (Child, SocketAddr, impl Iterator<Item = std::io::Result<String>> + Send + use<>) {
+fn start(place: &Place) -> (Running, SocketAddr, impl Iterator<Item = std::io::Result<String>> + Send + use<>) {
     let mut command = place.command();
-    let mut run = command.arg("--prometheus=0").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(run.stderr.take().unwrap()).lines();
+    let run = command.arg("--prometheus=0").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = Running(run);
+    let mut said = BufReader::new(run.0.stderr.take().unwrap()).lines();
     let mut heard = Vec::new();
     let line = said
         .by_ref()

@@ -11,7 +11,7 @@ use std::{
 };
 
 use report_support::browser::Browser;
-use run_support::{Place, can_run, signal, wait_until};
+use run_support::{Place, Running, can_run, signal, wait_until};
 use rustix::process::Signal;
 
 #[test]
@@ -21,8 +21,9 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
     }
     let Some(mut browser) = Browser::start() else { return };
     let place = Place::with(TOPOLOGY);
-    let mut run = place.command().arg("--watch=0").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let run = place.command().arg("--watch=0").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = Running(run);
+    let mut said = BufReader::new(run.0.stderr.take().unwrap()).lines().map_while(Result::ok);
     let line = said.by_ref().find(|line| line.starts_with("live page on ")).expect("an address");
     let address = line.trim_start_matches("live page on ").to_owned();
     assert!(address.starts_with("http://127.0.0.1:"), "others are not served by accident: {address}");
@@ -47,9 +48,9 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
     assert!(elsewhere.is_empty(), "asked for {elsewhere:?}");
     assert!(seen.complaints.is_empty(), "said {:?}", seen.complaints);
 
-    signal(&run, Signal::TERM);
+    signal(&run.0, Signal::TERM);
     said.for_each(drop);
-    run.wait().unwrap();
+    run.0.wait().unwrap();
     wait_until("the page says that it is over", || {
         browser.evaluate(STATE).as_str().is_some_and(|state| state.contains("ended"))
     });
@@ -58,7 +59,7 @@ fn a_browser_sees_the_pictures_change_and_asks_nobody_but_the_run() {
 
 const STATE: &str = "document.getElementById('live-state').textContent";
 const UPDATES: &str = "Number(document.body.dataset.updates || 0)";
-const PROGRESS: &str = "document.querySelector('#d0-progress svg').innerHTML";
+const PROGRESS: &str = "document.querySelector('#d0-progress .drawing svg').innerHTML";
 const FIGURES: &[&str] = &["d0-progress", "d0-matrix", "d0-uplinks", "node-ring", "timeline", "host"];
 /// A swarm that takes minutes, and a ring that is asked all the while.
 const TOPOLOGY: &str = "

@@ -89,6 +89,17 @@ impl Place {
     }
 }
 
+/// A run that does not outlive its test, however that ends.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that was waited for is left alone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The built program, without any of its variables in the environment.
 pub(crate) fn peerbed() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerbed"));
