@@ -9,7 +9,10 @@ mod change_support;
 mod fit_host;
 mod real_support;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
 
 use change_support::{PATIENCE, build, engines, sockets};
 use fit_host::measure_async;
@@ -49,6 +52,34 @@ async fn the_first_round_trip_is_one_packet_each_way_and_no_other() {
         round_trip(&supervisor).await;
         assert_eq!(packets(&supervisor).await, (1, 1), "{engine}: received and sent by the first peer");
     }
+}
+
+/// The kernel wakes a device on which both ends have come up when it gets round to it, which takes up to a second where
+/// there are hundreds, and loses without a word what is sent before.
+#[tokio::test]
+async fn what_is_sent_as_soon_as_there_is_a_network_comes_through() {
+    for engine in engines() {
+        let links = || vec![link("open", direction(None), direction(None))];
+        let many = plan(links(), 300);
+        let beside = tokio::spawn(async move {
+            loop {
+                drop(build(&many, engine).await);
+            }
+        });
+        for round in 0..100 {
+            let supervisor = build(&plan(links(), 2), engine).await;
+            let (from, to) = sockets(&supervisor, 1, 2).await;
+            from.send_to(b"x", to.local_addr().unwrap()).unwrap();
+            assert!(comes(&to), "{engine}, round {round}: the first datagram was lost");
+        }
+        beside.abort();
+    }
+}
+
+/// Whether a datagram comes, waiting no longer than for the last of a host's most belated.
+fn comes(to: &UdpSocket) -> bool {
+    to.set_read_timeout(Some(PATIENCE / 20)).unwrap();
+    to.recv(&mut [0; 8]).is_ok()
 }
 
 /// A datagram from peer 1 to peer 2 and back.

@@ -106,6 +106,7 @@ impl Network {
             let tc = current.get(&peer.id).map(|link| link.tc(Towards::Core)).context("every peer has a link")?;
             socket.perform(peer_requests(peer, tc))?;
         }
+        layout.wake(plan, &mut cores)?;
         let peers = peers.into_iter().map(|(peer, (namespace, _))| (peer.id, namespace)).collect();
         Ok(Self { user: None, peers, routing: layout.cores(), cores, current, cuts: Cuts::default() })
     }

@@ -19,9 +19,9 @@ use anyhow::Context;
 use peerbed_proto::random::Random;
 
 use super::{
-    Core, GATEWAY, LOOPBACK, Towards, core_requests,
+    Core, FIRST_PEER_LINK, GATEWAY, LOOPBACK, Towards, core_requests,
     current::Current,
-    requests::{End, Pair, Table, address, gateway_route, host_route, last_hop_rule, link_up, neighbour, pair},
+    requests::{End, Pair, Table, address, gateway_route, host_route, last_hop_rule, link_up, neighbour, pair, wake},
 };
 use crate::{
     links::{
@@ -102,6 +102,21 @@ impl<'a> Layout<'a> {
                 ));
             }
             space.socket.perform(requests)?;
+        }
+        Ok(())
+    }
+
+    /// Has everything carry packets, once both ends of all links are up.
+    pub(super) fn wake(&self, plan: &Plan, spaces: &mut [Core]) -> anyhow::Result<()> {
+        let mut links = vec![Vec::new(); spaces.len()];
+        for (first, second) in self.joints() {
+            links[first].push(end(first, second).index);
+        }
+        for (index, peer) in (FIRST_PEER_LINK..).zip(&plan.peers) {
+            links[self.core_of(peer)].push(index);
+        }
+        for (space, links) in spaces.iter_mut().zip(links) {
+            space.socket.perform(links.into_iter().map(|link| wake(link, "a link of the core")).collect())?;
         }
         Ok(())
     }

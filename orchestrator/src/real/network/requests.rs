@@ -64,6 +64,16 @@ pub(super) fn link_up_with_queue(index: i32, packets: u32, place: &str) -> Reque
     link_up(index, place).with(IFLA_TXQLEN, &packets.to_ne_bytes())
 }
 
+/// Has a link that is up, and whose other end has come up since, carry packets from here on.
+///
+/// Left alone the kernel does so when it gets round to it (linkwatch), a second later where hundreds are made at once, and
+/// until then loses without a word what is sent. A new length of the queue makes it do so at once. The length is of no
+/// consequence: what shapes the link has limits of its own, and what does not shape it has no queue.
+pub(super) fn wake(index: i32, place: &str) -> Request {
+    Request::new(Kind::SetLink, &link_body(index, IFF_UP), format!("wake {place}"))
+        .with(IFLA_TXQLEN, &(USUAL_QUEUE + 1).to_ne_bytes())
+}
+
 /// Gives a link an address of its own, without a network around it.
 pub(super) fn address(index: i32, address: Ipv4Addr, place: &str) -> Request {
     // struct ifaddrmsg: family, prefix length, flags, scope, index.
@@ -161,6 +171,8 @@ fn link_body(index: i32, flags: u32) -> Vec<u8> {
 
 const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
+/// Packets; the length that every fresh link has (DEFAULT_TX_QUEUE_LEN).
+const USUAL_QUEUE: u32 = 1_000;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_TXQLEN: u16 = 13;
