@@ -196,6 +196,34 @@ pub(crate) fn segment(socket: &UdpSocket, payload: i32) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Lets so many bytes of a socket's wait in the kernel, whatever its limits.
+pub(crate) fn hold(socket: &UdpSocket, bytes: i32) {
+    // SAFETY: the option's value is one int that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUFFORCE,
+            (&raw const bytes).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Sends the same bytes so often in one call; returns how often it did.
+pub(crate) fn send_often(socket: &UdpSocket, bytes: &[u8], times: usize) -> std::io::Result<usize> {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: all zeros are a message without address, control data and flags.
+    let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    message.msg_hdr.msg_iov = &raw mut part;
+    message.msg_hdr.msg_iovlen = 1;
+    let mut messages = vec![message; times];
+    // SAFETY: as many messages as said, whose one part outlives the call and is only read.
+    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), times as u32, 0) };
+    usize::try_from(sent).map_err(|_| std::io::Error::last_os_error())
+}
+
 /// Environment variable that tells a test program started by itself what to do.
 pub(crate) const ROLE: &str = "PEERBED_TEST_ROLE";
 

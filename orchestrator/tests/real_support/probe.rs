@@ -18,7 +18,7 @@ use peerbed_proto::id::PeerId;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{ROLE, address, output, segment, start};
+use super::{ROLE, address, hold, output, segment, send_often, start};
 
 /// A datagram that arrived.
 #[derive(Clone, Copy, Debug)]
@@ -239,30 +239,25 @@ fn play_send(to: u32, count: u32, spacing: Duration) {
 
 /// Sends trains of full packets without end, a quarter faster than the rate.
 fn play_flood(to: u32, rate: u64) {
-    let sockets: Vec<UdpSocket> = (0..SOCKETS)
-        .map(|_| {
-            let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
-            segment(&socket, 1472);
-            socket.connect((address(to), PORT)).unwrap();
-            socket
-        })
-        .collect();
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    segment(&socket, 1472);
+    // A packet in a queue of the kernel is in its socket's buffer as well: this one holds more than any queue.
+    hold(&socket, 64 << 20);
+    socket.connect((address(to), PORT)).unwrap();
     let packets = train(rate);
+    // As many as the rate carries within 10 ms: every call costs a guest as much as some packets do.
+    let trains = (rate / 12_000 / 100 / packets).clamp(1, 100);
+    let spacing = Duration::from_secs_f64((trains * packets) as f64 * 12_000.0 / (rate as f64 * 1.25));
     let train = vec![0; packets as usize * 1472];
-    let spacing = Duration::from_secs_f64(packets as f64 * 12_000.0 / (rate as f64 * 1.25));
     let began = Instant::now();
-    for (sent, socket) in (0_u32..).zip(sockets.iter().cycle()) {
+    for sent in 0_u32.. {
         if let Some(early) = (spacing * sent).checked_sub(began.elapsed()) {
             std::thread::park_timeout(early);
         }
         // Nobody listens, and the kernel says so; a full queue says so as well. Both are as they should be.
-        let _ = socket.send(&train);
+        let _ = send_often(&socket, &train, trains as usize);
     }
 }
-
-/// Whose buffers together hold more than any queue: a packet in a queue of the kernel is in its socket's buffer as well,
-/// and a single socket's sender would wait before the queue is full.
-const SOCKETS: usize = 128;
 
 /// Full packets in a train: as many as the rate carries within 10 ms, 40 at most, so that a slow sender suffices.
 fn train(rate: u64) -> u64 {
