@@ -178,6 +178,7 @@ impl Real {
                 id: distribution.id.clone(),
                 file: distribution.file.clone(),
                 manifest: content.manifest.clone(),
+                leaves: Some(content.leaves.clone()),
                 role: self.role(distribution, peer.id, content)?,
                 options: distribution.options_of(peer.id),
             });

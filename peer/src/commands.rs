@@ -41,6 +41,11 @@ pub struct Prepare {
     pub file: String,
     /// Path of the manifest (JSON, as `peerbed_proto::content::Manifest` is serialised).
     pub manifest: PathBuf,
+    /// Path of the hashes of all leaves, 32 bytes each in the file's order, for a seed: it then tells the leaf layers of its
+    /// pieces without reading and hashing the content. They are believed where they lead to the manifest's roots; absent or
+    /// wrong ones are computed. Ignored by all other roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<PathBuf>,
     /// What this peer does in it.
     pub role: Role,
     /// Settings of the swarm; `{}` or absent takes the defaults. Ignored by server and client.
