@@ -61,13 +61,15 @@ pub enum Role {
     Seed {
         /// The file, read only. It is trusted to match the manifest: its size is checked, its hashes are not.
         content: PathBuf,
-        /// Where to announce.
-        tracker: Endpoint,
+        /// Where to announce; none for whoever owns the content's name in the ring that this peer is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tracker: Option<Endpoint>,
     },
     /// Wants the file from the swarm, and serves what it has.
     Leecher {
-        /// Where to announce.
-        tracker: Endpoint,
+        /// As of a seed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tracker: Option<Endpoint>,
     },
     /// Serves the whole file to each client.
     Server {
@@ -136,7 +138,7 @@ mod tests {
             "role":{"leecher":{"tracker":{"peer":1,"addr":"198.18.0.1:4433"}}}}}"#;
         let command: Command = serde_json::from_str(text).unwrap();
         let Command::Prepare(prepare) = &command else { panic!("{command:?}") };
-        assert!(matches!(prepare.role, Role::Leecher { tracker: Endpoint { peer: 1, .. } }));
+        assert!(matches!(prepare.role, Role::Leecher { tracker: Some(Endpoint { peer: 1, .. }) }));
         let again: Command = serde_json::from_str(&serde_json::to_string(&command).unwrap()).unwrap();
         assert_eq!(again, command);
     }

@@ -27,6 +27,7 @@ use crate::transport::PeerConnection;
 
 mod accounting;
 mod announcing;
+mod discovery;
 mod hashing;
 mod neighbour;
 mod performing;
@@ -60,7 +61,7 @@ pub(crate) struct SwarmDriver {
     distribution: String,
     role: &'static str,
     options: Options,
-    tracker: Endpoint,
+    tracker: Option<Endpoint>,
     manifest: Arc<Manifest>,
     storage: Arc<Storage>,
     have: PieceSet,
@@ -104,7 +105,7 @@ impl SwarmDriver {
         prepare: &Prepare,
         manifest: Arc<Manifest>,
         content: Option<&std::path::Path>,
-        tracker: Endpoint,
+        tracker: Option<Endpoint>,
     ) -> anyhow::Result<Self> {
         let (role, storage, have) = match content {
             Some(path) => {
