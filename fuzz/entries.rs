@@ -302,7 +302,7 @@ impl Play {
         if let Some(first) = data.first_mut().filter(|_| flaw == Flaw::Leaf) {
             *first ^= 1;
         }
-        self.core.handle_leaf(self.now, peer, piece, leaf, data.into());
+        self.core.handle_leaf(self.now, peer, piece, leaf, Bytes::from(data));
     }
 
     fn confirm(&mut self, which: u8) {

@@ -3,7 +3,7 @@
 //! `cargo bench --bench bulk` moves 1 GiB three times from one namespace to another over unshaped links of the kernel
 //! engine: as one stream between two processes that do nothing but quinn (as quinn's own bulk benchmark: default transport
 //! settings, one stream, nothing on disk), in a swarm of a seed and a leecher, and from a server to a client. `-- 256` moves
-//! so many MiB. Prints the rates, each peer's peak memory, and the share of quinn's rate. Needs root and the release build of
+//! so many MiB. Prints the rates, the share of quinn's, and the most memory that one of Peerbed's own peers took. Needs root and the release build of
 //! `peerbed-peer`, and two cores with nothing else to do.
 //!
 //! The program is its own reference: `bulk serve` and `bulk fetch` are run as peers of the topology.
@@ -58,7 +58,7 @@ fn compare(mib: u64) -> ExitCode {
         return ExitCode::FAILURE;
     };
     out(&format!("{mib} MiB between two unshaped peers, Mbit/s"));
-    out("quinn alone    swarm  of quinn    client-server  of quinn    verdict");
+    out("quinn alone    swarm  of quinn    client-server  of quinn    most memory of a peer    verdict");
     for run in &sweep.runs {
         if let Some(error) = &run.results.error {
             out(&format!("a run failed: {error}"));
@@ -79,9 +79,11 @@ fn line(directory: &Path, results: &Results, bytes: u64) {
     };
     let [swarm, rival] = ["swarm", "client-server"].map(of);
     let share = |rate: f64| rate / reference * 100.0;
+    let own = results.memory.iter().filter(|memory| ["seed", "leecher"].contains(&memory.peer.as_str()));
+    let peak = own.map(|memory| memory.peak_bytes).max().unwrap() as f64 / f64::from(1 << 20);
     let verdict = results.verdict.state.as_str();
     out(&format!(
-        "{reference:11.0}  {swarm:7.0}  {:6.0} %  {rival:15.0}  {:6.0} %    {verdict}",
+        "{reference:11.0}  {swarm:7.0}  {:6.0} %  {rival:15.0}  {:6.0} %  {peak:19.1} MiB    {verdict}",
         share(swarm),
         share(rival)
     ));

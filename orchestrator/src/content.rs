@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use peerbed_proto::content::{Manifest, ManifestBuilder};
+use peerbed_proto::{
+    Hash,
+    content::{Manifest, ManifestBuilder},
+};
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
@@ -28,13 +31,15 @@ pub struct Content {
     pub path: PathBuf,
     /// Its manifest as JSON.
     pub manifest: PathBuf,
+    /// The hashes of its leaves for seeds, 32 bytes each in the file's order.
+    pub leaves: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
     /// SHA-256 over all its bytes.
     pub sha256: [u8; 32],
 }
 
-/// Makes `file` ready: writes its bytes where they are generated, and its manifest in any case.
+/// Makes `file` ready: writes its bytes where they are generated, its manifest and the hashes of its leaves in any case.
 ///
 /// Paths of files are relative to `files_root`.
 ///
@@ -63,11 +68,14 @@ pub fn make(file: &plan::File, run: &RunDirectory, files_root: &Path) -> anyhow:
     if digests.bytes == 0 {
         bail!("file `{}` is empty ({}), and there is nothing to distribute", file.name, path.display());
     }
-    let manifest: Manifest = digests.builder.finish().with_context(|| format!("file `{}`", file.name))?;
-    let manifest_path = run.manifest(&file.name);
+    let Digests { builder, sha256, bytes } = digests;
+    let (manifest, leaves): (Manifest, Vec<Hash>) =
+        builder.finish_with_leaves().with_context(|| format!("file `{}`", file.name))?;
     let text = serde_json::to_vec(&manifest).context("encoding a manifest")?;
-    run.write_whole(&manifest_path, &text)?;
-    Ok(Content { path, manifest: manifest_path, bytes: digests.bytes, sha256: digests.sha256.finalize().into() })
+    let places = (run.manifest(&file.name), run.leaves(&file.name));
+    run.write_whole(&places.0, &text)?;
+    run.write_whole(&places.1, &leaves.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>())?;
+    Ok(Content { path, manifest: places.0, leaves: places.1, bytes, sha256: sha256.finalize().into() })
 }
 
 /// The bytes of `file`, without writing anything.
@@ -232,6 +240,7 @@ mod tests {
         assert!(content.path.ends_with("data"));
         let manifest: Manifest = serde_json::from_slice(&std::fs::read(content.manifest).unwrap()).unwrap();
         assert_eq!((manifest.size(), manifest.pieces()), (40_000, 3));
+        assert_eq!(std::fs::metadata(content.leaves).unwrap().len(), 3 * 32, "each piece is one leaf");
     }
 
     #[test]

@@ -292,7 +292,7 @@ pub struct Distribute {
     pub to: Vec<PeerId>,
     /// How it is spread.
     pub via: Via,
-    /// The tracker, for a swarm.
+    /// The tracker, for a swarm; none for one that finds its peers by the ring that all of them are in.
     pub tracker: Option<PeerId>,
     /// Behaviour of every participant, for a swarm.
     pub options: Option<swarm::Options>,

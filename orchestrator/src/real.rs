@@ -178,6 +178,7 @@ impl Real {
                 id: distribution.id.clone(),
                 file: distribution.file.clone(),
                 manifest: content.manifest.clone(),
+                leaves: Some(content.leaves.clone()),
                 role: self.role(distribution, peer.id, content)?,
                 options: distribution.options_of(peer.id),
             });
@@ -315,7 +316,7 @@ impl Real {
                 Role::Client { server: self.endpoint(*server)? }
             }
             Via::Swarm => {
-                let tracker = self.endpoint(distribution.tracker.context("a swarm without a tracker")?)?;
+                let tracker = distribution.tracker.map(|tracker| self.endpoint(tracker)).transpose()?;
                 if gives { Role::Seed { content: content.path.clone(), tracker } } else { Role::Leecher { tracker } }
             }
         })

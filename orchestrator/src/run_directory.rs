@@ -271,6 +271,12 @@ impl RunDirectory {
         self.content().join(format!("{name}.manifest.json"))
     }
 
+    /// Hashes of the leaves of the distributed file called `name`.
+    #[must_use]
+    pub fn leaves(&self, name: &str) -> PathBuf {
+        self.content().join(format!("{name}.leaves"))
+    }
+
     /// Torrent of the distributed file called `name`, for programs that want one.
     #[must_use]
     pub fn torrent(&self, name: &str) -> PathBuf {

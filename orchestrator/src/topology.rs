@@ -61,7 +61,7 @@ pub use reader::Written;
 pub use regions::Regions;
 pub use rings::Membership;
 pub(crate) use roster::Roster;
-pub use scenario::{Action, Distribute, Selection, Step, Timing};
+pub use scenario::{Action, Discovery, Distribute, Selection, Step, Timing};
 use sweep::Sweep;
 use traces::Attached;
 pub use traces::BYTES_MAX as ATTACHED_BYTES_MAX;

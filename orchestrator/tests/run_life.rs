@@ -8,6 +8,8 @@
 mod fit_host;
 mod run_support;
 
+use std::{fs, path::Path};
+
 use fit_host::hold;
 use run_support::{Place, assert_ended, can_run, stdout};
 use serde_json::Value;
@@ -107,6 +109,26 @@ fn check_lost_seed() {
     assert_eq!(lacking.keys().collect::<Vec<_>>(), ["home-1", "home-2"], "late peers never came: {lacking:?}");
     assert!(text.contains("nobody left has pieces") && text.contains("  home-1 lacks "), "{text}");
     assert_eq!(results["outcome"], "finished");
+}
+
+#[test]
+fn a_swarm_without_a_tracker_finds_its_peers_by_the_ring_they_are_in() {
+    if !can_run() {
+        return;
+    }
+    hold("a trackerless swarm", check_trackerless);
+}
+
+fn check_trackerless() {
+    let ready = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("topologies/trackerless.yaml");
+    let place = Place::with(&fs::read_to_string(ready).unwrap());
+    let done = place.command().output().unwrap();
+    assert_ended(&done, 0);
+    let results = place.results();
+    let distribution = &results["distributions"][0];
+    assert_eq!(completions(distribution).filter(|c| c["verified"] == true).count(), 8, "{distribution}");
+    let plan = fs::read_to_string(place.run().join("plan.yaml")).unwrap();
+    assert!(plan.contains("tracker: null"), "the plan names no tracker: {plan}");
 }
 
 /// A swarm of 1 MiB in 32 pieces to two homes, with three more that are absent at first; the tracker is a peer of its own.

@@ -41,6 +41,11 @@ pub struct Prepare {
     pub file: String,
     /// Path of the manifest (JSON, as `peerbed_proto::content::Manifest` is serialised).
     pub manifest: PathBuf,
+    /// Path of the hashes of all leaves, 32 bytes each in the file's order, for a seed: it then tells the leaf layers of its
+    /// pieces without reading and hashing the content. They are believed where they lead to the manifest's roots; absent or
+    /// wrong ones are computed. Ignored by all other roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<PathBuf>,
     /// What this peer does in it.
     pub role: Role,
     /// Settings of the swarm; `{}` or absent takes the defaults. Ignored by server and client.
@@ -56,13 +61,15 @@ pub enum Role {
     Seed {
         /// The file, read only. It is trusted to match the manifest: its size is checked, its hashes are not.
         content: PathBuf,
-        /// Where to announce.
-        tracker: Endpoint,
+        /// Where to announce; none for whoever owns the content's name in the ring that this peer is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tracker: Option<Endpoint>,
     },
     /// Wants the file from the swarm, and serves what it has.
     Leecher {
-        /// Where to announce.
-        tracker: Endpoint,
+        /// As of a seed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tracker: Option<Endpoint>,
     },
     /// Serves the whole file to each client.
     Server {
@@ -131,7 +138,7 @@ mod tests {
             "role":{"leecher":{"tracker":{"peer":1,"addr":"198.18.0.1:4433"}}}}}"#;
         let command: Command = serde_json::from_str(text).unwrap();
         let Command::Prepare(prepare) = &command else { panic!("{command:?}") };
-        assert!(matches!(prepare.role, Role::Leecher { tracker: Endpoint { peer: 1, .. } }));
+        assert!(matches!(prepare.role, Role::Leecher { tracker: Some(Endpoint { peer: 1, .. }) }));
         let again: Command = serde_json::from_str(&serde_json::to_string(&command).unwrap()).unwrap();
         assert_eq!(again, command);
     }

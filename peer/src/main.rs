@@ -43,9 +43,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread: peers are started by the hundred, and each has little to do.
+/// One thread, since peers are started by the hundred and each has little to do. Another comes and goes where leaves come so fast
+/// that they are hashed beside it.
 fn run(config: PeerConfig) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(HASHING_THREADS).enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -75,6 +77,9 @@ fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
 
 /// Sent with a write beyond the limit on file sizes; its default is to end the process without a word.
 const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
+
+/// Threads that hash leaves, at most. One keeps up with the thread that takes them in.
+const HASHING_THREADS: usize = 1;
 
 const BAD_ARGUMENTS: u8 = 2;
 const CANNOT_GO_ON: u8 = 3;

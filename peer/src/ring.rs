@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use peerbed_proto::PeerId;
-use peerbed_proto::ring::{Command, Contact, Entry, Key, Message, Output, Question, Ring, Standing};
+use peerbed_proto::ring::{Command, Contact, Entry, Event, Key, Message, Output, Question, Ring, Standing};
 use quinn::SendStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
+use crate::commands::Endpoint;
 use crate::distribution::Surroundings;
+use crate::ring::asking::Asking;
 use crate::ring::links::{Links, Replies};
 use crate::ring::seats::Seats;
 use crate::ring::telling::{Teller, Told};
@@ -24,6 +26,7 @@ use crate::transport::PeerConnection;
 
 pub(crate) use self::telling::{LookupCounts, RingCounts, SECONDS_BOUNDS};
 
+mod asking;
 mod exchange;
 mod links;
 mod node;
@@ -72,6 +75,8 @@ pub(crate) enum Input {
     Broken,
     /// A connection is gone.
     Closed { peer: u32, serial: u64 },
+    /// Another part of this peer wants to know who owns a name.
+    OwnerWanted { name: String, answer: oneshot::Sender<anyhow::Result<Endpoint>> },
 }
 
 /// One ring's driver.
@@ -83,6 +88,7 @@ pub(crate) struct RingDriver {
     links: Links,
     replies: Replies,
     teller: Teller,
+    asking: Asking,
     inbox: mpsc::Receiver<Input>,
     /// No timer of the core goes off before the upkeep has begun.
     warm_up: WarmUp,
@@ -109,7 +115,8 @@ impl RingDriver {
             Start::Join(_) => WarmUp::Live,
         };
         let replies = Replies::default();
-        Ok(Self { surroundings, core, seats, links, replies, teller, inbox, warm_up, leave_until: None })
+        let asking = Asking::default();
+        Ok(Self { surroundings, core, seats, links, replies, teller, asking, inbox, warm_up, leave_until: None })
     }
 
     /// Takes part until told to end, or until it has left.
@@ -235,6 +242,12 @@ impl RingDriver {
                     self.core.handle_unreachable(now, PeerId(peer));
                 }
             }
+            Input::OwnerWanted { name, answer } => {
+                if let Some(request) = self.asking.add(answer) {
+                    let key = self.seats.circle().hash(name.as_bytes());
+                    self.core.handle_command(now, request, Command::LookUp { key });
+                }
+            }
         }
     }
 
@@ -266,6 +279,9 @@ impl RingDriver {
                     Message::Question { .. } | Message::Note(_) => self.links.send(to.peer.0, message),
                 },
                 Output::Send { .. } => self.links.traffic.misdirected += 1,
+                Output::Event(Event::LookedUp { request, result }) if Asking::is_own(request) => {
+                    self.asking.answer(&self.seats, request, result);
+                }
                 Output::Event(event) => self.teller.event(event),
             }
         }

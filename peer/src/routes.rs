@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
 use peerbed_proto::ContentId;
 use peerbed_proto::fetch::Get;
 use peerbed_proto::swarm::Message;
 use peerbed_proto::wire::{Decode, FrameReader};
 use quinn::RecvStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::commands::Endpoint;
 use crate::fetch::server::FetchService;
 use crate::ring;
 use crate::swarm::Input;
@@ -63,6 +65,18 @@ impl Routes {
         if inbox.send(ring::Input::Accepted(connection.clone())).await.is_err() {
             Close::Done.close(&connection.connection);
         }
+    }
+
+    /// Asks the ring that this peer is in for the owner of a name.
+    ///
+    /// # Errors
+    ///
+    /// When the peer is in no ring, or the lookup fails.
+    pub(crate) async fn owner_of(&self, name: String) -> anyhow::Result<Endpoint> {
+        let inbox = locked(&self.ring).clone().context("this peer is in no ring")?;
+        let (answer, answered) = oneshot::channel();
+        inbox.send(ring::Input::OwnerWanted { name, answer }).await.context("this peer has left its ring")?;
+        answered.await.context("this peer has left its ring")?
     }
 
     /// Finds out which swarm a connection is for, and hands it over.

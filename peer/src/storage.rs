@@ -5,7 +5,7 @@
 //! suffices. What is verified when is the cores' business, except for what is found on disk at the start.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use peerbed_proto::{LeafHashes, Manifest, PieceSet};
+use rustix::io::{Errno, pwritev};
+
+use crate::storage::layers::WrittenLayers;
+
+mod layers;
 
 /// The bytes of one distribution on this peer's disk.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(crate) struct Storage {
     path: PathBuf,
     /// Name that the file gets once it is complete; None when it has had that name from the start.
     becomes: Option<PathBuf>,
+    /// Leaf hashes that need not be computed.
+    layers: Option<WrittenLayers>,
 }
 
 impl Storage {
@@ -37,7 +44,16 @@ impl Storage {
         if size != manifest.size() {
             bail!("{} has {size} bytes where its manifest says {}", path.display(), manifest.size());
         }
-        Ok(Self { manifest, file, path: path.to_owned(), becomes: None })
+        Ok(Self { manifest, file, path: path.to_owned(), becomes: None, layers: None })
+    }
+
+    /// Takes leaf hashes from a file where they are right, in place of computing them.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub(crate) fn with_layers(self, path: &Path) -> anyhow::Result<Self> {
+        Ok(Self { layers: Some(WrittenLayers::open(path)?), ..self })
     }
 
     /// Opens the copy in `directory`, and says which pieces of it are there already. What is on disk from an earlier
@@ -68,19 +84,31 @@ impl Storage {
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(&part);
         let opened = opened.with_context(|| format!("cannot open {}", part.display()))?;
         opened.set_len(manifest.size()).with_context(|| format!("cannot size {}", part.display()))?;
-        let storage = Self { manifest, file: opened, path: part, becomes: Some(complete) };
+        let storage = Self { manifest, file: opened, path: part, becomes: Some(complete), layers: None };
         let have = if resumes { storage.verify().await? } else { PieceSet::empty(storage.manifest.pieces()) };
         Ok((storage, have))
     }
 
-    /// Writes one verified leaf.
+    /// Writes verified leaves that follow one another in the file, the first at `start`.
     ///
     /// # Errors
     ///
     /// When the disk is full or fails; the message names the file.
-    pub(crate) fn write_leaf(&self, piece: u32, leaf: u16, data: &[u8]) -> anyhow::Result<()> {
-        let start = self.manifest.leaf_range(piece, leaf).start;
-        self.file.write_all_at(data, start).with_context(|| format!("cannot write {}", self.path.display()))
+    pub(crate) fn write_leaves(&self, start: u64, leaves: &[Bytes]) -> anyhow::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = leaves.iter().map(|leaf| IoSlice::new(leaf)).collect();
+        let (mut rest, mut at) = (slices.as_mut_slice(), start);
+        while !rest.is_empty() {
+            let written = match pwritev(&self.file, rest, at) {
+                Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero)),
+                Ok(written) => Ok(written),
+                Err(Errno::INTR) => Ok(0),
+                Err(error) => Err(error.into()),
+            };
+            let written = written.with_context(|| format!("cannot write {}", self.path.display()))?;
+            IoSlice::advance_slices(&mut rest, written);
+            at += written as u64;
+        }
+        Ok(())
     }
 
     /// Reads bytes of the file.
@@ -97,22 +125,23 @@ impl Storage {
         Ok(bytes.freeze())
     }
 
-    /// Computes the leaf hashes of a piece from the bytes on disk.
+    /// The leaf hashes of a piece that is on disk: as they were written down beside the manifest, or computed.
     ///
     /// # Errors
     ///
     /// As [`Storage::read`].
-    pub(crate) fn leaf_hashes(&self, piece: u32) -> anyhow::Result<LeafHashes> {
-        Ok(LeafHashes::of_piece(&self.read(self.manifest.piece_range(piece))?))
+    pub(crate) fn layer(&self, piece: u32) -> anyhow::Result<LeafHashes> {
+        let written = self.layers.as_ref().and_then(|layers| layers.read(&self.manifest, piece));
+        written.map_or_else(|| self.leaf_hashes(piece), Ok)
     }
 
     /// Writes one verified piece.
     ///
     /// # Errors
     ///
-    /// As [`Storage::write_leaf`].
-    pub(crate) fn write_piece(&self, piece: u32, data: &[u8]) -> anyhow::Result<()> {
-        self.write_leaf(piece, 0, data)
+    /// As [`Storage::write_leaves`].
+    pub(crate) fn write_piece(&self, piece: u32, data: Bytes) -> anyhow::Result<()> {
+        self.write_leaves(self.manifest.piece_range(piece).start, &[data])
     }
 
     /// Gives the file its final name, and says which. To be called when every piece is verified and written; a second
@@ -130,6 +159,11 @@ impl Storage {
             std::fs::rename(&self.path, complete).with_context(|| format!("cannot rename {}", self.path.display()))?;
         }
         Ok(complete.clone())
+    }
+
+    /// Computes the leaf hashes of a piece from the bytes on disk.
+    fn leaf_hashes(&self, piece: u32) -> anyhow::Result<LeafHashes> {
+        Ok(LeafHashes::of_piece(&self.read(self.manifest.piece_range(piece))?))
     }
 
     async fn verify(&self) -> anyhow::Result<PieceSet> {

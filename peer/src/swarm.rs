@@ -22,13 +22,17 @@ use crate::status::{DistributionState, DistributionStatus};
 use crate::storage::Storage;
 use crate::swarm::accounting::Account;
 use crate::swarm::neighbour::{Arrival, Neighbourhood};
+use crate::swarm::storing::Unwritten;
 use crate::transport::PeerConnection;
 
 mod accounting;
 mod announcing;
+mod discovery;
+mod hashing;
 mod neighbour;
 mod performing;
 mod reading;
+mod storing;
 mod tampering;
 mod writing;
 
@@ -57,7 +61,7 @@ pub(crate) struct SwarmDriver {
     distribution: String,
     role: &'static str,
     options: Options,
-    tracker: Endpoint,
+    tracker: Option<Endpoint>,
     manifest: Arc<Manifest>,
     storage: Arc<Storage>,
     have: PieceSet,
@@ -77,6 +81,8 @@ struct Run {
     addresses: BTreeMap<PeerId, std::net::SocketAddr>,
     /// Where neighbours say that others listen; believed where the tracker says nothing. At most [`ADDRESSES_MAX`].
     hearsay: BTreeMap<PeerId, std::net::SocketAddr>,
+    /// Empty whenever the driver waits.
+    unwritten: Unwritten,
     account: Account,
     begun_at: f64,
     completed_at: Option<f64>,
@@ -99,10 +105,17 @@ impl SwarmDriver {
         prepare: &Prepare,
         manifest: Arc<Manifest>,
         content: Option<&std::path::Path>,
-        tracker: Endpoint,
+        tracker: Option<Endpoint>,
     ) -> anyhow::Result<Self> {
         let (role, storage, have) = match content {
-            Some(path) => ("seed", Storage::of_content(path, manifest.clone())?, PieceSet::full(manifest.pieces())),
+            Some(path) => {
+                let storage = Storage::of_content(path, manifest.clone())?;
+                let storage = match &prepare.leaves {
+                    Some(leaves) => storage.with_layers(leaves)?,
+                    None => storage,
+                };
+                ("seed", storage, PieceSet::full(manifest.pieces()))
+            }
             None => {
                 let directory = surroundings.directory.join(&prepare.id);
                 let (storage, have) = Storage::of_copy(&directory, &prepare.file, manifest.clone()).await?;
@@ -163,6 +176,7 @@ impl Run {
             dials: BTreeMap::new(),
             addresses: BTreeMap::new(),
             hearsay: BTreeMap::new(),
+            unwritten: Unwritten::default(),
             account: Account::open(transport),
             begun_at: clock::seconds(),
             completed_at: None,
@@ -201,6 +215,7 @@ impl Run {
                 _ = sampling.tick() => self.sample_round_trips(),
             }
             self.perform()?;
+            self.unwritten.write(&self.driver.storage)?;
             self.account.note(&self.core);
         }
         Ok(self.finish())

@@ -24,9 +24,9 @@ fn leecher_resumes_with_the_pieces_that_verify() {
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
         let tracker = seed.endpoint;
         leave_behind(&leecher, &content, "release.part");
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         assert_eq!(leecher.status().await.distributions["d0"].have, 10);
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         leecher.begin("d0").await;
         let path = leecher.completed("d0").await;
@@ -59,7 +59,7 @@ fn complete_file_found_on_disk_completes_at_once_and_a_spoilt_one_does_not() {
         let run = Run::new();
         let content = Content::make(run.path(), "release", 1_000_000, PIECE as u32);
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
-        let role = || Role::Leecher { tracker: seed.endpoint };
+        let role = || Role::Leecher { tracker: Some(seed.endpoint) };
         let directory = leecher.config.directory.join("d0");
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::copy(&content.path, directory.join("release")).unwrap();
@@ -103,7 +103,8 @@ fn file_size_limit_refuses_the_preparation_and_the_peer_goes_on() {
         // In units of 512 bytes.
         command.args(["-c", "ulimit -f 1000; exec \"$0\" --config \"$1\""]).arg(program()).arg(write_config(&config));
         let peer = Peer::start_as(&config, command).await;
-        let (status, error) = peer.refused(&prepare("d0", &content, Role::Leecher { tracker: peer.endpoint })).await;
+        let (status, error) =
+            peer.refused(&prepare("d0", &content, Role::Leecher { tracker: Some(peer.endpoint) })).await;
         assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
         assert!(error.contains("release.part") && error.contains("File too large"), "{error}");
         assert!(peer.status().await.distributions.is_empty());
@@ -121,8 +122,8 @@ fn full_disk_ends_the_process_with_one_sentence_and_exit_3() {
         };
         let mut leecher = Peer::start_as(&config, command).await;
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         let fatal = |kind: &EventKind| matches!(kind, EventKind::Error { fatal: true, .. });
         let (told, ()) = tokio::join!(leecher.event(fatal), leecher.begin("d0"));

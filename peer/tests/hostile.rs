@@ -179,8 +179,8 @@ impl Swarm {
         let content = Content::make(run.path(), "release", 2_000_000, 64 << 10);
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         leecher.begin("d0").await;
         let leaf = run.authority.sign(&format!("peerbed://{RUN}/9/peer-9"));
         let outsider = Outsider::new(Some(&leaf), SWARM);

@@ -30,8 +30,8 @@ fn memory_does_not_depend_on_the_size_of_the_file() {
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
         let tracker = seed.endpoint;
         let before = leecher.status().await.resident_bytes;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         leecher.begin("d0").await;
         leecher.completed("d0").await;

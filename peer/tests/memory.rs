@@ -15,8 +15,8 @@ fn memory_grows_with_what_is_in_flight_and_not_with_the_file() {
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
         let tracker = seed.endpoint;
         let before = [idle(&seed).await, idle(&leecher).await];
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         leecher.begin("d0").await;
         leecher.completed("d0").await;

@@ -21,9 +21,9 @@ fn leechers_complete_and_their_bytes_are_the_seeds() {
         let seed = run.start_with_tracker(1).await;
         let leechers = [run.start(2).await, run.start(3).await, run.start(4).await];
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
         for leecher in &leechers {
-            leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+            leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         }
         for peer in leechers.iter().chain([&seed]) {
             peer.begin("d0").await;
@@ -48,9 +48,11 @@ fn peer_that_promises_what_it_lacks_is_dropped_and_the_other_completes() {
         let seed = run.start_with_tracker(1).await;
         let [leecher, liar] = [run.start(2).await, run.start(3).await];
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
-        let Command::Prepare(honest) = prepare("d0", &content, Role::Leecher { tracker }) else { unreachable!() };
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
+        let Command::Prepare(honest) = prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }) else {
+            unreachable!()
+        };
         let options = SwarmOptions { conduct: Conduct::EmptyPromises, ..SwarmOptions::default() };
         liar.command(&Command::Prepare(Prepare { options, ..honest })).await;
         leecher.begin("d0").await;
@@ -71,8 +73,10 @@ fn leecher_that_leaves_on_completion_is_gone_before_it_is_told_to_end() {
         let seed = run.start_with_tracker(1).await;
         let leecher = run.start(2).await;
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        let Command::Prepare(staying) = prepare("d0", &content, Role::Leecher { tracker }) else { unreachable!() };
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        let Command::Prepare(staying) = prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }) else {
+            unreachable!()
+        };
         let options = SwarmOptions { leaving: Leaving::OnCompletion, ..SwarmOptions::default() };
         leecher.command(&Command::Prepare(Prepare { options, ..staying })).await;
         seed.begin("d0").await;
@@ -97,7 +101,7 @@ fn a_swarm_whose_tracker_died_goes_on_growing_together() {
         for id in 2..8 {
             let peer = run.start(id).await;
             // Nobody has a piece to give, so that all stay neighbours.
-            let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: at }) else {
+            let Command::Prepare(plain) = prepare("d0", &content, Role::Leecher { tracker: Some(at) }) else {
                 unreachable!()
             };
             let options = SwarmOptions { exchange: Exchange::Neighbours, ..SwarmOptions::default() };
@@ -132,7 +136,7 @@ fn peers_that_dial_each_other_keep_one_connection() {
         }
         // Nobody has a piece to give, so that all stay neighbours.
         for peer in &peers {
-            peer.prepare("d0", &content, Role::Leecher { tracker }).await;
+            peer.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         }
         let at = peerbed_peer::clock::seconds() + 0.2;
         for peer in &peers {
@@ -155,8 +159,8 @@ fn leecher_that_is_terminated_tells_tracker_and_neighbours() {
         let seed = run.start_with_tracker(1).await;
         let mut leecher = run.start(2).await;
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         leecher.begin("d0").await;
         leecher.completed("d0").await;
@@ -179,9 +183,9 @@ fn neighbour_that_is_killed_does_not_keep_the_others_from_completing() {
         for id in 2..6 {
             leechers.push(run.start(id).await);
         }
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
         for leecher in &leechers {
-            leecher.prepare("d0", &content, Role::Leecher { tracker }).await;
+            leecher.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         }
         for peer in leechers.iter().chain([&seed]) {
             peer.begin("d0").await;
@@ -203,15 +207,15 @@ fn leecher_that_was_killed_comes_back_and_resumes() {
         let (seed, first) = (run.start_with_tracker(1).await, run.start(2).await);
         let mut first = first;
         let tracker = seed.endpoint;
-        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker }).await;
-        first.prepare("d0", &content, Role::Leecher { tracker }).await;
+        seed.prepare("d0", &content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+        first.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         seed.begin("d0").await;
         first.begin("d0").await;
         first.event(|kind| matches!(kind, EventKind::Piece { have: 3.., .. })).await;
         first.signal(Signal::KILL);
         first.exit().await;
         let second = run.start(2).await;
-        second.prepare("d0", &content, Role::Leecher { tracker }).await;
+        second.prepare("d0", &content, Role::Leecher { tracker: Some(tracker) }).await;
         assert!(second.status().await.distributions["d0"].have >= 3);
         second.begin("d0").await;
         assert_eq!(std::fs::read(second.completed("d0").await).unwrap(), content.bytes);
@@ -227,12 +231,13 @@ fn two_swarms_run_side_by_side_and_one_content_is_not_shared_twice() {
         let (seed, leecher) = (run.start_with_tracker(1).await, run.start(2).await);
         let tracker = seed.endpoint;
         for (content, id) in contents.iter().zip(["d0", "d1"]) {
-            seed.prepare(id, content, Role::Seed { content: content.path.clone(), tracker }).await;
-            leecher.prepare(id, content, Role::Leecher { tracker }).await;
+            seed.prepare(id, content, Role::Seed { content: content.path.clone(), tracker: Some(tracker) }).await;
+            leecher.prepare(id, content, Role::Leecher { tracker: Some(tracker) }).await;
             seed.begin(id).await;
             leecher.begin(id).await;
         }
-        let (status, error) = leecher.refused(&prepare("d2", &contents[0], Role::Leecher { tracker })).await;
+        let (status, error) =
+            leecher.refused(&prepare("d2", &contents[0], Role::Leecher { tracker: Some(tracker) })).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(error.contains("another distribution shares the same content"), "{error}");
         for (content, id) in contents.iter().zip(["d0", "d1"]) {

@@ -3,6 +3,7 @@
 //! Hash trees are in `content/merkle.rs`, making a manifest from bytes in `content/builder.rs`. Files are the driver's.
 
 mod builder;
+mod leaf;
 mod merkle;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::builder::ManifestBuilder;
+pub use self::leaf::HashedLeaf;
 pub(crate) use self::merkle::decode_layer;
 pub use self::merkle::{LayerError, LeafHashes};
 use crate::hash::Hash;

@@ -28,7 +28,7 @@ pub mod tracker;
 pub mod wire;
 
 pub use bits::{LeafSet, PieceSet};
-pub use content::{ContentId, LEAF, LeafHashes, Manifest};
+pub use content::{ContentId, HashedLeaf, LEAF, LeafHashes, Manifest};
 pub use hash::Hash;
 pub use id::PeerId;
 pub use random::Random;

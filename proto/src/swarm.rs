@@ -33,8 +33,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use self::availability::Availability;
 use self::choke::Occasion;
 pub use self::conduct::Conduct;
@@ -53,7 +51,7 @@ use self::timer::{Timer, Timers};
 use self::uploads::Path;
 pub use self::uploads::RUNS_UNDER_WAY_MAX;
 use crate::bits::PieceSet;
-use crate::content::{ContentId, LeafHashes, Manifest};
+use crate::content::{ContentId, HashedLeaf, LeafHashes, Manifest};
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::random::Random;
@@ -180,10 +178,10 @@ impl Swarm {
         self.settle(now);
     }
 
-    /// A leaf came on a run stream, in stream order.
-    pub fn handle_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, data: Bytes) {
+    /// A leaf came on a run stream, in stream order. Bytes are hashed here, unless the driver has done that already.
+    pub fn handle_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, data: impl Into<HashedLeaf>) {
         if self.neighbours.contains_key(&peer) {
-            self.on_leaf(now, peer, piece, leaf, data);
+            self.on_leaf(now, peer, piece, leaf, data.into());
             self.settle(now);
         }
     }

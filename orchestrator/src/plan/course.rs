@@ -160,7 +160,7 @@ impl<'a> Course<'a> {
             from: self.named(&distribute.from).map(PeerId).collect(),
             to: self.named(&distribute.to).map(PeerId).collect(),
             via,
-            tracker: if is_swarm { self.tracker(distribute).map(PeerId) } else { None },
+            tracker: self.tracker(distribute).filter(|_| is_swarm && !distribute.is_trackerless()).map(PeerId),
             options: is_swarm.then(|| topology::resolve_options([&distribute.options])),
             exceptions: if is_swarm { self.exceptions(distribute) } else { Vec::new() },
             program,

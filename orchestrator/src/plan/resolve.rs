@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diagnose::Problems,
     theory,
-    topology::{self, Fields, PACKET, PIECE_DEFAULT, Roster, Topology, Written},
+    topology::{self, Fields, Group, PACKET, PIECE_DEFAULT, Roster, Topology, Written},
     units::{Rate, Share, Span},
 };
 
@@ -71,6 +71,7 @@ pub fn resolve(topology: &Topology) -> Result<Plan, Problems> {
 }
 
 fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
+    let is_trackerless = topology.distributions().any(|(_, distribute)| distribute.is_trackerless());
     roster
         .peers()
         .map(|(id, group, name)| Peer {
@@ -84,14 +85,25 @@ fn peers(topology: &Topology, roster: &Roster<'_>) -> Vec<Peer> {
             port: PORT,
             present: group.present,
             swarm: group.swarm,
-            tracker: group.tracker.as_ref().map(|tracker| Tracker {
-                interval: tracker.interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
-                answer_max: tracker.answer.unwrap_or(TRACKER_ANSWER),
-            }),
+            tracker: tracker(group, is_trackerless),
             congestion: group.congestion.unwrap_or_default(),
             exec: group.exec.as_ref().map(|program| programs::resolve(program, roster, group, id)),
         })
         .collect()
+}
+
+/// The tracker that the peers of a group serve: as it is written, or because any member of a ring may have to stand in for one.
+fn tracker(group: &Group, is_trackerless: bool) -> Option<Tracker> {
+    let stands_in = is_trackerless && group.ring.is_some();
+    let (interval, answer) = match &group.tracker {
+        Some(tracker) => (tracker.interval, tracker.answer),
+        None if stands_in => (None, None),
+        None => return None,
+    };
+    Some(Tracker {
+        interval: interval.unwrap_or(Span::from_secs(TRACKER_INTERVAL)),
+        answer_max: answer.unwrap_or(TRACKER_ANSWER),
+    })
 }
 
 /// The address of the peer with this number: that host of the benchmarking network.

@@ -152,7 +152,7 @@ pub(super) fn reference() -> String {
     let rows: String = defaults().iter().map(|(name, default)| row(name, default)).collect();
     format!(
         "\n## `scenario[].distribute.options`, `groups.NAME.options`\n\nThe swarm's own options; those of a group count \
-         more than those of a distribution. What each does, and why it has this default, is said in `proto/src/swarm/options.rs`.\n\n| key | value | default |\n|---|---|---|\n{rows}"
+         more than those of a distribution. What each does, and within which limits, is said in [swarm.md](swarm.md); why it has this default, in `proto/src/swarm/options.rs`.\n\n| key | value | default |\n|---|---|---|\n{rows}"
     )
 }
 

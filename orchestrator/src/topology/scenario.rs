@@ -99,11 +99,28 @@ pub struct Distribute {
     pub name: Option<Written<String>>,
     /// The peer that tracks the swarm, where there are several trackers.
     pub tracker: Option<Written<String>>,
+    /// How peers find each other, where it is written.
+    pub discovery: Option<Written<Discovery>>,
     /// Behaviour of every participant of a swarm.
     pub options: WrittenOptions,
 }
 
+/// How the peers of a swarm find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// They ask a tracker. The default.
+    Tracker,
+    /// They are members of a ring, in which the owner of the content's name stands in for a tracker.
+    Ring,
+}
+
 impl Distribute {
+    /// Whether the peers find each other by their ring.
+    #[must_use]
+    pub fn is_trackerless(&self) -> bool {
+        self.discovery.is_some_and(|discovery| discovery.value == Discovery::Ring)
+    }
+
     /// The name that conditions use, where it is known.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -214,6 +231,12 @@ const DISTRIBUTE_KEYS: &[Key] = &[
         "what conditions call this distribution (default the file's name)",
     ),
     optional("tracker", Form::Name, "the peer that tracks the swarm, where there are several trackers"),
+    optional(
+        "discovery",
+        Form::Words(&["tracker", "ring"]),
+        "how the peers of a swarm find each other: by a tracker, or trackerless by the ring that all of them are in, where \
+         the owner of the content's name keeps the list (default tracker)",
+    ),
     optional("options", Form::Other("map, see below", options::schema), "behaviour of every participant of a swarm"),
 ];
 
@@ -339,9 +362,11 @@ fn read_distribute(reader: &mut Reader, node: &Node, owner: Place) -> Option<Dis
         }
     }
     let tracker = section.value("tracker").and_then(|node| reader.text(node, "the name of a peer"));
+    let discoveries = [("tracker", Discovery::Tracker), ("ring", Discovery::Ring)];
+    let discovery = section.value("discovery").and_then(|node| reader.word(node, "way to find peers", &discoveries));
     let options = options::of(reader, &section);
     let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-    Some(Distribute { file, from, to, via, name, tracker, options })
+    Some(Distribute { file, from, to, via, name, tracker, discovery, options })
 }
 
 /// What `after:` calls the step before.

@@ -177,7 +177,7 @@ impl Run {
                 FetchOutput::Connect => self.dial(),
                 FetchOutput::Get(get) => self.ask(get).await,
                 FetchOutput::Hangup => self.hang_up(),
-                FetchOutput::Store { piece, data } => self.driver.storage.write_piece(piece, &data)?,
+                FetchOutput::Store { piece, data } => self.driver.storage.write_piece(piece, data)?,
                 FetchOutput::Event(FetchEvent::PieceCompleted { piece }) => {
                     let distribution = self.driver.distribution.clone();
                     let have = self.core.have().count();

@@ -1,12 +1,10 @@
 //! Performs what the announcer asks for, and keeps where others listen.
 
-use peerbed_proto::PeerId;
 use peerbed_proto::swarm::Exchange;
 use peerbed_proto::tracker::{Announce, AnnouncerOutput, Entry};
 
 use crate::clock;
-use crate::swarm::{ADDRESSES_MAX, Input, Run};
-use crate::tracker;
+use crate::swarm::{ADDRESSES_MAX, Input, Run, discovery};
 
 impl Run {
     pub(super) fn perform_announcing(&mut self, output: AnnouncerOutput) {
@@ -18,20 +16,15 @@ impl Run {
     }
 
     fn announce(&mut self, announce: Announce) {
+        let surroundings = self.driver.surroundings.clone();
         let tracker = self.driver.tracker;
-        let surroundings = &self.driver.surroundings;
-        let me = surroundings.transport.me();
-        if tracker.peer == me {
-            let answer = match &surroundings.tracker {
-                Some(service) => service.announce(PeerId(me), tracker.addr, announce),
-                None => Err(anyhow::anyhow!("this peer serves no tracker")),
-            };
+        if let Some(tracker) = tracker.filter(|tracker| tracker.peer == surroundings.transport.me()) {
+            let answer = discovery::announce_here(&surroundings, tracker, announce);
             return self.handle_input(Input::Announced(answer));
         }
-        let transport = surroundings.transport.clone();
         let inbox = self.driver.inbox_sender.clone();
         tokio::spawn(async move {
-            let reply = tracker::announce(&transport, tracker, announce).await;
+            let reply = discovery::announce(&surroundings, tracker, announce).await;
             let _ = inbox.send(Input::Announced(reply)).await;
         });
     }

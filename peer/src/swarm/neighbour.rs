@@ -11,7 +11,7 @@ use bytes::Bytes;
 use peerbed_proto::swarm::{Conduct, Message, Reason, Run};
 use peerbed_proto::tracker::Entry;
 use peerbed_proto::wire::FrameReader;
-use peerbed_proto::{Hash, LeafHashes, Manifest, PeerId};
+use peerbed_proto::{Hash, HashedLeaf, LeafHashes, Manifest, PeerId};
 use quinn::{RecvStream, VarInt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) enum Arrival {
     /// Leaf hashes on a run stream.
     Layer { piece: u32, layer: Vec<Hash> },
     /// A leaf on a run stream.
-    Leaf { piece: u32, leaf: u16, data: Bytes },
+    Leaf { piece: u32, leaf: u16, data: HashedLeaf },
     /// A run stream ended before its last leaf.
     RunRefused(Run),
     /// A run of ours was acknowledged in full.

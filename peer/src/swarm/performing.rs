@@ -50,10 +50,13 @@ impl Run {
                 let entries = peers.iter().filter_map(|peer| self.neighbourhood.entry(*peer)).collect();
                 self.perform_swarm(Output::Message { peer: to, message: Message::Peers { peers: entries } })?;
             }
-            Output::Serve { peer, run, layer } => self.serve(peer, run, layer),
+            Output::Serve { peer, run, layer } => self.serve(peer, run, layer)?,
             Output::StopServing { peer, run } => self.neighbourhood.stop_serving(peer, run),
             Output::StopReceiving { peer, run } => self.neighbourhood.stop_receiving(peer, run),
-            Output::Store { piece, leaf, data } => self.driver.storage.write_leaf(piece, leaf, &data)?,
+            Output::Store { piece, leaf, data } => {
+                let start = self.driver.manifest.leaf_range(piece, leaf).start;
+                self.unwritten.add(&self.driver.storage, start, data)?;
+            }
             Output::Event(event) => self.perform_event(event)?,
         }
         Ok(())
@@ -87,6 +90,7 @@ impl Run {
 
     /// Names the file, tells the log and the tracker.
     pub(super) fn on_completed(&mut self) -> anyhow::Result<()> {
+        self.unwritten.write(&self.driver.storage)?;
         let path = self.driver.storage.complete()?;
         self.completed_at = Some(clock::seconds());
         let (distribution, bytes) = (self.driver.distribution.clone(), self.driver.manifest.size());
@@ -110,30 +114,38 @@ impl Run {
         }
     }
 
-    fn serve(&mut self, peer: PeerId, run: LeafRun, layer: ServeLayer) {
+    /// Hands a run to the task that writes to the peer; it reads the leaves when it gets to run.
+    fn serve(&mut self, peer: PeerId, run: LeafRun, layer: ServeLayer) -> anyhow::Result<()> {
         let conduct = self.driver.options.conduct;
         if conduct == Conduct::Silent {
-            return;
+            return Ok(());
         } else if conduct == Conduct::EmptyPromises {
             self.neighbourhood.send(peer, Message::Reject { run }.to_frame());
-            return self.core.handle_run_stopped(clock::now(), peer, run);
+            self.core.handle_run_stopped(clock::now(), peer, run);
+            return Ok(());
         }
         let layer = match layer {
-            ServeLayer::Omit => None,
-            ServeLayer::Attach(layer) => Some(layer),
-            ServeLayer::Compute => match self.compute_layer(run.piece) {
-                Some(layer) => Some(layer),
-                None => return self.core.handle_run_stopped(clock::now(), peer, run),
-            },
+            ServeLayer::Omit => Some(None),
+            ServeLayer::Attach(layer) => Some(Some(layer)),
+            ServeLayer::Compute => self.find_layer(run.piece)?.map(Some),
         };
-        if self.neighbourhood.serve(peer, run, layer) == Queued::Overflow {
-            return self.core.handle_run_stopped(clock::now(), peer, run);
+        let queued = layer.map_or(Queued::Overflow, |layer| self.neighbourhood.serve(peer, run, layer));
+        if queued == Queued::Overflow {
+            self.core.handle_run_stopped(clock::now(), peer, run);
+        } else {
+            self.account.on_serve(run.bytes(&self.driver.manifest));
         }
-        self.account.on_serve(run.bytes(&self.driver.manifest));
+        Ok(())
     }
 
-    fn compute_layer(&mut self, piece: u32) -> Option<Arc<LeafHashes>> {
-        match self.driver.storage.leaf_hashes(piece) {
+    /// The leaf layer of a whole piece; none where it cannot be read, which is told in an event.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or fails for what has to be written before.
+    fn find_layer(&mut self, piece: u32) -> anyhow::Result<Option<Arc<LeafHashes>>> {
+        self.unwritten.write(&self.driver.storage)?;
+        Ok(match self.driver.storage.layer(piece) {
             Ok(layer) => {
                 let layer = Arc::new(layer);
                 self.core.handle_layer_computed(piece, layer.clone());
@@ -143,7 +155,7 @@ impl Run {
                 crate::distribution::record_error(&self.driver.surroundings.log, &self.driver.distribution, &error);
                 None
             }
-        }
+        })
     }
 
     /// A dial ended. The core hears of it unless a connection that the peer opened was its answer before.

@@ -1,6 +1,7 @@
 //! Reads from a neighbour: its control stream, and the streams of the runs it sends.
 //!
-//! One task per connection. How many run streams there can be at once is QUIC's stream limit; each holds at most a leaf.
+//! One task per connection. How many run streams there can be at once is QUIC's stream limit; each holds what it reads at once
+//! and at most a leaf beside that.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +12,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use peerbed_proto::Manifest;
 use peerbed_proto::swarm::{Message, Run, RunPart, RunReader};
-use peerbed_proto::wire::{Decode, FrameReader};
+use peerbed_proto::wire::{Decode, DecodeError, FrameReader};
 use quinn::{Connection, ReadError, RecvStream, VarInt};
 
+use crate::swarm::hashing::hashed;
 use crate::swarm::neighbour::{Arrival, Report};
 
 /// The runs whose streams are being read.
@@ -172,30 +174,39 @@ async fn read_run(
     result
 }
 
+/// Reports what is complete by now. What comes before an error counts.
 async fn report_parts(
     reader: &mut RunReader,
     run: &mut Option<(Run, Arc<AtomicBool>)>,
     receiving: &Receiving,
     report: &Report,
-) -> Result<(), peerbed_proto::wire::DecodeError> {
-    while let Some(part) = reader.next_part()? {
-        match (part, &run) {
-            (RunPart::Header(header), _) => *run = Some((header.run, receiving.add(header.run))),
-            (RunPart::Layer(layer), Some((run, _))) => report.send(Arrival::Layer { piece: run.piece, layer }).await,
-            (RunPart::Leaf { leaf, data }, Some((run, _))) => {
-                report.send(Arrival::Leaf { piece: run.piece, leaf, data }).await;
+) -> Result<(), DecodeError> {
+    let mut leaves = Vec::new();
+    let taken = loop {
+        match (reader.next_part(), &run) {
+            (Ok(None), _) => break Ok(()),
+            (Err(error), _) => break Err(error),
+            (Ok(Some(RunPart::Header(header))), _) => *run = Some((header.run, receiving.add(header.run))),
+            (Ok(Some(RunPart::Layer(layer))), Some((run, _))) => {
+                report.send(Arrival::Layer { piece: run.piece, layer }).await;
             }
-            (RunPart::Layer(_) | RunPart::Leaf { .. }, None) => unreachable!("a header comes first"),
+            (Ok(Some(RunPart::Leaf { leaf, data })), Some(_)) => leaves.push((leaf, data)),
+            (Ok(Some(RunPart::Layer(_) | RunPart::Leaf { .. })), None) => unreachable!("a header comes first"),
+        }
+    };
+    if let Some((run, _)) = run {
+        for (leaf, data) in hashed(leaves).await {
+            report.send(Arrival::Leaf { piece: run.piece, leaf, data }).await;
         }
     }
-    Ok(())
+    taken
 }
 
 /// Bytes taken off a control stream at once.
 const CHUNK: usize = 16 << 10;
 
-/// Pieces of a datagram's size taken off a run stream under one lock.
-const CHUNKS_AT_ONCE: usize = 16;
+/// Pieces of a datagram's size taken off a run stream under one lock: up to eleven leaves.
+const CHUNKS_AT_ONCE: usize = 128;
 
 /// Code with which an unwanted run is stopped. The core's messages say why.
 const STOP_CODE: VarInt = VarInt::from_u32(1);

@@ -237,6 +237,7 @@ pub fn prepare(id: &str, content: &Content, role: Role) -> Command {
         id: id.to_owned(),
         file: content.manifest.name().to_owned(),
         manifest: content.manifest_path.clone(),
+        leaves: None,
         role,
         options: Default::default(),
     })

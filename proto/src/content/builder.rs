@@ -12,6 +12,8 @@ pub struct ManifestBuilder {
     /// Bytes of the piece that is not complete yet.
     partial: Vec<u8>,
     pieces: Vec<Hash>,
+    /// The hashes of all leaves so far: 2 MiB for each GiB of the file.
+    leaves: Vec<Hash>,
 }
 
 impl ManifestBuilder {
@@ -21,7 +23,7 @@ impl ManifestBuilder {
     /// [`ManifestError::PieceSize`] when the piece size is no power of two from 16 KiB to 16 MiB.
     pub fn new(name: impl Into<String>, piece_size: u32) -> Result<Self, ManifestError> {
         check_piece_size(piece_size)?;
-        Ok(Self { name: name.into(), piece_size, size: 0, partial: Vec::new(), pieces: Vec::new() })
+        Ok(Self { name: name.into(), piece_size, size: 0, partial: Vec::new(), pieces: Vec::new(), leaves: Vec::new() })
     }
 
     /// Adds the file's next bytes, any number of them.
@@ -42,16 +44,28 @@ impl ManifestBuilder {
     ///
     /// # Errors
     /// [`ManifestError::Size`] when no byte was fed or the file has too many pieces.
-    pub fn finish(mut self) -> Result<Manifest, ManifestError> {
+    pub fn finish(self) -> Result<Manifest, ManifestError> {
+        self.finish_with_leaves().map(|(manifest, _)| manifest)
+    }
+
+    /// Ends the file; also returns the hashes of its leaves, in the file's order. A seed that has them need not read and hash
+    /// a piece to tell its leaf layer.
+    ///
+    /// # Errors
+    /// As [`ManifestBuilder::finish`].
+    pub fn finish_with_leaves(mut self) -> Result<(Manifest, Vec<Hash>), ManifestError> {
         if !self.partial.is_empty() {
             self.end_piece();
         }
-        Manifest::new(self.name, self.size, self.piece_size, self.pieces)
+        let manifest = Manifest::new(self.name, self.size, self.piece_size, self.pieces)?;
+        Ok((manifest, self.leaves))
     }
 
     fn end_piece(&mut self) {
         let width = (self.piece_size / super::LEAF) as u16;
-        self.pieces.push(LeafHashes::of_piece(&self.partial).root(width));
+        let layer = LeafHashes::of_piece(&self.partial);
+        self.pieces.push(layer.root(width));
+        self.leaves.extend_from_slice(layer.hashes());
         self.partial.clear();
     }
 }

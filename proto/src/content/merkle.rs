@@ -51,10 +51,10 @@ impl LeafHashes {
         row.first().copied().unwrap_or(padding)
     }
 
-    /// Whether the bytes are the leaf's.
+    /// Whether bytes with this hash are the leaf's.
     #[must_use]
-    pub fn verify_leaf(&self, leaf: u16, data: &[u8]) -> bool {
-        self.0.get(usize::from(leaf)) == Some(&Hash::of(data))
+    pub fn verify_leaf(&self, leaf: u16, hash: Hash) -> bool {
+        self.0.get(usize::from(leaf)) == Some(&hash)
     }
 
     /// The hashes, in leaf order.

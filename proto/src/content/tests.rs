@@ -38,10 +38,10 @@ fn a_layer_is_accepted_only_if_it_leads_to_the_root() {
 fn a_leaf_is_accepted_only_if_its_hash_is_in_the_layer() {
     let data = bytes(20_000);
     let layer = LeafHashes::of_piece(&data);
-    assert!(layer.verify_leaf(0, &data[..16_384]));
-    assert!(layer.verify_leaf(1, &data[16_384..]));
-    assert!(!layer.verify_leaf(1, &data[16_385..]));
-    assert!(!layer.verify_leaf(2, &[]));
+    assert!(layer.verify_leaf(0, Hash::of(&data[..16_384])));
+    assert!(layer.verify_leaf(1, Hash::of(&data[16_384..])));
+    assert!(!layer.verify_leaf(1, Hash::of(&data[16_385..])));
+    assert!(!layer.verify_leaf(2, Hash::of(&[])));
 }
 
 #[test]
@@ -58,6 +58,22 @@ fn the_way_bytes_are_fed_does_not_matter() {
     let mut builder = ManifestBuilder::new("file", 16 * 1024).unwrap();
     data.chunks(777).for_each(|chunk| builder.feed(chunk));
     assert_eq!(builder.finish().unwrap(), built(16 * 1024, 100_000));
+}
+
+#[test]
+fn the_leaf_hashes_of_a_file_are_those_of_its_pieces_one_after_another() {
+    let data = bytes(70_000);
+    let mut builder = ManifestBuilder::new("file", 32 * 1024).unwrap();
+    builder.feed(&data);
+    let (manifest, leaves) = builder.finish_with_leaves().unwrap();
+    assert_eq!(leaves.len(), 5);
+    let mut rest = leaves.as_slice();
+    for piece in 0..manifest.pieces() {
+        let (layer, after) = rest.split_at(usize::from(manifest.leaves_in(piece)));
+        LeafHashes::verify(&manifest, piece, layer).unwrap();
+        rest = after;
+    }
+    assert!(rest.is_empty());
 }
 
 #[test]

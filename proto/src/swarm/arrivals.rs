@@ -8,7 +8,7 @@ use super::announce::Novelty;
 use super::downloads::Owed;
 use super::pieces::Stored;
 use super::{Event, Output, Reason, Swarm};
-use crate::content::LeafHashes;
+use crate::content::{HashedLeaf, LeafHashes};
 use crate::hash::Hash;
 use crate::id::PeerId;
 use crate::time::Time;
@@ -28,13 +28,13 @@ impl Swarm {
         }
     }
 
-    pub(super) fn on_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, data: Bytes) {
-        let bytes = data.len() as u64;
+    pub(super) fn on_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, arrived: HashedLeaf) {
+        let bytes = arrived.data().len() as u64;
         let solicited = self.cross_off(now, peer, piece, leaf) == Owed::Yes;
         let (known, verified) = match self.pieces.progress.get(&piece) {
             Some(progress) if progress.have.contains(u32::from(leaf)) => (true, false),
             Some(progress) => match &progress.layer {
-                Some(layer) => (false, layer.verify_leaf(leaf, &data)),
+                Some(layer) => (false, layer.verify_leaf(leaf, arrived.hash())),
                 None if solicited => {
                     // It was asked for the layer and left it out.
                     self.stats.bad_layers += 1;
@@ -53,7 +53,7 @@ impl Swarm {
             self.waste(peer, bytes);
             self.stats.duplicate_leaves += u64::from(solicited);
         } else if verified {
-            self.store(now, peer, piece, leaf, data);
+            self.store(now, peer, piece, leaf, arrived.into_data());
         } else {
             self.stats.bad_leaves += 1;
             self.waste(peer, bytes);

@@ -132,6 +132,8 @@ impl Options {
         self.choke_interval = self.choke_interval.max(ROUND_MIN);
         self.optimistic_interval = self.optimistic_interval.max(ROUND_MIN);
         self.snub_after = self.snub_after.max(ROUND_MIN);
+        self.regular_slots = self.regular_slots.min(SLOTS_MAX);
+        self.optimistic_slots = self.optimistic_slots.min(SLOTS_MAX);
         self.degree = self.degree.max(1);
         self.pieces_in_progress = self.pieces_in_progress.clamp(1, PARTIALS_MAX as u16);
         self
@@ -245,6 +247,9 @@ pub enum Seeding {
     FastestUpload,
 }
 
+/// Most slots of a kind: more than any peer has neighbours.
+const SLOTS_MAX: u16 = 1_000;
+
 /// Shortest time between two rounds.
 const ROUND_MIN: Duration = Duration::from_millis(10);
 
@@ -271,7 +276,8 @@ mod tests {
     fn values_that_could_not_work_are_moved_to_the_nearest_that_can() {
         let zero = Duration::ZERO;
         let options = Options { choke_interval: zero, degree: 0, pieces_in_progress: 5_000, ..Options::default() };
-        let options = options.within_limits();
+        let options = Options { optimistic_slots: 5_000, ..options }.within_limits();
+        assert_eq!((options.regular_slots, options.optimistic_slots), (4, SLOTS_MAX));
         assert_eq!((options.choke_interval, options.degree, options.pieces_in_progress), (ROUND_MIN, 1, 256));
         assert_eq!(Options::default().within_limits(), Options::default());
     }

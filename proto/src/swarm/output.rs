@@ -86,7 +86,7 @@ pub enum ServeLayer {
     /// These hashes.
     Attach(Arc<LeafHashes>),
     /// The hashes of the piece, which is whole on disk; the core has let go of them to save memory, or never knew
-    /// them. The driver reads the piece, computes `LeafHashes::of_piece`, and gives them back by
+    /// them. The driver computes `LeafHashes::of_piece` (or knows them from elsewhere), and gives them back by
     /// `handle_layer_computed`, so that they need not be computed for the next neighbour.
     Compute,
 }

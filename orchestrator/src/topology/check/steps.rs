@@ -1,12 +1,12 @@
 //! Whether the peers that steps name are there and can do what is asked of them.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{Reader, Roster, Topology, Written, first_common, peers};
 use crate::{
     diagnose::{Place, Problem},
     plan::{SwarmRole, Via},
-    topology::{Action, Churn, Distribute, Program, Selection, reader::unknown_name, roster::Found},
+    topology::{Action, Churn, Distribute, Program, Selection, reader::unknown_name, rings, roster::Found},
 };
 
 pub(super) fn check(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>) {
@@ -55,7 +55,10 @@ fn check_distribute(reader: &mut Reader, topology: &Topology, roster: &Roster<'_
     match distribute.via {
         Some(Written { value: Via::Swarm, place }) => {
             check_roles(reader, roster, distribute);
-            check_tracker(reader, topology, roster, distribute, place);
+            match distribute.discovery.filter(|_| distribute.is_trackerless()) {
+                Some(discovery) => check_ring(reader, topology, roster, distribute, discovery.place),
+                None => check_tracker(reader, topology, roster, distribute, place),
+            }
         }
         Some(Written { value: Via::ClientServer, .. }) => check_server(reader, distribute, from.as_deref()),
         None => {}
@@ -106,7 +109,10 @@ fn check_programs(reader: &mut Reader, roster: &Roster<'_>, distribute: &Distrib
             reader.problem(problem.hint("give their `exec` a `complete`"));
         }
     }
-    let ours = [("tracker", distribute.tracker.as_ref().map(|tracker| tracker.place))];
+    let ours = [
+        ("tracker", distribute.tracker.as_ref().map(|tracker| tracker.place)),
+        ("discovery", distribute.discovery.map(|discovery| discovery.place)),
+    ];
     for (key, place) in ours.into_iter().filter_map(|(key, place)| Some((key, place?))) {
         let problem = Problem::new(place, format!("programs of their own have no use for `{key}`"));
         reader.problem(problem.hint("leave it out; give them addresses by their arguments"));
@@ -171,6 +177,33 @@ fn check_tracker(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, 
         }
         Found::Nobody => reader.problem(unknown_name(name, "peer", names.iter().map(String::as_str))),
         Found::Unclear => {}
+    }
+}
+
+/// A swarm without a tracker is in one ring.
+fn check_ring(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>, distribute: &Distribute, place: Place) {
+    if topology.unread.groups {
+        return;
+    }
+    if let Some(tracker) = &distribute.tracker {
+        let problem = Problem::new(tracker.place, "a swarm that finds its peers by a ring has no tracker");
+        reader.problem(problem.hint("leave out `tracker` or `discovery: ring`"));
+    }
+    let members: Vec<BTreeSet<u32>> = rings::rings(&topology.groups, roster)
+        .iter()
+        .map(|ring| ring.seats.iter().map(|seat| seat.peer).collect())
+        .collect();
+    let names = || distribute.from.iter().chain(&distribute.to);
+    let known = |name: &Written<String>| matches!(roster.find(&name.value), Found::Peers(_));
+    let is_in = |ring: &BTreeSet<u32>, name: &Written<String>| roster.range(&name.value).all(|it| ring.contains(&it));
+    let outside = names().filter(|name| known(name)).find(|name| !members.iter().any(|ring| is_in(ring, name)));
+    if let Some(name) = outside {
+        let problem = Problem::new(name.place, format!("`{}` is in no ring", name.value));
+        reader
+            .problem(problem.hint("give its group `ring: {}`, or `ring: { of: GROUP }` for the ring of another group"));
+    } else if !members.iter().any(|ring| names().filter(|name| known(name)).all(|name| is_in(ring, name))) {
+        let problem = Problem::new(place, "those who take part are in several rings");
+        reader.problem(problem.hint("say `ring: { of: GROUP }` in all groups but one"));
     }
 }
 

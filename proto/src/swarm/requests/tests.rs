@@ -112,7 +112,7 @@ fn a_leaf_that_fails_its_hash_is_not_stored_and_its_sender_is_dropped() {
     fixture.core.handle_layer(fixture.now, PeerId(1), 0, layer.hashes());
     let mut wrong = fixture.leaf(0, run.first).to_vec();
     wrong[77] ^= 4;
-    fixture.core.handle_leaf(fixture.now, PeerId(1), 0, run.first, wrong.into());
+    fixture.core.handle_leaf(fixture.now, PeerId(1), 0, run.first, bytes::Bytes::from(wrong));
     let outputs = fixture.outputs();
     assert_eq!(hangups(&outputs), [(1, Reason::BadLeaf)]);
     assert!(!outputs.iter().any(|output| matches!(output, Output::Store { .. })));
