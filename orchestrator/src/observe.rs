@@ -51,6 +51,7 @@ mod text;
 
 use look::Look;
 pub use look::Sight;
+pub(crate) use look::unix_now;
 
 /// What is served of the run under way. Cheap to clone; all clones are one board.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +149,7 @@ impl Board {
         shown.actions.entry(word).or_default().0 += 1;
         if shown.steps.len() < STEPS_MAX {
             let number = number.to_string();
-            shown.steps.push(Step { number, action: word, kind, begun: look::unix_now(), ended: None });
+            shown.steps.push(Step { number, action: word, kind, begun: unix_now(), ended: None });
         }
     }
 
@@ -158,7 +159,7 @@ impl Board {
         shown.actions.entry(scenario::word(action)).or_default().1 += 1;
         let number = number.to_string();
         if let Some(step) = shown.steps.iter_mut().find(|step| step.number == number) {
-            step.ended = Some(look::unix_now());
+            step.ended = Some(unix_now());
         }
     }
 
