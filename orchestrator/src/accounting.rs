@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use peerbed_peer::status::DistributionStatus;
+use peerbed_peer::status::{DistributionStatus, ReceivedBytes};
 use peerbed_proto::PeerId;
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,35 @@ pub struct Said {
     pub name: String,
     /// Whether it had the file at the begin.
     pub is_seed: bool,
-    /// Its last status in the distribution.
+    /// What it said.
+    pub word: Word,
+}
+
+/// The last status of a participant in a distribution, and what the others said at the same time.
+///
+/// Who goes early is followed by a second or so of what it had sent: what comes after its last word is not in the account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// Its own words.
     pub status: DistributionStatus,
+    /// What all others had received from it by then.
+    pub received: ReceivedBytes,
+}
+
+/// Takes down what participants say at one time. Whoever says nothing, because it has gone, keeps its last word.
+pub fn listen(words: &mut BTreeMap<PeerId, Word>, statuses: BTreeMap<PeerId, DistributionStatus>) {
+    let speaking: Vec<PeerId> = statuses.keys().copied().collect();
+    for (peer, status) in statuses {
+        words.insert(peer, Word { status, received: ReceivedBytes::default() });
+    }
+    for peer in speaking {
+        let from_it = words.values().filter_map(|word| word.status.received.get(&peer.0));
+        let received = from_it.fold(ReceivedBytes::default(), |sum, more| ReceivedBytes {
+            useful: sum.useful + more.useful,
+            wasted: sum.wasted + more.wasted,
+        });
+        words.entry(peer).and_modify(|word| word.received = received);
+    }
 }
 
 impl Accounting {
@@ -62,8 +89,8 @@ impl Accounting {
     #[must_use]
     pub fn of(said: &BTreeMap<PeerId, Said>) -> Option<Self> {
         let mut accounting = Self::default();
-        for (peer, it) in said {
-            let Some(account) = account(*peer, &it.status, said) else { continue };
+        for it in said.values() {
+            let Some(account) = account(&it.word) else { continue };
             accounting.all.add(&account);
             if it.is_seed {
                 accounting.seeds.add(&account);
@@ -113,13 +140,9 @@ impl Account {
 pub const TOLERANCE: f64 = 0.01;
 
 /// The account of one uplink: its own words, and those of everybody who received from it.
-fn account(peer: PeerId, status: &DistributionStatus, said: &BTreeMap<PeerId, Said>) -> Option<Account> {
-    let uplink = status.uplink.as_ref()?;
-    let (mut payload, mut duplicate) = (0.0, 0.0);
-    for received in said.values().filter_map(|it| it.status.received.get(&peer.0)) {
-        payload += received.useful as f64;
-        duplicate += received.wasted as f64;
-    }
+fn account(word: &Word) -> Option<Account> {
+    let uplink = word.status.uplink.as_ref()?;
+    let (payload, duplicate) = (word.received.useful as f64, word.received.wasted as f64);
     let bytes_per_second = uplink.rate_bps as f64 / 8.0;
     let (sent, lost) = (uplink.wire_bytes as f64, uplink.lost_bytes as f64);
     Some(Account {

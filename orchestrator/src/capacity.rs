@@ -147,10 +147,7 @@ pub fn warnings(plan: &Plan, host: &Calibration) -> Vec<String> {
 /// A swarm is bounded by everybody's uplink and the receivers' downlinks, a client-server distribution by the server's
 /// uplink.
 fn demand(plan: &Plan, spec: &Distribute) -> Option<u64> {
-    let link = |id: &PeerId| {
-        let peer = plan.peers.iter().find(|peer| peer.id == *id)?;
-        plan.links.iter().find(|link| link.name == peer.link)
-    };
+    let link = |id: &PeerId| plan.link_of(*id);
     // A sum without a bound in one place is unbounded.
     let sum = |peers: &mut dyn Iterator<Item = &PeerId>, side: fn(&crate::plan::Link) -> &Direction| {
         peers.map(|id| Some(side(link(id)?).rate?.0)).sum::<Option<u64>>()

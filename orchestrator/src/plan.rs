@@ -225,6 +225,23 @@ pub enum Action {
     Resume(Vec<PeerId>),
 }
 
+impl Plan {
+    /// The peer of this id.
+    #[must_use]
+    pub fn peer(&self, id: PeerId) -> Option<&Peer> {
+        // Ids count from 1 in the order of the peers.
+        let index = usize::try_from(id.0.checked_sub(1)?).ok()?;
+        self.peers.get(index).filter(|peer| peer.id == id)
+    }
+
+    /// The class of the link that a peer has.
+    #[must_use]
+    pub fn link_of(&self, id: PeerId) -> Option<&Link> {
+        let peer = self.peer(id)?;
+        self.links.iter().find(|link| link.name == peer.link)
+    }
+}
+
 impl Action {
     /// The distribution that this step begins.
     #[must_use]

@@ -74,12 +74,7 @@ impl Rates {
     /// The rates of a distribution's participants, with the completion of `required` waited for.
     #[must_use]
     pub fn of(plan: &Plan, distribute: &Distribute, required: &BTreeSet<PeerId>) -> Self {
-        let link = |id: &PeerId| {
-            // Ids count from 1 in the plan's order.
-            let index = usize::try_from(id.0.checked_sub(1)?).ok()?;
-            let peer = plan.peers.get(index).filter(|peer| peer.id == *id)?;
-            plan.links.iter().find(|link| link.name == peer.link)
-        };
+        let link = |id: &PeerId| plan.link_of(*id);
         let up = |id: &PeerId| match distribute.is_free_rider(*id) {
             true => Some(Rate(0)),
             false => link(id).and_then(|link| link.up.rate),

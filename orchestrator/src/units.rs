@@ -86,6 +86,12 @@ impl Span {
         Self(Duration::from_secs(seconds)).min(Self::MAX)
     }
 
+    /// The whole milliseconds of a drawn time: a plan shall be readable, and nobody can start a process to the nanosecond.
+    #[must_use]
+    pub(crate) fn of_drawn(time: Duration) -> Self {
+        Self(Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The span in nanoseconds; [`Span::MAX`] keeps every span that was read within `u64`.
     fn nanos(self) -> u64 {
         u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)

@@ -9,10 +9,7 @@ mod change_support;
 mod fit_host;
 mod real_support;
 
-use std::{
-    net::UdpSocket,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use change_support::{PATIENCE, arrives, build, change, engines, partition, sockets, step};
 use fit_host::measure_async;
@@ -161,7 +158,6 @@ async fn outlast_an_outage(engine: Engine) -> Duration {
     let supervisor = build(&plan(vec![link("radio", up, direction(None))], 2), engine).await;
     let (from, to) = sockets(&supervisor, 1, 2).await;
     let send = |number: u8| from.send_to(&[number; 1_000], to.local_addr().unwrap()).unwrap();
-    open(&send, &to);
     follow(&supervisor, Some(point(0, 0))).await;
     (0..10).for_each(|number| _ = send(number));
     to.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -183,28 +179,6 @@ async fn outlast_an_outage(engine: Engine) -> Duration {
         }
     }
     began.elapsed()
-}
-
-/// Sends until something comes through. The kernel wakes fresh devices when it gets round to it, which takes a while where
-/// hundreds are made beside; what is sent before is lost without a word.
-fn open(send: &impl Fn(u8) -> usize, to: &UdpSocket) {
-    to.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let mut sent = 0;
-    let mut come = 0;
-    while come == 0 || come < sent {
-        assert!(Instant::now() < deadline, "{come} of {sent} came through");
-        if come == 0 {
-            send(0);
-            sent += 1;
-        }
-        match to.recv(&mut [0; 2_000]) {
-            Ok(_) => come += 1,
-            // The others were lost, and nothing else is under way.
-            Err(_) if come > 0 => break,
-            Err(_) => {}
-        }
-    }
 }
 
 fn point(at: u64, rate: u64) -> TracePoint {

@@ -27,6 +27,7 @@ use crate::transport::refusal::Refusal;
 use crate::transport::uplink::Uplink;
 
 mod congestion;
+mod greater;
 mod ledger;
 mod pace;
 mod refusal;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use peerbed_peer::status::{DistributionState, DistributionStatus, ReceivedBytes, UplinkUse};
 use peerbed_proto::PeerId;
 
-use super::{Accounting, Said};
+use super::{Accounting, Said, Word, listen};
 
 #[test]
 fn bytes_are_charged_to_whoever_sent_them() {
-    let mut said = BTreeMap::new();
     // 1 Mbyte/s for ten seconds: six seconds of sending, one idle with somebody waiting, three without.
-    said.insert(PeerId(1), peer("origin", true, Some(uplink(10.0, 6_000_000, 1.0, 3.0)), &[]));
-    said.insert(PeerId(2), peer("home", false, Some(uplink(10.0, 100_000, 0.0, 9.9)), &[(1, 5_000_000, 400_000)]));
-    let accounting = Accounting::of(&said).unwrap();
+    let origin = status(Some(uplink(10.0, 6_000_000, 1.0, 3.0)), &[]);
+    let home = status(Some(uplink(10.0, 100_000, 0.0, 9.9)), &[(1, 5_000_000, 400_000)]);
+    let accounting = account_of(vec![vec![(1, origin), (2, home)]]).unwrap();
     let origin = accounting.peers["origin"];
     assert_eq!((origin.payload_bytes, origin.duplicate_bytes), (5_000_000.0, 400_000.0));
     assert_eq!((origin.protocol_bytes, origin.retransmission_bytes), (599_000.0, 1_000.0));
@@ -26,15 +25,39 @@ fn bytes_are_charged_to_whoever_sent_them() {
 
 #[test]
 fn what_is_missing_shows_as_unexplained() {
-    let said = [(PeerId(1), peer("origin", true, Some(uplink(10.0, 6_000_000, 0.0, 3.0)), &[]))].into();
-    let accounting = Accounting::of(&said).unwrap();
+    let accounting = account_of(vec![vec![(1, status(Some(uplink(10.0, 6_000_000, 0.0, 3.0)), &[]))]]).unwrap();
     assert!((accounting.all.unexplained() - 0.1).abs() < 1e-9, "{accounting:?}");
 }
 
 #[test]
 fn uplinks_without_a_rate_give_no_account() {
-    let said = [(PeerId(1), peer("origin", true, None, &[]))].into();
-    assert_eq!(Accounting::of(&said), None);
+    assert_eq!(account_of(vec![vec![(1, status(None, &[]))]]), None);
+}
+
+#[test]
+fn what_a_peer_sent_after_its_last_word_is_in_nobodys_account() {
+    let origin = || status(Some(uplink(2.0, 2_000_000, 0.0, 0.0)), &[]);
+    let home = |useful| status(None, &[(1, useful, 0)]);
+    // It speaks twice and goes; what it had sent meanwhile arrives later.
+    let times = vec![
+        vec![(1, status(Some(uplink(1.0, 1_000_000, 0.0, 0.0)), &[])), (2, home(900_000))],
+        vec![(1, origin()), (2, home(1_900_000))],
+        vec![(2, home(2_600_000))],
+    ];
+    let accounting = account_of(times).unwrap();
+    assert_eq!(accounting.seeds.payload_bytes, 1_900_000.0);
+    assert!(accounting.seeds.unexplained().abs() < 1e-9, "{accounting:?}");
+}
+
+/// The account of what participants said one time after the other. The first is the seed.
+fn account_of(times: Vec<Vec<(u32, DistributionStatus)>>) -> Option<Accounting> {
+    let mut words = BTreeMap::new();
+    for spoken in times {
+        listen(&mut words, spoken.into_iter().map(|(peer, status)| (PeerId(peer), status)).collect());
+    }
+    let name = |peer: PeerId| if peer == PeerId(1) { "origin" } else { "home" }.to_owned();
+    let said = |(peer, word): (PeerId, Word)| (peer, Said { name: name(peer), is_seed: peer == PeerId(1), word });
+    Accounting::of(&words.into_iter().map(said).collect())
 }
 
 /// At 8 Mbit/s.
@@ -43,9 +66,9 @@ fn uplink(seconds: f64, wire_bytes: u64, idle_waiting_seconds: f64, idle_seconds
     UplinkUse { rate_bps, seconds, wire_bytes, datagrams, lost_bytes, idle_waiting_seconds, idle_seconds }
 }
 
-fn peer(name: &str, is_seed: bool, uplink: Option<UplinkUse>, received: &[(u32, u64, u64)]) -> Said {
+fn status(uplink: Option<UplinkUse>, received: &[(u32, u64, u64)]) -> DistributionStatus {
     let received = received.iter().map(|&(from, useful, wasted)| (from, ReceivedBytes { useful, wasted }));
-    let status = DistributionStatus {
+    DistributionStatus {
         role: "leecher".into(),
         state: DistributionState::Complete,
         have: 1,
@@ -59,6 +82,5 @@ fn peer(name: &str, is_seed: bool, uplink: Option<UplinkUse>, received: &[(u32, 
         completed_at: None,
         uplink,
         received: received.collect(),
-    };
-    Said { name: name.into(), is_seed, status }
+    }
 }

@@ -114,7 +114,7 @@ impl Look {
 
     fn add_links(&mut self, sight: &Sight<'_>) {
         for ((peer, towards), tally) in sight.tallies {
-            let Some(peer) = sight.plan.peers.iter().find(|known| known.id == *peer) else { continue };
+            let Some(peer) = sight.plan.peer(*peer) else { continue };
             let (count, sum) = self.links.entry((peer.link.clone(), towards.word())).or_default();
             *count += 1;
             sum.add(tally);

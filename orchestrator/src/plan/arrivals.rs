@@ -5,6 +5,7 @@ use std::time::Duration;
 use peerbed_proto::{PeerId, Random};
 use serde::{Deserialize, Serialize};
 
+use super::lifetimes::Law;
 use crate::{topology, units::Span};
 
 /// Peers that are brought up over time.
@@ -50,11 +51,7 @@ impl Arrivals {
             }
             topology::Arrivals::FlashCrowd(mean) => exponential(mean, &mut random),
         };
-        let arrive = |(index, peer): (usize, &PeerId)| {
-            // A plan shall be readable, and nobody can start a process to the nanosecond.
-            let whole = u64::try_from(next(index).as_millis()).unwrap_or(u64::MAX);
-            Arrival { peer: *peer, after: Span(Duration::from_millis(whole)) }
-        };
+        let arrive = |(index, peer): (usize, &PeerId)| Arrival { peer: *peer, after: Span::of_drawn(next(index)) };
         let mut peers: Vec<Arrival> = peers.iter().enumerate().map(arrive).collect();
         peers.sort_by_key(|arrival| (arrival.after, arrival.peer));
         Self { into, peers }
@@ -81,7 +78,7 @@ impl Arrivals {
 
 /// A time of an exponential distribution, at most twenty times its mean (beyond that lies one in 500 million).
 fn exponential(mean: Span, random: &mut Random) -> Duration {
-    mean.0.mul_f64((-(1.0 - random.fraction()).ln()).min(20.0))
+    mean.0.mul_f64(Law::Exponential.draw(random).min(20.0))
 }
 
 #[cfg(test)]

@@ -98,10 +98,7 @@ fn course(peer: PeerId, is_up: bool, habits: &Habits, length: Span, random: &mut
             true if random.fraction() < habits.orderly => MoveKind::Leave,
             true => MoveKind::Crash,
         };
-        // Whole milliseconds, so that a plan can be read.
-        let at_span =
-            Span(Duration::from_millis(Duration::from_secs_f64(at).as_millis().try_into().unwrap_or(u64::MAX)));
-        moves.push(Move { at: at_span, peer, what });
+        moves.push(Move { at: Span::of_drawn(Duration::from_secs_f64(at)), peer, what });
         is_up = !is_up;
         at += law(is_up).draw(random).max(SHORTEST_SECONDS);
     }

@@ -73,7 +73,7 @@ impl Lifetimes {
 
 impl Law {
     /// With a scale of 1.
-    fn draw(&self, random: &mut Random) -> f64 {
+    pub(super) fn draw(&self, random: &mut Random) -> f64 {
         // In (0, 1]: the logarithm of nothing is infinite.
         let left = 1.0 - random.fraction();
         match self {

@@ -117,7 +117,7 @@ fn latency(plan: &Plan, from: &Peer, to: &Peer) -> Duration {
 }
 
 fn peer(plan: &Plan, id: PeerId) -> anyhow::Result<&Peer> {
-    plan.peers.iter().find(|peer| peer.id == id).with_context(|| format!("the plan has no peer {id}"))
+    plan.peer(id).with_context(|| format!("the plan has no peer {id}"))
 }
 
 async fn way(testbed: &Testbed, from: &Peer, to: &Peer, longest: Duration) -> anyhow::Result<Way> {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use peerbed_peer::status::DistributionStatus;
 use peerbed_proto::PeerId;
 use serde_json::json;
 
 use super::courses;
 use crate::{
-    accounting::{Accounting, Said},
+    accounting::{Accounting, Said, Word},
     content::Content,
     expect::{Condition, Facts, Subject},
     links::traces::Followed,
@@ -45,7 +44,7 @@ pub(super) struct Observed<'a> {
     /// Bytes received in vain, by index of the distribution.
     pub(super) wasted: &'a BTreeMap<usize, u64>,
     /// What each participant said last of a distribution, by its index.
-    pub(super) said: &'a BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    pub(super) said: &'a BTreeMap<usize, BTreeMap<PeerId, Word>>,
     /// Neighbours dropped in each distribution, by its index and the reason.
     pub(super) dropped: &'a BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far each distribution's content has spread, by its index.
@@ -168,7 +167,7 @@ fn left_out(scenario: &Scenario) -> Vec<results::LeftOut> {
 fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> results::Distribution {
     let spec = state.spec();
     let required = observed.scenario.required(index);
-    let name = |id| plan.peers.iter().find(|p| p.id == id).map(|p| p.name.clone()).unwrap_or_default();
+    let name = |id| plan.peer(id).map(|peer| peer.name.clone()).unwrap_or_default();
     let completions: Vec<Completion> = spec
         .to
         .iter()
@@ -223,7 +222,7 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
 /// Why a distribution was given up, for those who read about it.
 fn stalled(plan: &Plan, state: &Distribution) -> Option<results::Stalled> {
     let (stall, begun) = (state.stall()?, state.begun()?);
-    let name = |id| plan.peers.iter().find(|p| p.id == id).map(|p| p.name.clone()).unwrap_or_default();
+    let name = |id| plan.peer(id).map(|peer| peer.name.clone()).unwrap_or_default();
     Some(results::Stalled {
         since_seconds: (stall.since - begun).as_secs_f64(),
         lost: ranges(&stall.missing),
@@ -268,9 +267,9 @@ fn second_copy(observed: &Observed<'_>, index: usize, state: &Distribution, byte
 }
 
 fn accounting(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> Option<Accounting> {
-    let said = observed.said.get(&index)?.iter().map(|(peer, status)| {
-        let name = plan.peers.iter().find(|p| p.id == *peer).map(|p| p.name.clone()).unwrap_or_default();
-        (*peer, Said { name, is_seed: state.spec().from.contains(peer), status: status.clone() })
+    let said = observed.said.get(&index)?.iter().map(|(peer, word)| {
+        let name = plan.peer(*peer).map(|peer| peer.name.clone()).unwrap_or_default();
+        (*peer, Said { name, is_seed: state.spec().from.contains(peer), word: word.clone() })
     });
     Accounting::of(&said.collect())
 }

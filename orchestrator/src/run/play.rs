@@ -7,12 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use peerbed_peer::status::{DistributionStatus, Status};
+use peerbed_peer::status::Status;
 use peerbed_proto::{Manifest, PeerId, Time};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Early, Job, Stop, assemble};
 use crate::{
+    accounting::Word,
     evidence::capture::Captures,
     links::{
         kernel::pace::{Reading, Watch},
@@ -87,7 +88,7 @@ struct Play<'a> {
     /// Bytes received in vain, by distribution.
     wasted: BTreeMap<usize, u64>,
     /// What each participant said last of a distribution that was under way, by its index.
-    said: BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>>,
+    said: BTreeMap<usize, BTreeMap<PeerId, Word>>,
     /// Neighbours dropped for what they did, by distribution and reason.
     dropped: BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far the content of each distribution has spread.

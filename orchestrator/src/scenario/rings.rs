@@ -37,7 +37,7 @@ pub struct Rings {
 
 impl Rings {
     pub(super) fn new(plan: &Plan) -> Self {
-        let present = |peer: PeerId| plan.peers.iter().any(|it| it.id == peer && it.present);
+        let present = |peer: PeerId| plan.peer(peer).is_some_and(|it| it.present);
         Self {
             rings: plan.rings.iter().map(|ring| Course::new(ring, present)).collect(),
             asking: BTreeMap::new(),

@@ -125,15 +125,20 @@ impl Scenario {
             | Action::Heal { .. }
             | Action::Pause(_)
             | Action::Resume(_)) => {
-                if matches!(action, Action::Heal { .. }) {
-                    self.rings.handle_heal(now);
-                } else if let Action::Pause(peers) = &action {
-                    self.handle_fault(now, "pause", peers);
-                } else if matches!(action, Action::Partition(_) | Action::Link(_)) {
-                    self.handle_fault(now, word(&action), &[]);
-                }
+                self.note_fault(&action, now);
                 self.begin_change(step, &action);
             }
+        }
+    }
+
+    /// Remembers a change of the network as what a recovery counts from.
+    fn note_fault(&mut self, action: &Action, now: Time) {
+        if let Action::Heal { .. } = action {
+            self.rings.handle_heal(now);
+        } else if let Action::Pause(peers) = action {
+            self.handle_fault(now, "pause", peers);
+        } else if let Action::Partition(_) | Action::Link(_) = action {
+            self.handle_fault(now, word(action), &[]);
         }
     }
 

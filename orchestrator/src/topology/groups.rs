@@ -76,8 +76,8 @@ const KEYS: &[Key] = &[
     optional(
         "congestion",
         Form::Words(&["cubic", "new-reno", "bbr", "steady"]),
-        "congestion controller of their QUIC connections (default steady: the window follows what the path delivers, and \
-         loss by chance is nothing to it)",
+        "congestion controller of their QUIC connections (default steady: cubic whose window is never less than what the \
+         path delivers, so that loss by chance is nothing to it)",
     ),
     optional(
         "exec",

@@ -13,17 +13,16 @@ use quinn::congestion::{BbrConfig, Controller, ControllerFactory, CubicConfig, N
 use quinn_proto::RttEstimator;
 
 use crate::config::{Congestion, QuicOptions};
+use crate::transport::greater::GreaterConfig;
 use crate::transport::steady::SteadyConfig;
 
 /// The controller that the options ask for, with the rule of this file.
 pub(crate) fn factory(options: &QuicOptions) -> Arc<dyn ControllerFactory + Send + Sync> {
     let window = u64::from(options.initial_window_bytes);
+    let mut cubic = CubicConfig::default();
+    cubic.initial_window(window);
     let inner: Arc<dyn ControllerFactory + Send + Sync> = match options.congestion {
-        Congestion::Cubic => {
-            let mut config = CubicConfig::default();
-            config.initial_window(window);
-            Arc::new(config)
-        }
+        Congestion::Cubic => Arc::new(cubic),
         Congestion::NewReno => {
             let mut config = NewRenoConfig::default();
             config.initial_window(window);
@@ -34,8 +33,11 @@ pub(crate) fn factory(options: &QuicOptions) -> Arc<dyn ControllerFactory + Send
             config.initial_window(window);
             Arc::new(config)
         }
-        // It sees for itself how much of its window is in use.
-        Congestion::Steady => return Arc::new(SteadyConfig { initial_window: window }),
+        Congestion::Steady => {
+            // Steady sees for itself how much of its window is in use.
+            let cubic = UsedWindowConfig { inner: Arc::new(cubic) };
+            return Arc::new(GreaterConfig([Arc::new(SteadyConfig { initial_window: window }), Arc::new(cubic)]));
+        }
     };
     Arc::new(UsedWindowConfig { inner })
 }

@@ -5,6 +5,9 @@
 //! probed: the window is larger than what the path was seen to hold, so that more gets through where there is more, and a
 //! peer's own shaped interface does the pacing. Loss says nothing up to [`LOSS_BY_CHANCE`]; more is congestion.
 //!
+//! Alone it is too little where acknowledgements wait in an uplink that others fill: a seed of 20 Mbit/s whose ten neighbours
+//! upload themselves was idle for a tenth of its time. [`greater`](super::greater) therefore takes it as a floor to CUBIC.
+//!
 //! It knows nothing of connections; `congestion` hands it to quinn.
 
 use std::any::Any;

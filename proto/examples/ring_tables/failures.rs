@@ -94,4 +94,6 @@ none after the last, the key's predecessor. And its authors' simulator (sit/dht,
 list of the dead, so that one named by two nodes on the way is met twice. With those between the predecessor and the key
 counted, too, the means from 0.2 on would lie 19 to 21 % above the paper's. *One ring* is the standard deviation among the
 means of single rings. The paper does not say over how many its figures are taken; its row for 0.1, the only one more than 5 %
-away, lies about one such deviation from ours. Its p1 and p99 are narrower than ours and nearer to our p5 and p95.";
+away, lies about one such deviation from ours. A model without any protocol, the published search on ideal tables, gives what
+ours gives and not that: 0.499 ± 0.008 for 0.1 and 1.152 ± 0.012 for 0.2, paths of 3.92 and 4.11, over 120 rings. The paper's p1
+and p99 are narrower than ours and nearer to our p5 and p95.";

@@ -30,13 +30,20 @@ impl Swarm {
                 let run = requested.run;
                 end += run.bytes(&self.manifest);
                 let last = Run { first: run.leaves().end - 1, count: 1, ..run };
-                let asked_once = self.pieces.progress.get(&run.piece).is_some_and(|progress| {
-                    progress.asked[usize::from(last.first)] == 1 && !progress.have.contains(u32::from(last.first))
+                let asked = self.pieces.progress.get(&run.piece).map_or(0, |progress| {
+                    if progress.have.contains(u32::from(last.first)) {
+                        0
+                    } else {
+                        progress.asked[usize::from(last.first)]
+                    }
                 });
-                let wait = victim.downloads.expected(end, now);
-                if asked_once
-                    && wait > own * STEAL_RATIO
-                    && now - requested.at > STEAL_AGE
+                let (wait, age) = match asked {
+                    1 => (victim.downloads.expected(end, now), STEAL_AGE),
+                    2..ASKED_MAX => (self.soonest(run.piece, last.first, now), STOLEN_AGE),
+                    _ => continue,
+                };
+                if wait > own * STEAL_RATIO
+                    && now - requested.at > age
                     && neighbour.has_leaf(run.piece, last.first)
                     && best.is_none_or(|(longest, _)| wait >= longest)
                 {
@@ -52,6 +59,23 @@ impl Swarm {
             None if anything => self.timers.set_earlier(Timer::Steal, now + STEAL_AGAIN),
             None => {}
         }
+    }
+
+    /// How long it takes at least until a leaf comes that several were asked for; nothing when one of them was asked just now.
+    fn soonest(&self, piece: u32, leaf: u16, now: Time) -> Duration {
+        let mut soonest = Duration::MAX;
+        for neighbour in self.neighbours.values() {
+            let mut end = 0;
+            for requested in &neighbour.downloads.requested {
+                end += requested.run.bytes(&self.manifest);
+                if requested.run.piece == piece && requested.left().contains(&leaf) {
+                    let is_fresh = now - requested.at <= STOLEN_AGE;
+                    let wait = if is_fresh { Duration::ZERO } else { neighbour.downloads.expected(end, now) };
+                    soonest = soonest.min(wait);
+                }
+            }
+        }
+        soonest
     }
 
     /// How long a leaf asked of this neighbour now would take; that of an average one where nothing is known.
@@ -101,6 +125,13 @@ const STEAL_RATIO: u32 = 2;
 
 /// A request younger than this is not stolen.
 const STEAL_AGE: Duration = Duration::from_millis(50);
+
+/// A leaf that was stolen is stolen again if it has not come after so long: whose rate was not known may turn out as slow
+/// as the one it was stolen from. Wild guess: a leaf at 130 kbit/s.
+const STOLEN_AGE: Duration = Duration::from_secs(1);
+
+/// A leaf is asked of fewer neighbours than this at a time.
+const ASKED_MAX: u8 = 5;
 
 /// How soon an idle neighbour looks again for something to steal.
 const STEAL_AGAIN: Duration = Duration::from_millis(100);

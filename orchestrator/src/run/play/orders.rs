@@ -84,7 +84,7 @@ impl<'a> Play<'a> {
     fn close(&mut self, distribution: usize, peers: Vec<PeerId>, completed: &[PeerId]) {
         let (spec, testbed) = (self.spec(distribution), self.testbed);
         let plan = self.job.plan;
-        let file = |peer: &PeerId| match plan.peers.iter().find(|it| it.id == *peer).and_then(|it| it.exec.as_ref()) {
+        let file = |peer: &PeerId| match plan.peer(*peer).and_then(|it| it.exec.as_ref()) {
             Some(program) => self.job.directory.output(self.name(*peer), program.output(&spec.file)),
             None => self.job.directory.payload(self.name(*peer), &spec.id).join(&spec.file),
         };

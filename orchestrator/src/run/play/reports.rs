@@ -14,6 +14,7 @@ use peerbed_proto::PeerId;
 
 use super::{Closed, DEATH_MAX, Done, Play, instant, now};
 use crate::{
+    accounting::{self, Word},
     links::user::Health,
     measure::{Note, copies::Copies},
     real::Towards,
@@ -162,6 +163,7 @@ impl Play<'_> {
 
     /// Also catches completions whose events a full log has discarded.
     fn handle_statuses(&mut self, statuses: &BTreeMap<PeerId, Status>) -> anyhow::Result<()> {
+        let mut words: BTreeMap<usize, BTreeMap<PeerId, DistributionStatus>> = BTreeMap::new();
         for (peer, status) in statuses {
             self.recorder.status(status)?;
             self.note_dropped(*peer, status.receive_dropped);
@@ -177,9 +179,12 @@ impl Play<'_> {
                 }
                 self.scenario.handle_received(instant(status.t), index, *peer, state.bytes_down);
                 if state.begun_at.is_some() {
-                    self.said.entry(index).or_default().insert(*peer, state.clone());
+                    words.entry(index).or_default().insert(*peer, state.clone());
                 }
             }
+        }
+        for (index, words) in words {
+            accounting::listen(self.said.entry(index).or_default(), words);
         }
         self.note_seeds();
         Ok(())
@@ -198,8 +203,8 @@ impl Play<'_> {
         for (index, said) in &self.said {
             let Some(copies) = self.copies.get_mut(index) else { continue };
             let seeds = &self.scenario.distributions()[*index].spec().from;
-            let from = |status: &DistributionStatus| -> u64 {
-                let received = seeds.iter().filter_map(|seed| status.received.get(&seed.0));
+            let from = |word: &Word| -> u64 {
+                let received = seeds.iter().filter_map(|seed| word.status.received.get(&seed.0));
                 received.map(|received| received.useful + received.wasted).sum()
             };
             copies.on_sample(testbed::now(), said.values().map(from).sum());

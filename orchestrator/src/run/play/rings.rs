@@ -84,7 +84,7 @@ impl Play<'_> {
     }
 
     fn present(&self, ring: &Ring) -> Vec<PeerId> {
-        let is_present = |peer: &PeerId| self.job.plan.peers.iter().any(|it| it.id == *peer && it.present);
+        let is_present = |peer: &PeerId| self.job.plan.peer(*peer).is_some_and(|it| it.present);
         ring.members.iter().map(|member| member.peer).filter(is_present).collect()
     }
 }

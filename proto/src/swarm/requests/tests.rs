@@ -210,6 +210,26 @@ fn the_last_leaves_are_asked_of_a_faster_neighbour_too_and_the_loser_is_cancelle
 }
 
 #[test]
+fn a_stolen_leaf_is_stolen_again_when_the_thief_does_not_bring_it_either() {
+    let mut fixture = Fixture::having(&[0, 1, 2, 3, 4]);
+    let slow = requests(&fixture.meet_generous(1, &[5]));
+    assert_eq!(slow.len(), 2);
+    fixture.pass(Duration::from_secs(2));
+    assert_eq!(requests(&fixture.meet_generous(2, &[5])), [(2, slow[1].1)]);
+    assert_eq!(requests(&fixture.meet_generous(3, &[5])), [(3, slow[0].1)]);
+    assert_eq!(requests(&fixture.meet_generous(4, &[5])), [], "both were asked for just now");
+    let again = requests(&fixture.pass(Duration::from_secs(2)));
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_eq!(again[0].0, 4);
+    assert_eq!(fixture.core.stats().leaves_stolen, 3);
+
+    // One that comes is asked of nobody any more.
+    let outputs = fixture.deliver(4, again[0].1);
+    let told = |peer| to(&outputs, peer).contains(&Message::Cancel { run: again[0].1 });
+    assert!(told(1) && (told(2) || told(3)), "{outputs:?}");
+}
+
+#[test]
 fn a_cancelled_leaf_that_comes_all_the_same_is_waste_and_no_offence() {
     let mut fixture = Fixture::having(&[0, 1, 2, 3]);
     let asked = requests(&fixture.meet_generous(1, &[4]));
