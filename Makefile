@@ -9,9 +9,11 @@ BASELINES ?= runs/bench-swarm
 BASELINES_PAGE ?= docs/baselines.md
 REPEAT ?= 3
 PEERBED ?= target/release/peerbed
+# Where `make compare-runs` leaves the repeats of its builds.
+COMPARED ?= runs/compare
 
 .DEFAULT_GOAL := help
-.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench bench-swarm baselines-table clean tools
+.PHONY: help demo observe test test-here test-netem links engines ring ring-model check bench bench-swarm baselines-table compare-runs compare-data clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +83,21 @@ bench-swarm: tools ## Measure Peerbed, libtorrent, aria2 and nginx side by side 
 baselines-table:
 	$(PEERBED) report $(BASELINES) --medians > $(BASELINES)/table.md
 	sed -i -e '/^<!-- measured -->$$/,/^<!-- \/measured -->$$/{//!d}' -e '/^<!-- measured -->$$/r $(BASELINES)/table.md' $(BASELINES_PAGE)
+
+# `plain` and `again` differ in seeds only; in `slower` peers say what they have once a second in place of ten times.
+compare-runs: tools ## Measure the repeats that the test of `peerbed compare` judges again (about ten idle minutes)
+	$(CARGO) build --release --workspace --bins --locked
+	rm -rf $(COMPARED)
+	set -e; measure() { \
+		$(PEERBED) run orchestrator/tests/compare_runs/swarm.yaml --repeat 20 --no-verify --quiet --out $(COMPARED)/$$1 \
+			--seed $$2 --set "scenario.0.distribute.options={ announce-coalesce: $$3 }" || [ $$? = 4 ]; \
+	}; measure plain 1 100ms; measure again 1001 100ms; measure slower 2001 1s
+	$(MAKE) compare-data
+
+# Puts the repeats that are there into the test's place.
+compare-data:
+	peerbed=$$(realpath $(PEERBED)) && to=$$(realpath orchestrator/tests/compare_runs) && cd $(COMPARED) && \
+		$$peerbed compare plain again slower --json > $$to/measured.partial && mv $$to/measured.partial $$to/measured.json
 
 clean: ## Remove what was built; runs/ stays, it is yours
 	$(CARGO) clean

@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use peerbed_orchestrator::compare::Limit;
+use peerbed_orchestrator::{compare::Limit, topology::Setting};
+
+#[cfg(test)]
+mod tests;
 
 /// Overlay testbeds from one YAML file: many real peers on one host, shaped links, and the textbook's bounds.
 #[derive(Debug, Parser)]
@@ -98,6 +101,11 @@ pub(crate) struct Run {
     #[arg(long, env = "PEERBED_REPEAT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
 
+    /// A value in place of the topology's, by its path in the file: `--set links.home.up=4mbit`. A path that is swept takes
+    /// one value, or the list of those to sweep: `--set 'groups.home.count=[5, 10]'`. May be given several times.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+
     /// Serve metrics of the run and of every peer on this address while it goes on, with service discovery for Prometheus at
     /// `/sd`; a port alone is one of this host, 0 is any free one.
     #[arg(long, env = "PEERBED_METRICS", value_name = "[ADDR:]PORT", value_parser = address)]
@@ -149,6 +157,10 @@ pub(crate) struct PlanOf {
     /// The topology.
     pub(crate) file: PathBuf,
 
+    /// A value in place of the topology's, as for `run`.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+
     /// Seed in place of the topology's.
     #[arg(long, env = "PEERBED_SEED", value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -197,6 +209,10 @@ pub(crate) struct Report {
     #[arg(long, group = "form")]
     pub(crate) markdown: bool,
 
+    /// Show everything that a run wrote down in one order of time: events, faults, and what peers logged.
+    #[arg(long, group = "form")]
+    pub(crate) timeline: bool,
+
     /// Show medians of repeated runs as Markdown, a row for each program, way and size. The directory may also be one
     /// that holds several of runs and sweeps.
     #[arg(long, group = "form")]
@@ -215,8 +231,12 @@ pub(crate) struct Compare {
     pub(crate) fail_if: Option<Limit>,
 
     /// Show the table as Markdown.
-    #[arg(long)]
+    #[arg(long, group = "form")]
     pub(crate) markdown: bool,
+
+    /// Print JSON, with the seconds of every repeat; what `--fail-if` finds goes to standard error then.
+    #[arg(long, group = "form")]
+    pub(crate) json: bool,
 
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 1, value_name = "N")]

@@ -16,7 +16,7 @@ mod show;
 
 pub use bootstrap::Interval;
 pub use gather::{Build, read};
-pub use show::{markdown, table};
+pub use show::{json, markdown, table};
 
 /// What two or more builds took, side by side.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,6 +26,10 @@ pub(super) fn report(arguments: &arguments::Report) -> Result<ExitCode, Problem>
         return Ok(ExitCode::SUCCESS);
     }
     let there = RunDirectory::at(&arguments.directory);
+    if arguments.timeline {
+        print(&report::timeline(&there).map_err(input)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if !there.results().is_file() && there.plan().is_file() {
         print(&report::unfinished(&there).map_err(input)?);
         return Ok(ExitCode::from(NOT_CARRIED_OUT));
@@ -49,14 +53,24 @@ pub(super) fn compare(arguments: &arguments::Compare) -> Result<ExitCode, Proble
     let builds = arguments.builds.iter().map(|path| compare::read(path));
     let builds: Vec<compare::Build> = builds.collect::<anyhow::Result<_>>().map_err(input)?;
     let comparison = compare::compare(&builds, arguments.seed);
-    print(&if arguments.markdown { compare::markdown(&comparison) } else { compare::table(&comparison) });
+    let show = match (arguments.markdown, arguments.json) {
+        (true, _) => compare::markdown,
+        (_, true) => compare::json,
+        (false, false) => compare::table,
+    };
+    print(&show(&comparison));
     let Some(limit) = arguments.fail_if else { return Ok(ExitCode::SUCCESS) };
     let (sentences, conclusion) = match comparison.hold_against(limit) {
         Finding::Held => (vec![format!("{limit}: no")], Conclusion::Held),
         Finding::TooSlow(sentences) => (sentences, Conclusion::ExpectationFailed),
         Finding::Unknown(sentences) => (sentences, Conclusion::Invalid),
     };
-    print(&format!("{}\n", sentences.join("\n")));
+    let found = sentences.join("\n");
+    if arguments.json {
+        complain(&found);
+    } else {
+        print(&format!("{found}\n"));
+    }
     Ok(exit_code(conclusion))
 }
 
@@ -66,7 +80,8 @@ pub(super) fn suite(arguments: &arguments::Suite) -> Result<ExitCode, Problem> {
     if arguments.list {
         for entry in &suite.topologies {
             let tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
-            print(&format!("{}  {}  [{}]\n", entry.name(), entry.file.display(), tags.join(" ")));
+            let set: String = entry.settings.iter().map(|setting| format!(" --set '{setting}'")).collect();
+            print(&format!("{}  {}  [{}]{set}\n", entry.name(), entry.file.display(), tags.join(" ")));
         }
         return Ok(ExitCode::SUCCESS);
     }

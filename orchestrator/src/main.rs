@@ -29,7 +29,7 @@ use peerbed_orchestrator::{
     suite::Suite,
     testbed,
     topology::{
-        self, Topology,
+        self, Setting, Topology,
         sweep::{self, Overrides},
     },
     torrent::Torrent,
@@ -117,7 +117,7 @@ fn exit_code(conclusion: Conclusion) -> ExitCode {
 
 fn run(arguments: &arguments::Run) -> Result<ExitCode, Problem> {
     let started = SystemTime::now();
-    let (topology, text) = read(&arguments.file)?;
+    let (topology, text) = read(&arguments.file, &arguments.settings)?;
     let overrides = Overrides { seed: arguments.seed, repeat: arguments.repeat.map(|count| count as usize) };
     let runs = sweep::expand_with(&topology, overrides)?;
     let peer_binary = peer_binary(arguments.peer_binary.clone())?;
@@ -249,13 +249,13 @@ fn validate(files: &[PathBuf]) -> ExitCode {
     let mut worst = ExitCode::SUCCESS;
     for file in files {
         if Suite::is_at(file) {
-            match Suite::read(file) {
-                Ok(suite) => print(&format!("{}: valid (a suite of {})\n", file.display(), suite.topologies.len())),
-                Err(error) => worst = Problem::Input(format!("error: {error:#}")).tell(),
+            match validate_suite(file) {
+                Ok(count) => print(&format!("{}: valid (a suite of {count})\n", file.display())),
+                Err(problem) => worst = problem.tell(),
             }
             continue;
         }
-        let checked = read(file).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
+        let checked = read(file, &[]).and_then(|(topology, _)| Ok(sweep::expand(&topology)?));
         match checked {
             Ok(runs) => {
                 let peers = runs.iter().map(|(_, plan)| plan.peers.len()).max().unwrap_or(0);
@@ -268,8 +268,17 @@ fn validate(files: &[PathBuf]) -> ExitCode {
     worst
 }
 
+/// Checks a suite and its topologies with what it sets in them; how many there are.
+fn validate_suite(file: &Path) -> Result<usize, Problem> {
+    let suite = Suite::read(file).map_err(|error| Problem::Input(format!("error: {error:#}")))?;
+    for entry in &suite.topologies {
+        sweep::expand(&read(&entry.file, &entry.settings)?.0)?;
+    }
+    Ok(suite.topologies.len())
+}
+
 fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
-    let (topology, _) = read(&arguments.file)?;
+    let (topology, _) = read(&arguments.file, &arguments.settings)?;
     let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
     warn_of_capacity(&runs);
     if runs.len() > 1 {
@@ -289,7 +298,7 @@ fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {
 }
 
 fn write_torrent(arguments: &arguments::TorrentOf) -> Result<ExitCode, Problem> {
-    let (topology, _) = read(&arguments.topology)?;
+    let (topology, _) = read(&arguments.topology, &[])?;
     let runs = sweep::expand_with(&topology, Overrides { seed: arguments.seed, repeat: None })?;
     let files: Vec<&plan::File> = runs.first().map(|(_, plan)| plan.files.iter().collect()).unwrap_or_default();
     let file = files.iter().find(|file| file.name == arguments.file).ok_or_else(|| {
@@ -343,9 +352,11 @@ fn examine(peers: u32) -> ExitCode {
     if diagnosis.is_fit() { ExitCode::SUCCESS } else { ExitCode::from(NOT_CARRIED_OUT) }
 }
 
-fn read(file: &Path) -> Result<(Topology, String), Problem> {
+/// A topology and its text, with `settings` at its end.
+fn read(file: &Path, settings: &[Setting]) -> Result<(Topology, String), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::Input(format!("error: cannot read {}: {error}", file.display())))?;
+    let text = topology::with_settings(&text, settings);
     let topology = topology::read_with(&file.to_string_lossy(), &text, &|name| read_beside(file, name))?;
     Ok((topology, text))
 }

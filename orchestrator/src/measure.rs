@@ -40,6 +40,8 @@ pub enum Note<'a> {
     ScenarioBegun {
         /// Peers whose processes run.
         peers: usize,
+        /// The same instant in seconds of Unix time, for what has no other clock, such as logs.
+        unix: f64,
     },
     /// A step of the scenario has begun.
     StepBegun {

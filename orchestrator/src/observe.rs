@@ -51,12 +51,15 @@ mod text;
 
 use look::Look;
 pub use look::Sight;
+pub(crate) use look::unix_now;
 
 /// What is served of the run under way. Cheap to clone; all clones are one board.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     shown: Arc<Mutex<Shown>>,
     scrapes: Arc<watch::Sender<Scrapes>>,
+    /// How often results were noted.
+    noted: Arc<watch::Sender<u64>>,
     expects: Arc<AtomicBool>,
 }
 
@@ -148,7 +151,7 @@ impl Board {
         shown.actions.entry(word).or_default().0 += 1;
         if shown.steps.len() < STEPS_MAX {
             let number = number.to_string();
-            shown.steps.push(Step { number, action: word, kind, begun: look::unix_now(), ended: None });
+            shown.steps.push(Step { number, action: word, kind, begun: unix_now(), ended: None });
         }
     }
 
@@ -158,13 +161,14 @@ impl Board {
         shown.actions.entry(scenario::word(action)).or_default().1 += 1;
         let number = number.to_string();
         if let Some(step) = shown.steps.iter_mut().find(|step| step.number == number) {
-            step.ended = Some(look::unix_now());
+            step.ended = Some(unix_now());
         }
     }
 
     /// Notes what is known of the run's results until now.
     pub fn results(&self, results: Results) {
         self.lock().results = Some(results);
+        self.noted.send_modify(|times| *times += 1);
     }
 
     /// Whether somebody has asked for pictures lately, so that results are worth the effort.
@@ -173,9 +177,16 @@ impl Board {
         self.lock().pictured.is_some_and(|at| at.elapsed() < ATTENTION)
     }
 
-    /// Notes that somebody asks for pictures.
-    fn attend(&self) {
+    /// Notes that somebody asks for pictures. Where nobody did lately, results are old or none: newer ones are waited for, as
+    /// long as a run that goes on takes to note some.
+    async fn attend(&self) {
+        let was_looked_at = self.is_looked_at();
+        let mut noted = self.noted.subscribe();
         self.lock().pictured = Some(Instant::now());
+        if !was_looked_at {
+            // The sender is this board itself. A run that is not under way notes none, and what there is has to do.
+            let _ = timeout(NOTED_WITHIN, noted.changed()).await;
+        }
     }
 
     /// What pictures are made from; none while there is no run.
@@ -309,6 +320,8 @@ fn prometheus(text: String) -> Response {
 
 /// Peers asked at once. A scrape takes a peer half a millisecond; more at once would only crowd them.
 const ASKING_MAX: usize = 8;
+/// Results are noted with the samples, once a second.
+const NOTED_WITHIN: Duration = Duration::from_millis(1500);
 /// How long after a look at the pictures somebody is taken to be watching.
 const ATTENTION: Duration = Duration::from_secs(10);
 /// Steps shown one by one, for annotations; all are counted.

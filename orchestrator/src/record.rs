@@ -203,7 +203,7 @@ pub(crate) struct SampledPart {
 }
 
 /// Hands over every line of an NDJSON file that can be read.
-fn each_line<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) {
+pub(crate) fn each_line<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) {
     let Ok(file) = File::open(path) else { return };
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
@@ -216,7 +216,7 @@ fn each_line<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) {
 }
 
 /// A value without quotes around words.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -58,6 +58,8 @@ This page is made from the program's own tables by `peerbed schema --markdown > 
   between two peers is twice (delay of the one + delay of the other + latency between their regions).
 - Names have lower-case letters, digits and `-` between them, at most 40 characters.
 - Keys that begin with `x-` at the top are free: a place for YAML anchors.
+- `set:` at the top puts values in the places that dotted paths lead to (`links.home.up: 4mbit`), with the number of an item
+  in a list, from 0. `peerbed run FILE --set PATH=VALUE` and suites write it at the file's end.
 - A packet meets, in this order: loss, duplication and corruption; the queue and the rate; delay with jitter or reordering.
 - Bounds in the results are those of the nominal rates; overhead, traces and steps that change links are not in them.
 ";

@@ -24,9 +24,11 @@ pub mod markdown;
 mod medians;
 mod rings;
 mod sweep;
+mod timeline;
 mod unfinished;
 
 pub use medians::medians;
+pub use timeline::timeline;
 pub use unfinished::unfinished;
 
 /// The summary of what `directory` holds, ready to be printed.

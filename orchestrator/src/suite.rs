@@ -6,15 +6,15 @@
 //! `attempt`, what came of it all in `outcome`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::units::Span;
+use crate::{topology::Setting, units::Span};
 
 mod attempt;
 mod carry_out;
@@ -57,6 +57,9 @@ pub struct Entry {
     /// Repetitions of the run, each with a seed of its own; none takes the topology's.
     #[serde(default)]
     pub repeat: Option<u32>,
+    /// Values in place of the topology's, by their paths in it; none unless given.
+    #[serde(default, rename = "set", deserialize_with = "settings")]
+    pub settings: Vec<Setting>,
 }
 
 impl Suite {
@@ -147,6 +150,14 @@ impl Entry {
     }
 }
 
+/// Reads a map from paths to values, whatever these are.
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Setting>, D::Error> {
+    let written = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+    // JSON on one line is YAML on one line.
+    let read = written.iter().map(|(path, value)| Setting::new(path, &value.to_string()));
+    read.collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
 fn ten_minutes() -> Span {
     Span(std::time::Duration::from_secs(600))
 }
@@ -179,6 +190,15 @@ mod tests {
         let entry = &suite.topologies[0];
         assert_eq!((entry.name(), entry.retries, entry.timeout), ("demo".into(), 1, "10m".parse().unwrap()));
         assert!(entry.file.ends_with("demo.yaml") && entry.file.is_absolute());
+        assert!(entry.settings.is_empty() && entry.repeat.is_none());
+    }
+
+    #[test]
+    fn an_entry_sets_values_of_any_kind() {
+        let set = "{ files.blob.size: 2MiB, groups.home.count: [5, 10], seed: 3 }";
+        let suite = read(&format!("version: 1\nname: s\ntopologies:\n- {{ file: demo.yaml, set: {set} }}\n")).unwrap();
+        let found: Vec<String> = suite.topologies[0].settings.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["files.blob.size=\"2MiB\"", "groups.home.count=[5,10]", "seed=3"]);
     }
 
     #[test]
@@ -204,6 +224,7 @@ mod tests {
             ("version: 1\nname: s\ntopologies:\n- { file: demo.yaml, retries: 6 }\n", "5 is the most"),
             ("version: 1\nname: s\ntopologies:\n- { file: demo.yaml, name: ../x }\n", "cannot be a directory's name"),
             ("version: 1\nname: s\ntopologies:\n- { file: demo.yaml, tag: x }\n", "tag"),
+            ("version: 1\nname: s\ntopologies:\n- { file: demo.yaml, set: { a..b: 1 } }\n", "is no path"),
         ] {
             let error = format!("{:#}", read(text).unwrap_err());
             assert!(error.contains(reason), "{error}");

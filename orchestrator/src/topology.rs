@@ -35,6 +35,7 @@ mod regions;
 pub(crate) mod rings;
 mod roster;
 mod scenario;
+mod settings;
 pub mod sweep;
 mod traces;
 mod tree;
@@ -62,6 +63,7 @@ pub use regions::Regions;
 pub use rings::Membership;
 pub(crate) use roster::Roster;
 pub use scenario::{Action, Discovery, Distribute, Selection, Step, Timing};
+pub use settings::{Setting, with_settings};
 use sweep::Sweep;
 use traces::Attached;
 pub use traces::BYTES_MAX as ATTACHED_BYTES_MAX;
@@ -138,10 +140,11 @@ pub fn read_with(file: &str, text: &str, lookup: &Lookup<'_>) -> Result<Topology
     let source: Arc<str> = text.into();
     let tree =
         tree::parse(text).map_err(|problem| Problems::new(file, source.clone(), vec![problem], |_| String::new()))?;
+    let mut reader = Reader::default();
+    let tree = settings::applied(&mut reader, tree);
     let attached = traces::mentioned(&tree).into_iter().map(|name| (name.to_owned(), attach(lookup, name)));
     let attached = Arc::new(attached.collect());
     let document = Arc::new(Document { file: file.to_owned(), text: source, tree, attached });
-    let mut reader = Reader::default();
     let topology = read_tree(&mut reader, &document, &document.tree);
     let Some(topology) = topology else { return Err(document.problems(reader.problems)) };
     sweep::check(&mut reader, &topology);
@@ -224,6 +227,12 @@ const KEYS: &[Key] = &[
         "sweep",
         Form::Other("map of dotted paths; list of values", sweep::schema),
         "paths into this file with lists of values; a run is made for every combination",
+    ),
+    optional(
+        "set",
+        Form::Other("map of dotted paths; value", settings::schema),
+        "values in place of those that paths into this file lead to; of a path that is swept, one value or a list of them. \
+         `--set PATH=VALUE` and suites add to it (default none)",
     ),
 ];
 

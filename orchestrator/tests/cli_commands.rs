@@ -60,6 +60,34 @@ fn another_seed_makes_another_plan() {
 }
 
 #[test]
+fn a_value_that_is_set_stands_in_the_plan_and_a_bad_one_is_told_with_its_place() {
+    let place = Place::with(TINY);
+    let plan = |setting: &str| peerbed().arg("plan").arg(place.topology()).args(["--set", setting]).output().unwrap();
+    let set = plan("groups.home.count=5");
+    assert_eq!(Plan::from_yaml(&stdout(&set)).unwrap().peers.len(), 6, "{}", stderr(&set));
+    let wrong = plan("groups.hom.count=5");
+    assert_eq!(code(&wrong), 2);
+    assert!(stderr(&wrong).contains("did you mean `home`?"), "{}", stderr(&wrong));
+    assert_eq!(code(&plan("groups.home.count")), 2, "a path alone sets nothing");
+    let text = fs::read_to_string(place.topology()).unwrap();
+    assert_eq!(text, TINY, "the file itself stays as it is");
+}
+
+#[test]
+fn a_suite_is_valid_when_what_it_sets_fits_its_topologies() {
+    let place = Place::with(TINY);
+    let suite = place.path().join("suite.yaml");
+    let validate = |set: &str| {
+        let text = format!("version: 1\nname: s\ntopologies:\n- {{ file: topology.yaml, set: {{ {set} }} }}\n");
+        fs::write(&suite, text).unwrap();
+        output([OsStr::new("validate"), suite.as_os_str()])
+    };
+    assert_eq!(stdout(&validate("groups.home.count: 5")), format!("{}: valid (a suite of 1)\n", suite.display()));
+    let wrong = validate("links.fast.up: 5");
+    assert!(code(&wrong) == 2 && stderr(&wrong).contains("topology.yaml:"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn a_sweep_prints_one_plan_per_run() {
     let place = Place::with(&format!("{TINY}sweep:\n  groups.home.count: [1, 2]\n  repeat: 2\n"));
     let output = output([OsStr::new("plan"), place.topology().as_os_str()]);

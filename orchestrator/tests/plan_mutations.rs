@@ -9,6 +9,7 @@ use std::{fs, path::PathBuf};
 use peerbed_orchestrator::{
     diagnose::Colour,
     plan::{self, Plan},
+    suite::Suite,
     topology::{self, sweep},
 };
 use peerbed_proto::Random;
@@ -178,7 +179,7 @@ fn ready() -> Vec<(String, String)> {
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect::<String>()
     };
     let mut files: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("suite.yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !Suite::is_at(path))
         .map(|path| (path.display().to_string(), without_comments(fs::read_to_string(&path).unwrap())))
         .collect();
     files.sort();

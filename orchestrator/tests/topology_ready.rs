@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what these tests read is part of the repository")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -10,6 +11,7 @@ use std::{
 use peerbed_orchestrator::{
     diagnose::Problems,
     plan::{self, Plan},
+    suite::Suite,
     topology::{self, sweep},
 };
 
@@ -69,6 +71,33 @@ fn the_seed_figure_makes_a_run_for_each_number_of_peers_and_way() {
     assert_eq!(plan.expectations, ["distribution.video.swarm.ratio <= 1.45"]);
 }
 
+#[test]
+fn both_suites_run_every_ready_topology() {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let all: BTreeSet<String> = ready().iter().map(|(path, _)| name(Path::new(path))).collect();
+    for file in ["suite.yaml", "suite-full.yaml"] {
+        let suite = Suite::read(&topologies().join(file)).unwrap();
+        let run: BTreeSet<String> = suite.topologies.iter().map(|entry| name(&entry.file)).collect();
+        assert_eq!(all, run, "{file} has others than topologies/");
+    }
+}
+
+#[test]
+fn what_the_short_suite_sets_makes_runs_that_can_be_planned_and_are_judged() {
+    let mut shortened = 0;
+    for entry in Suite::read(&topologies().join("suite.yaml")).unwrap().topologies {
+        let (path, name) = (entry.file.display().to_string(), entry.name());
+        let text = topology::with_settings(&fs::read_to_string(&entry.file).unwrap(), &entry.settings);
+        let topology = read(&path, &text).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        let overrides = sweep::Overrides { seed: None, repeat: entry.repeat.map(|count| count as usize) };
+        let runs = sweep::expand_with(&topology, overrides).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        assert!((1..=2).contains(&runs.len()), "{name} makes {} runs, and a quarter of an hour is short", runs.len());
+        assert!(runs.iter().all(|(_, plan)| !plan.expectations.is_empty()), "{name}");
+        shortened += usize::from(!entry.settings.is_empty());
+    }
+    assert!(shortened >= 10, "only {shortened} are shortened");
+}
+
 fn plan_of(file: &str) -> Plan {
     let (name, text) = ready().into_iter().find(|(name, _)| name.ends_with(file)).unwrap();
     plan::resolve(&read(&name, &text).unwrap()).unwrap()
@@ -82,12 +111,15 @@ fn read(name: &str, text: &str) -> Result<topology::Topology, Problems> {
 
 /// The files in `topologies/`, by their paths.
 fn ready() -> Vec<(String, String)> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../topologies");
-    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let paths = fs::read_dir(topologies()).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("suite.yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !Suite::is_at(path))
         .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
         .collect();
     files.sort();
     files
+}
+
+fn topologies() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../topologies")
 }

@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
-use peerbed_orchestrator::{reference, schema};
+use peerbed_orchestrator::{reference, schema, suite::Suite};
 use serde_json::Value;
 
 #[test]
@@ -57,6 +57,8 @@ fn the_schema_refuses_what_the_readers_refuse_by_form() {
     assert!(broken(|it| it["scenario"][0]["distribute"]["options"] = serde_json::json!({ "slots": 1 })));
     assert!(broken(|it| it["grups"] = Value::Null));
     assert!(!broken(|it| it["x-anything"] = Value::Null));
+    assert!(!broken(|it| it["set"] = serde_json::json!({ "links.home.up": "4mbit", "groups.home.count": [1, 2] })));
+    assert!(broken(|it| it["set"] = serde_json::json!({ "no path": 1 })));
     assert!(!broken(|it| it["scenario"][1]["distribute"]["options"] = serde_json::json!({ "regular-slots": 1 })));
 }
 
@@ -67,7 +69,7 @@ fn topologies() -> PathBuf {
 fn ready() -> Vec<(String, Value)> {
     let paths = fs::read_dir(topologies()).unwrap().map(|entry| entry.unwrap().path());
     paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("suite.yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml") && !Suite::is_at(path))
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             (path.display().to_string(), serde_saphyr::from_str(&text).unwrap())

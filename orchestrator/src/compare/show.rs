@@ -1,8 +1,9 @@
-//! A comparison as a table, for terminals and as Markdown.
+//! A comparison as a table, for terminals and as Markdown, and as JSON for programs.
 
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
 
 use super::{Change, Comparison, Judgement};
 use crate::report::{
@@ -45,6 +46,24 @@ pub fn markdown(comparison: &Comparison) -> String {
         let _ = writeln!(text, "- {}", cell(sentence));
     }
     text
+}
+
+/// Everything a comparison knows, for programs: names of the `builds`, and for each of the `rows` what it is, the `seconds` of
+/// every repeat by build, and for each build but the first its `ratio` to the first, the interval `low` to `high`, and how it
+/// was `judged`.
+#[must_use]
+pub fn json(comparison: &Comparison) -> String {
+    let change = |change: &Change| {
+        let (low, high) = (change.interval.map(|it| it.low), change.interval.map(|it| it.high));
+        json!({ "ratio": change.ratio, "low": low, "high": high, "judged": change.judgement().as_str() })
+    };
+    let row = |row: &super::Row| {
+        let changes: Vec<_> = row.changes.iter().map(change).collect();
+        json!({ "what": row.what, "seconds": row.seconds, "changes": changes })
+    };
+    let rows: Vec<_> = comparison.rows.iter().map(row).collect();
+    let all = json!({ "schema": 1, "builds": comparison.names, "rows": rows, "left_out": comparison.left_out });
+    format!("{all:#}\n")
 }
 
 fn header(comparison: &Comparison, gap: &str) -> Vec<String> {
@@ -120,5 +139,15 @@ mod tests {
         let text = markdown(&comparison());
         let widths: Vec<usize> = text.lines().filter(|l| l.starts_with('|')).map(|l| l.matches('|').count()).collect();
         assert_eq!(widths, [9, 9, 9], "{text}");
+    }
+
+    #[test]
+    fn programs_get_every_repeat_and_what_was_judged() {
+        let all: serde_json::Value = serde_json::from_str(&json(&comparison())).unwrap();
+        assert_eq!(all["builds"], serde_json::json!(["old", "new", "two"]));
+        let row = &all["rows"][0];
+        assert_eq!(row["seconds"][1], serde_json::json!([20.0, 20.2, 20.1]));
+        assert_eq!((&row["changes"][0]["judged"], &row["changes"][1]["low"]), (&"slower".into(), &().into()));
+        assert_eq!(all["left_out"].as_array().map(Vec::len), Some(3));
     }
 }

@@ -51,7 +51,7 @@ struct Made {
 
 impl Live {
     async fn drawn(&self) -> Option<Arc<Drawn>> {
-        self.board.attend();
+        self.board.attend().await;
         let mut made = self.made.lock().await;
         if let Some(made) = made.as_ref()
             && made.at.elapsed() < (made.took * REST_FOLD).max(FRESH)

@@ -157,6 +157,6 @@ fn time_of(seconds: f64) -> Time {
 }
 
 /// This instant in seconds of Unix time, the clock of scrapers.
-pub(super) fn unix_now() -> f64 {
+pub(crate) fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

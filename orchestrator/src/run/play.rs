@@ -22,7 +22,7 @@ use crate::{
         user::Health,
     },
     measure::{Note, Recorder, copies::Copies, host::HostSampler},
-    observe::Sight,
+    observe::{Sight, unix_now},
     progress::Progress,
     real::Towards,
     results::Results,
@@ -196,7 +196,7 @@ impl<'a> Play<'a> {
         let begun = now();
         self.scenario.begin(begun);
         let peers = self.job.plan.peers.iter().filter(|p| p.present).count();
-        self.recorder.note(begun.as_secs_f64(), &Note::ScenarioBegun { peers })?;
+        self.recorder.note(begun.as_secs_f64(), &Note::ScenarioBegun { peers, unix: unix_now() })?;
         let first = tokio::time::Instant::now() + SAMPLE_INTERVAL;
         let mut ticker = tokio::time::interval_at(first, SAMPLE_INTERVAL);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);

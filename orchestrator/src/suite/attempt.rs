@@ -67,6 +67,9 @@ fn start(entry: &Entry, directory: &Path, log: &Path, options: &Options) -> anyh
     if let Some(repeat) = entry.repeat {
         command.arg("--repeat").arg(repeat.to_string());
     }
+    for setting in &entry.settings {
+        command.arg("--set").arg(setting.to_string());
+    }
     command.args(&options.arguments);
     // The suite writes one summary of all runs.
     command.env_remove("PEERBED_SUMMARY");

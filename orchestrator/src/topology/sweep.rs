@@ -156,7 +156,7 @@ fn combinations(reader: &mut Reader, topology: &Topology) -> Vec<(Map<String, Js
         }
         for (axis, value) in axes.iter().zip(picks.into_iter().rev()) {
             values.insert(axis.path.value.clone(), value.to_json());
-            if let Err(problem) = set(&mut tree, &axis.path, value) {
+            if let Err(problem) = put(&mut tree, &axis.path, value) {
                 reader.problem(problem);
             }
         }
@@ -168,7 +168,7 @@ fn combinations(reader: &mut Reader, topology: &Topology) -> Vec<(Map<String, Js
 }
 
 /// Puts a value in place of the one that a path leads to.
-fn set(tree: &mut Node, path: &Written<String>, value: &Node) -> Result<(), Problem> {
+pub(super) fn put(tree: &mut Node, path: &Written<String>, value: &Node) -> Result<(), Problem> {
     let segments: Vec<&str> = path.value.split('.').collect();
     let mut node = tree;
     for (depth, segment) in segments.iter().enumerate() {
@@ -206,7 +206,7 @@ fn set(tree: &mut Node, path: &Written<String>, value: &Node) -> Result<(), Prob
                 })?
             }
             Value::Scalar(_) => {
-                let hint = Some("sweep the value as a whole, or write it as a map".to_owned());
+                let hint = Some("name the value as a whole, or write it as a map".to_owned());
                 return Err(lost(format!("`{before}` is a single value"), hint));
             }
         };
@@ -235,7 +235,7 @@ pub(super) fn schema() -> serde_json::Value {
 }
 
 /// Paths, which always have a dot or name a key of the topology itself.
-const PATH_PATTERN: &str = r"^(seed|engine|timeout|[a-z]+(\.[a-zA-Z0-9_-]+)+)$";
+pub(super) const PATH_PATTERN: &str = r"^(seed|engine|timeout|[a-z]+(\.[a-zA-Z0-9_-]+)+)$";
 
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Sweep> {
     let mut sweep = Sweep { axes: Vec::new(), repeat: 1 };
@@ -259,18 +259,24 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Sweep> {
 }
 
 fn read_axis(reader: &mut Reader, entry: &Entry) -> Option<Axis> {
-    let path = Written { value: entry.key.clone(), place: entry.place };
-    if let Some(top @ ("sweep" | "version" | "name" | "x")) = path.value.split(['.', '-']).next() {
-        let problem = Problem::new(path.place, format!("`{top}` cannot be swept"));
-        reader.problem(problem.hint("sweep links, regions, groups, files, steps, or the seed"));
-        return None;
-    }
+    let path = read_path(reader, entry)?;
     let values = reader.list(&entry.value, &format!("the values of `{}`", path.value))?;
     if values.is_empty() {
         reader.problem(Problem::new(entry.value.place, "the list of values is empty").hint("give at least one value"));
         return None;
     }
     Some(Axis { path, values: values.to_vec() })
+}
+
+/// The path that an entry's key is, unless it is one that stays as it is written.
+pub(super) fn read_path(reader: &mut Reader, entry: &Entry) -> Option<Written<String>> {
+    let path = Written { value: entry.key.clone(), place: entry.place };
+    if let Some(top @ ("sweep" | "set" | "version" | "name" | "x")) = path.value.split(['.', '-']).next() {
+        let problem = Problem::new(path.place, format!("`{top}` stays as it is written"));
+        reader.problem(problem.hint("paths lead to links, regions, groups, files, steps, conditions or the seed"));
+        return None;
+    }
+    Some(path)
 }
 
 /// A path below another one would be overwritten by it.
