@@ -74,12 +74,14 @@ pub fn listen(words: &mut BTreeMap<PeerId, Word>, statuses: BTreeMap<PeerId, Dis
     for (peer, status) in statuses {
         words.insert(peer, Word { status, received: ReceivedBytes::default() });
     }
+    let mut sums: BTreeMap<u32, ReceivedBytes> = BTreeMap::new();
+    for (from, received) in words.values().flat_map(|word| &word.status.received) {
+        let sum = sums.entry(*from).or_default();
+        sum.useful += received.useful;
+        sum.wasted += received.wasted;
+    }
     for peer in speaking {
-        let from_it = words.values().filter_map(|word| word.status.received.get(&peer.0));
-        let received = from_it.fold(ReceivedBytes::default(), |sum, more| ReceivedBytes {
-            useful: sum.useful + more.useful,
-            wasted: sum.wasted + more.wasted,
-        });
+        let received = sums.get(&peer.0).copied().unwrap_or_default();
         words.entry(peer).and_modify(|word| word.received = received);
     }
 }
