@@ -70,8 +70,7 @@ pub(super) fn link_up_with_queue(index: i32, packets: u32, place: &str) -> Reque
 /// until then loses without a word what is sent. A new length of the queue makes it do so at once. The length is of no
 /// consequence: what shapes the link has limits of its own, and what does not shape it has no queue.
 pub(super) fn wake(index: i32, place: &str) -> Request {
-    Request::new(Kind::SetLink, &link_body(index, IFF_UP), format!("wake {place}"))
-        .with(IFLA_TXQLEN, &(USUAL_QUEUE + 1).to_ne_bytes())
+    link_up_with_queue(index, USUAL_QUEUE + 1, place)
 }
 
 /// Gives a link an address of its own, without a network around it.
