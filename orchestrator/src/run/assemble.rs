@@ -167,12 +167,11 @@ fn left_out(scenario: &Scenario) -> Vec<results::LeftOut> {
 fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> results::Distribution {
     let spec = state.spec();
     let required = observed.scenario.required(index);
-    let name = |id| plan.peer(id).map(|peer| peer.name.clone()).unwrap_or_default();
     let completions: Vec<Completion> = spec
         .to
         .iter()
         .map(|peer| Completion {
-            peer: name(*peer),
+            peer: name(plan, *peer),
             seconds: state.completion_seconds(*peer),
             arrived_seconds: state.arrival_seconds(*peer),
             from_arrival_seconds: state
@@ -219,14 +218,18 @@ fn distribution(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Dist
     }
 }
 
+/// What a peer is called; nothing where the plan has none of this number.
+fn name(plan: &Plan, id: PeerId) -> String {
+    plan.peer(id).map(|peer| peer.name.clone()).unwrap_or_default()
+}
+
 /// Why a distribution was given up, for those who read about it.
 fn stalled(plan: &Plan, state: &Distribution) -> Option<results::Stalled> {
     let (stall, begun) = (state.stall()?, state.begun()?);
-    let name = |id| plan.peer(id).map(|peer| peer.name.clone()).unwrap_or_default();
     Some(results::Stalled {
         since_seconds: (stall.since - begun).as_secs_f64(),
         lost: ranges(&stall.missing),
-        lacking: stall.lacking.iter().map(|(peer, pieces)| (name(*peer), ranges(pieces))).collect(),
+        lacking: stall.lacking.iter().map(|(peer, pieces)| (name(plan, *peer), ranges(pieces))).collect(),
     })
 }
 
@@ -268,7 +271,7 @@ fn second_copy(observed: &Observed<'_>, index: usize, state: &Distribution, byte
 
 fn accounting(plan: &Plan, observed: &Observed<'_>, index: usize, state: &Distribution) -> Option<Accounting> {
     let said = observed.said.get(&index)?.iter().map(|(peer, word)| {
-        let name = plan.peer(*peer).map(|peer| peer.name.clone()).unwrap_or_default();
+        let name = name(plan, *peer);
         (*peer, Said { name, is_seed: state.spec().from.contains(peer), word: word.clone() })
     });
     Accounting::of(&said.collect())
