@@ -15,6 +15,7 @@
 
 pub mod accounting;
 pub mod authority;
+pub mod calendar;
 pub mod capacity;
 pub mod compare;
 pub mod content;

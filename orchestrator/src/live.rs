@@ -16,11 +16,7 @@ use anyhow::{Context, anyhow};
 use peerbed_proto::id::PeerId;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    diagnose::suggestion,
-    plan::Plan,
-    run_directory::{RunDirectory, timestamp},
-};
+use crate::{calendar::timestamp, diagnose::suggestion, plan::Plan, run_directory::RunDirectory};
 
 mod listing;
 mod process;

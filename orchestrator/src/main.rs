@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use peerbed_orchestrator::{
+    calendar::timestamp,
     capacity::{self, Calibration},
     content,
     diagnose::{Colour, Problems, suggestion},
@@ -24,7 +25,7 @@ use peerbed_orchestrator::{
     reference, report,
     results::{Conclusion, Found, Provenance},
     run::{self, Job, Links, Payload, Stop, series},
-    run_directory::{RunDirectory, disk_problem, timestamp},
+    run_directory::{RunDirectory, disk_problem},
     schema,
     suite::Suite,
     testbed,

@@ -6,13 +6,16 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use crate::plan::{Plan, Program};
+use crate::{
+    calendar,
+    plan::{Plan, Program},
+};
 
 /// The directory of one run, or of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl RunDirectory {
     /// `runs/<name>-<time>`, with a number behind when two runs start in one second.
     #[must_use]
     pub fn default_root(name: &str, started: SystemTime) -> PathBuf {
-        let base = format!("{name}-{}", compact_time(started));
+        let base = format!("{name}-{}", calendar::compact(started));
         let mut root = Path::new(RUNS).join(&base);
         let mut number = 2;
         while root.exists() {
@@ -387,36 +390,6 @@ pub fn disk_problem(error: &io::Error, doing: &str, path: &Path) -> anyhow::Erro
     }
 }
 
-/// `2026-03-01T12:30:05Z` for the given instant (UTC).
-#[must_use]
-pub fn timestamp(at: SystemTime) -> String {
-    let [year, month, day, hour, minute, second] = civil(at);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-fn compact_time(at: SystemTime) -> String {
-    let [year, month, day, hour, minute, second] = civil(at);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
-}
-
-/// Year, month, day, hour, minute, second (UTC) of the proleptic Gregorian calendar.
-///
-/// Days to dates as in Howard Hinnant's "chrono-compatible low-level date algorithms" (`civil_from_days`).
-fn civil(at: SystemTime) -> [u64; 6] {
-    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    [year, month, day, rest / 3_600, rest / 60 % 60, rest % 60]
-}
-
 /// `text` with everything but letters, digits, dots, dashes and underscores made a dash.
 fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_=".contains(c) { c } else { '-' }).collect()
@@ -442,19 +415,6 @@ const WRITE_PROBE: &str = ".writable";
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_772_368_205, "2026-03-01T12:30:05Z"),
-            (4_107_542_399, "2100-02-28T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
-        }
-    }
 
     #[test]
     fn a_directory_that_holds_a_run_is_not_used_again() {

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::{LiveRun, PeerProcess, Place};
-use crate::run_directory::{RunDirectory, timestamp};
+use crate::{calendar::timestamp, run_directory::RunDirectory};
 
 /// One live run.
 #[derive(Clone, Debug, PartialEq, Serialize)]

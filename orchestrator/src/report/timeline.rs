@@ -14,6 +14,7 @@ use anyhow::bail;
 use serde_json::{Map, Value};
 
 use crate::{
+    calendar,
     record::{each_line, outline::Outline, plain},
     run_directory::RunDirectory,
     scenario::is_fault,
@@ -152,22 +153,7 @@ fn peers(directory: &RunDirectory) -> Vec<String> {
 /// `2026-11-23T06:00:32.368975Z  INFO leaving`: seconds of Unix time, and what follows.
 fn stamped(line: &str) -> Option<(f64, &str)> {
     let (stamp, words) = line.split_once(' ')?;
-    let (date, time) = stamp.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut time = time.splitn(3, ':').map(|part| part.parse::<f64>().ok().filter(|it| it.is_finite()));
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    is_date.then(|| (days(year, month, day) as f64 * 86_400.0 + hour * 3_600.0 + minute * 60.0 + second, words))
-}
-
-/// Days since the beginning of 1970, as in Howard Hinnant's "chrono-compatible low-level date algorithms" (`days_from_civil`).
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let (era, year_of_era) = (year / 400, year % 400);
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    Some((calendar::unix_seconds(stamp)?, words))
 }
 
 /// Letters of what a line says; the rest stands in its file.
@@ -181,7 +167,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::run_directory::timestamp;
+    use crate::calendar::timestamp;
 
     #[test]
     fn events_faults_and_logs_stand_in_one_order() {

@@ -68,7 +68,7 @@ pub async fn carry_out_all(
         let directory = RunDirectory::create(&series.directory.combination(index + 1, &label))?;
         directory.begin(&member.plan, series.topology)?;
         let now = std::time::SystemTime::now();
-        let started_at = crate::run_directory::timestamp(now);
+        let started_at = crate::calendar::timestamp(now);
         let job = Job {
             plan: &member.plan,
             directory: &directory,
