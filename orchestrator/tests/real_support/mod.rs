@@ -196,21 +196,6 @@ pub(crate) fn segment(socket: &UdpSocket, payload: i32) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Lets so many bytes of a socket's wait in the kernel, whatever its limits.
-pub(crate) fn hold(socket: &UdpSocket, bytes: i32) {
-    // SAFETY: the option's value is one int that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_SNDBUFFORCE,
-            (&raw const bytes).cast(),
-            size_of::<i32>() as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-}
-
 /// Sends the same bytes so often in one call; returns how often it did.
 pub(crate) fn send_often(socket: &UdpSocket, bytes: &[u8], times: usize) -> std::io::Result<usize> {
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };

@@ -18,7 +18,7 @@ use peerbed_proto::id::PeerId;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{ROLE, address, hold, output, segment, send_often, start};
+use super::{ROLE, address, output, segment, send_often, start};
 
 /// A datagram that arrived.
 #[derive(Clone, Copy, Debug)]
@@ -242,7 +242,7 @@ fn play_flood(to: u32, rate: u64) {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
     segment(&socket, 1472);
     // A packet in a queue of the kernel is in its socket's buffer as well: this one holds more than any queue.
-    hold(&socket, 64 << 20);
+    rustix::net::sockopt::set_socket_send_buffer_size_force(&socket, 64 << 20).unwrap();
     socket.connect((address(to), PORT)).unwrap();
     let packets = train(rate);
     // As many as the rate carries within 10 ms: every call costs a guest as much as some packets do.
