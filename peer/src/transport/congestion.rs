@@ -115,10 +115,11 @@ impl Controller for UsedWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::greater::tests::Shrinking;
 
     #[test]
     fn window_is_underused_until_half_of_it_was_in_flight() {
-        let mut controller = UsedWindow { inner: Box::new(Fixed(100_000)), in_flight: 0, peak: 0 };
+        let mut controller = UsedWindow { inner: Box::new(Shrinking(100_000)), in_flight: 0, peak: 0 };
         let now = Instant::now();
         assert!(controller.is_underused());
         controller.on_sent(now, 49_999, 1);
@@ -127,26 +128,5 @@ mod tests {
         assert!(!controller.is_underused());
         controller.on_end_acks(now, 10_000, false, Some(2));
         assert!(controller.is_underused(), "what was in flight before the last acknowledgements does not count");
-    }
-
-    /// A controller whose window never changes.
-    #[derive(Clone)]
-    struct Fixed(u64);
-
-    impl Controller for Fixed {
-        fn on_congestion_event(&mut self, _: Instant, _: Instant, _: bool, _: u64) {}
-        fn on_mtu_update(&mut self, _: u16) {}
-        fn window(&self) -> u64 {
-            self.0
-        }
-        fn clone_box(&self) -> Box<dyn Controller> {
-            Box::new(self.clone())
-        }
-        fn initial_window(&self) -> u64 {
-            self.0
-        }
-        fn into_any(self: Box<Self>) -> Box<dyn Any> {
-            self
-        }
     }
 }

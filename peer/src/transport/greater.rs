@@ -62,7 +62,7 @@ impl Controller for Greater {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
 
     /// A controller whose window shrinks by what is lost.
     #[derive(Clone)]
-    struct Shrinking(u64);
+    pub(in crate::transport) struct Shrinking(pub(in crate::transport) u64);
 
     impl ControllerFactory for Shrinking {
         fn build(self: Arc<Self>, _: Instant, _: u16) -> Box<dyn Controller> {
