@@ -179,6 +179,28 @@ fn a_sweep_holds_one_directory_per_run_and_one_table() {
 }
 
 #[test]
+fn a_server_holds_little_for_a_client_whose_link_is_thin() {
+    if !can_run() {
+        return;
+    }
+    let topology = TINY
+        .replace("  - distribute: { file: blob, from: origin, to: home, via: swarm }\n", "")
+        .replace("home: { count: 2, link: fast,", "home: { count: 10, link: thin,")
+        .replace("origin: { link: fast,", "origin: { link: server,")
+        .replace("fast: { up: 50mbit, down: 50mbit }", "thin: { down: 2mbit }\n  server: { up: 20mbit }");
+    let place = Place::with(&topology);
+    assert_ended(&place.command().output().unwrap(), 0);
+    let results = place.results();
+    let peaks = results["memory"].as_array().unwrap().iter();
+    let mut peaks = peaks.map(|peer| (&peer["peer"], peer["peak_bytes"].as_u64().unwrap()));
+    let (name, server) = peaks.next().unwrap();
+    let client = peaks.map(|(_, bytes)| bytes).max().unwrap();
+    assert_eq!(name, "origin");
+    // All ten copies would be 10 MiB.
+    assert!(server < client + (6 << 20), "the server took {server} bytes, a client {client}");
+}
+
+#[test]
 fn repeats_have_seeds_of_their_own() {
     if !can_run() {
         return;

@@ -175,6 +175,8 @@ impl Peer {
         let mut command = Command::new(own);
         command.arg("--config").arg(&self.config).current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        // A heap per thread would keep what leaves took while they were hashed; the threads are few and meet there seldom.
+        command.env("MALLOC_ARENA_MAX", "1");
         let child = supervisor.spawn(self.id, command).await?;
         Process::watch(child, None, log, [Pattern::Is(READY.to_owned()), Pattern::Nothing])
     }
