@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use peerbed_peer::timing::Timing;
+
 use super::{Bar, DistributionSeries, Function, Healed, HostSeries, Over, Series};
 use crate::{
     diagnose::suggestion,
@@ -95,7 +97,10 @@ fn series(text: &str, start: usize) -> Result<Series, ConditionError> {
             plain::error(format!("`{word}` is not watched of the host"), hint, range)
         });
     }
-    let hint = "write distribution.NAME.completion, .progress or .uplink, or host.busy";
+    if let Some(found) = timing(text) {
+        return Ok(found);
+    }
+    let hint = "write distribution.NAME.completion, .progress or .uplink, host.busy, swarm.leaf or ring.answer";
     let missing = || plain::error(format!("`{text}` is no series"), hint, range.clone());
     let rest = text.strip_prefix("distribution.").ok_or_else(missing)?;
     let parts: Vec<&str> = rest.split('.').collect();
@@ -114,11 +119,24 @@ fn series(text: &str, start: usize) -> Result<Series, ConditionError> {
     Ok(Series::Distribution(Selector { name: name.to_owned(), via, name_range }, kind))
 }
 
+/// `swarm.leaf[.GROUP]` or `ring.answer[.GROUP]`.
+fn timing(text: &str) -> Option<Series> {
+    Timing::ALL.into_iter().find_map(|timing| {
+        let rest = text.strip_prefix(timing.name())?;
+        let group = rest.strip_prefix('.').filter(|group| !group.is_empty());
+        (rest.is_empty() || group.is_some()).then(|| Series::Timing(timing, group.map(str::to_owned)))
+    })
+}
+
 /// Refuses what has no value at an instant.
 fn over_time(series: Series, range: Range<usize>) -> Result<Series, ConditionError> {
     if matches!(series, Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)) {
         let hint = "take `progress` or `uplink`, or a function such as p95(…) of completions";
         return Err(plain::error("completions are no course over time", hint, range));
+    }
+    if matches!(series, Series::Timing(..)) {
+        let hint = "take a function, such as p99(swarm.leaf)";
+        return Err(plain::error("what peers measure is no course over time", hint, range));
     }
     Ok(series)
 }
@@ -136,7 +154,8 @@ fn bar(series: &Series, text: &str, from: usize) -> Result<Bar, ConditionError> 
     let share = || value.parse::<Share>().ok().map(Share::fraction);
     let (wanted, hint) = match series {
         Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)
-        | Series::Host(HostSeries::Lateness) => (seconds(), "give seconds, such as 40 or 40s"),
+        | Series::Host(HostSeries::Lateness)
+        | Series::Timing(..) => (seconds(), "give seconds, such as 40 or 40s"),
         Series::Distribution(_, DistributionSeries::Progress)
         | Series::Host(HostSeries::Busy | HostSeries::Waiting | HostSeries::Steal) => {
             (share(), "give a share, such as 50%")
@@ -187,6 +206,10 @@ mod tests {
                 "completions are no course over time",
                 "distribution.x.completion",
             ),
+            ("p99(swarm.leafs) <= 1s", "is no series", "swarm.leafs"),
+            ("p99(ring.answer.) <= 1s", "is no series", "ring.answer."),
+            ("p99(swarm.leaf) <= 10%", "`10%` does not fit this series", "10%"),
+            ("swarm.leaf at 5s <= 1s", "what peers measure is no course over time", "swarm.leaf"),
             ("distribution.x.progress at noon >= 5%", "`noon` is no span", "noon "),
             ("within 6s of crsh: recovered", "`crsh` is no fault", "crsh"),
             ("within 6s of crash recovered", "a colon and what has to come true are missing", " of crash recovered"),
