@@ -18,7 +18,7 @@
 //! | `swarm.leaf[.GROUP]` | span: from the request to the verified arrival of a leaf | leaves, at the group's peers or at all |
 //! | `ring.answer[.GROUP]` | span: from a question to another node to its answer | questions of any kind, the same |
 //!
-//! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99`; over time every second weighs the same. `FAULT` is `crash`,
+//! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99.9`; over time every second weighs the same. `FAULT` is `crash`,
 //! `leave`, `link`, `partition` or `pause`, and the condition has to come true within the span after each step of that
 //! kind. `recovered` looks at `recoveries` of `results.json`. Reading is in `parse`, what the run wrote down in `courses`;
 //! types and judging are here.
@@ -85,8 +85,8 @@ pub enum Function {
     Mean,
     /// The largest.
     Max,
-    /// The smallest that so many per cent do not exceed, 1 to 99.
-    Percentile(u8),
+    /// The smallest that so many per mille do not exceed, 10 to 999.
+    Percentile(u16),
 }
 
 /// Many values of one kind.
@@ -209,7 +209,7 @@ impl Function {
             Self::Min => sorted.first().copied(),
             Self::Max => sorted.last().copied(),
             Self::Mean => (!sorted.is_empty()).then(|| sorted.iter().sum::<f64>() / sorted.len() as f64),
-            Self::Percentile(percent) => percentile(&sorted, f64::from(percent) / 100.0),
+            Self::Percentile(mille) => percentile(&sorted, f64::from(mille) / 1_000.0),
         }
     }
 
@@ -219,7 +219,7 @@ impl Function {
             Self::Min => seconds(merged.min()),
             Self::Max => seconds(merged.max()),
             Self::Mean => merged.mean() / 1e6,
-            Self::Percentile(percent) => seconds(merged.value_at_quantile(f64::from(percent) / 100.0)),
+            Self::Percentile(mille) => seconds(merged.value_at_quantile(f64::from(mille) / 1_000.0)),
         }
     }
 }
@@ -306,6 +306,7 @@ mod tests {
         for (text, held, expected) in [
             ("p99(swarm.leaf) <= 1s", true, 0.99),
             ("median(swarm.leaf) < 500ms", false, 0.5),
+            ("p99.9(swarm.leaf) <= 1001ms", true, 0.999),
             ("max(swarm.leaf) <= 1001ms", true, 1.0),
             ("mean(swarm.leaf) >= 500ms", true, 0.5005),
             ("min(swarm.leaf.home) > 6ms", true, 0.007),

@@ -75,16 +75,23 @@ fn within(text: &str) -> Result<Over, ConditionError> {
 }
 
 fn function(word: &str, range: Range<usize>) -> Result<Function, ConditionError> {
-    let percent =
-        word.strip_prefix('p').and_then(|percent| percent.parse::<u8>().ok()).filter(|p| (1..=99).contains(p));
-    match (word, percent) {
+    match (word, percentile(word)) {
         ("min", _) => Ok(Function::Min),
         ("mean", _) => Ok(Function::Mean),
-        ("median", _) => Ok(Function::Percentile(50)),
+        ("median", _) => Ok(Function::Percentile(500)),
         ("max", _) => Ok(Function::Max),
-        (_, Some(percent)) => Ok(Function::Percentile(percent)),
-        _ => Err(plain::error(format!("`{word}` is no function"), "take min, mean, median, max or p1 to p99", range)),
+        (_, Some(mille)) => Ok(Function::Percentile(mille)),
+        _ => Err(plain::error(format!("`{word}` is no function"), "take min, mean, median, max or p1 to p99.9", range)),
     }
+}
+
+/// `p1` to `p99.9` as per mille, with one digit behind the point at most.
+fn percentile(word: &str) -> Option<u16> {
+    let percent = word.strip_prefix('p')?;
+    let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
+    let tenth: u16 = tenth.parse().ok().filter(|_| tenth.len() == 1)?;
+    let mille = whole.parse::<u8>().ok().map(|whole| u16::from(whole) * 10 + tenth)?;
+    (10..=999).contains(&mille).then_some(mille)
 }
 
 /// `distribution.NAME[.VIA].SERIES` or `host.SERIES`, which begins at byte `start` of the text.
@@ -195,6 +202,8 @@ mod tests {
     fn what_is_wrong_is_named_where_it_stands() {
         for (text, message, part) in [
             ("p0(distribution.x.completion) <= 1s", "`p0` is no function", "p0"),
+            ("p99.99(swarm.leaf) <= 1s", "`p99.99` is no function", "p99.99"),
+            ("p100(swarm.leaf) <= 1s", "`p100` is no function", "p100"),
             ("p95(distribution.x.completions) <= 1s", "is no series", "distribution.x.completions"),
             ("p95(distribution.x.completion <= 1s", "a closing bracket is missing", "(distribution.x.completion <= 1s"),
             ("p95(distribution.x.bus.completion) <= 1s", "`bus` is no way to spread a file", "bus"),
