@@ -354,7 +354,7 @@ impl Play {
                 }
                 Output::Serve { peer, run, .. } => self.serving.push((peer, run)),
                 Output::StopServing { peer, run } => self.serving.retain(|serving| *serving != (peer, run)),
-                Output::Store { piece, leaf, data } => {
+                Output::Store { piece, leaf, data, .. } => {
                     let (manifest, bytes) = &*CONTENT;
                     let range = manifest.leaf_range(piece, leaf);
                     assert_eq!(data, bytes[range.start as usize..range.end as usize], "stored unverified");

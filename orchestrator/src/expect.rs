@@ -193,6 +193,15 @@ impl Condition {
         }
     }
 
+    /// The group whose peers' measurements it looks at, if it looks at some of one group.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Over(over) => over.group(),
+            Subject::Distribution { .. } | Subject::Ring { .. } | Subject::Verdict { .. } => None,
+        }
+    }
+
     /// The lookups and rings that it looks at.
     #[must_use]
     pub fn ring_subjects(&self) -> Vec<(RingSubject, &str)> {

@@ -42,6 +42,7 @@ pub mod schema;
 pub mod suite;
 pub mod testbed;
 pub mod theory;
+pub mod timings;
 pub mod topology;
 pub mod torrent;
 pub mod units;

@@ -246,13 +246,27 @@ impl Real {
     }
 
     pub(crate) async fn statuses(&self) -> BTreeMap<PeerId, Status> {
-        let is_asked = |peer: &&Peer| peer.is_up() && !peer.is_program() && !peer.is_paused();
-        let up = self.peers.values().filter(is_asked);
-        let asked = up.map(async |peer| {
+        let asked = self.answering().map(async |peer| {
             let status = timeout(STATUS_WITHIN, peer.control.status()).await.ok()?.ok()?;
             Some((peer.id, status))
         });
         join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    pub(crate) async fn histograms(&self) -> BTreeMap<PeerId, BTreeMap<String, String>> {
+        let asked = self.answering().map(async |peer| match peer.control.histograms().await {
+            Ok(histograms) => Some((peer.id, histograms)),
+            Err(error) => {
+                tracing::warn!("asking {} for its histograms: {error:#}", peer.name);
+                None
+            }
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Peers of our own that can be asked something now.
+    fn answering(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(|peer| peer.is_up() && !peer.is_program() && !peer.is_paused())
     }
 
     pub(crate) async fn metrics(&self, peer: PeerId) -> anyhow::Result<String> {

@@ -19,9 +19,11 @@ use crate::{
 
 mod changes;
 mod rings;
+mod timings;
 
 pub use changes::Change;
 pub use rings::{AnswerFound, Lookups, MemberFound, Recovery, RingFound, Spread};
+pub use timings::{Percentiles, TimingFound, TimingSpread};
 
 /// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -82,6 +84,9 @@ pub struct Results {
     /// Memory of Peerbed's own peers, in the order of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<Memory>,
+    /// What peers measured by themselves, merged over those that lived to the end; empty where they measured nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timings: Vec<TimingFound>,
     /// Whether links were measured before the scenario.
     #[serde(default)]
     pub verification: Verification,

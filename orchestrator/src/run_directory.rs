@@ -112,6 +112,12 @@ impl RunDirectory {
         self.samples().join("host.ndjson")
     }
 
+    /// Histograms of what peers measured, merged over them, by the names of expectations.
+    #[must_use]
+    pub fn timings(&self) -> PathBuf {
+        self.samples().join("timings.json")
+    }
+
     /// Directory of the samples.
     #[must_use]
     pub fn samples(&self) -> PathBuf {

@@ -259,6 +259,14 @@ impl Testbed {
         }
     }
 
+    /// What all peers that are up have measured since their processes began: histograms as text for
+    /// [`decode`](peerbed_peer::timing::decode), by name. Peers that do not answer within 5 s are left out.
+    pub async fn histograms(&self) -> BTreeMap<PeerId, BTreeMap<String, String>> {
+        match self {
+            Self::Real(real) => real.histograms().await,
+        }
+    }
+
     /// Prometheus text of one peer.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 
 use fit_host::hold;
 use run_support::{Place, assert_ended, can_run, stdout};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn peers_that_arrive_over_time_count_from_their_own_arrival() {
@@ -121,7 +121,8 @@ fn a_swarm_without_a_tracker_finds_its_peers_by_the_ring_they_are_in() {
 
 fn check_trackerless() {
     let ready = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("topologies/trackerless.yaml");
-    let place = Place::with(&fs::read_to_string(ready).unwrap());
+    let more = "  - p99(swarm.leaf) <= 30m\n";
+    let place = Place::with(&(fs::read_to_string(ready).unwrap() + more));
     let done = place.command().output().unwrap();
     assert_ended(&done, 0);
     let results = place.results();
@@ -129,6 +130,34 @@ fn check_trackerless() {
     assert_eq!(completions(distribution).filter(|c| c["verified"] == true).count(), 8, "{distribution}");
     let plan = fs::read_to_string(place.run().join("plan.yaml")).unwrap();
     assert!(plan.contains("tracker: null"), "the plan names no tracker: {plan}");
+    check_timings(&place, &results);
+}
+
+/// What peers measured by themselves is merged over all of them: leaves at the leechers, answers at the ring's members.
+fn check_timings(place: &Place, results: &Value) {
+    let found = |name: &str| -> Value {
+        let all = results["timings"].as_array().unwrap_or_else(|| panic!("no timings in {results}"));
+        all.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("no {name} in {all:?}")).clone()
+    };
+    let (leaves, answers) = (found("swarm.leaf"), found("ring.answer"));
+    // 2 MiB in leaves of 16 KiB, each at eight leechers; few of them come twice, or after they were given up.
+    let count = leaves["count"].as_u64().unwrap();
+    assert!((8 * 64..=8 * 128).contains(&count), "{leaves}");
+    assert_eq!((&leaves["peers"], &leaves["missing"], &leaves["saturated"]), (&json!(8), &json!(0), &json!(0)));
+    assert_eq!((&leaves["groups"]["home"]["peers"], &leaves["groups"]["late"]["peers"]), (&json!(6), &json!(2)));
+    let parts = ["home", "late"].map(|group| leaves["groups"][group]["count"].as_u64().unwrap());
+    assert_eq!(parts.iter().sum::<u64>(), count, "{leaves}");
+    assert_eq!((&answers["peers"], &answers["missing"]), (&json!(9), &json!(0)), "{answers}");
+    for found in [&leaves, &answers] {
+        let at = ["p50", "p90", "p99", "p99_9", "max"].map(|name| found["seconds"][name].as_f64().unwrap());
+        assert!(at[0] > 0.0 && at.is_sorted(), "{found}");
+    }
+    let expectations = results["expectations"].as_array().unwrap();
+    let judged = expectations.iter().filter(|it| it["text"].as_str().unwrap().contains("swarm.leaf")).count();
+    assert_eq!(judged, 1, "{expectations:?}");
+    let report = fs::read_to_string(place.run().join("report.html")).unwrap();
+    assert!(report.contains("swarm.leaf: from request to verified arrival"), "the report has no table of them");
+    assert!(place.run().join("samples/timings.json").is_file());
 }
 
 /// A swarm of 1 MiB in 32 pieces to two homes, with three more that are absent at first; the tracker is a peer of its own.

@@ -193,6 +193,7 @@ fn results() -> Results {
         changes: Vec::new(),
         traces: Vec::new(),
         memory: Vec::new(),
+        timings: Vec::new(),
         verification: Verification::default(),
         expectations: vec![
             expectation("distribution.release.ratio <= 1.3", true),

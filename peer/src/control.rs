@@ -1,8 +1,10 @@
-//! The control socket: HTTP on a Unix socket, `GET /metrics`, `/status`, `/events` and `POST /commands`.
+//! The control socket: HTTP on a Unix socket, `GET /metrics`, `/status`, `/histograms`, `/events` and `POST
+//! /commands`.
 //!
-//! Translates between HTTP and [`Request`]s to the peer; decides nothing. Types of bodies are in `commands`, `status` and
-//! `events`.
+//! Translates between HTTP and [`Request`]s to the peer; decides nothing. Types of bodies are in `commands`, `status`,
+//! `timing` and `events`.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ pub(crate) enum Request {
     Status(oneshot::Sender<Status>),
     /// All series as text.
     Metrics(oneshot::Sender<Vec<u8>>),
+    /// Everything it has measured, each quantity's histogram as text.
+    Histograms(oneshot::Sender<BTreeMap<String, String>>),
 }
 
 /// Why a command was not carried out.
@@ -100,6 +104,7 @@ impl ControlSocket {
             .route("/commands", post(command))
             .route("/status", get(status))
             .route("/metrics", get(metrics))
+            .route("/histograms", get(histograms))
             .route("/events", get(events))
             .layer(DefaultBodyLimit::max(COMMAND_BYTES_MAX))
             .with_state(Shared { requests, log });
@@ -142,6 +147,13 @@ async fn status(State(shared): State<Shared>) -> Response {
 async fn metrics(State(shared): State<Shared>) -> Response {
     match ask(&shared, Request::Metrics).await {
         Some(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        None => gone(),
+    }
+}
+
+async fn histograms(State(shared): State<Shared>) -> Response {
+    match ask(&shared, Request::Histograms).await {
+        Some(histograms) => axum::Json(histograms).into_response(),
         None => gone(),
     }
 }

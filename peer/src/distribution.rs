@@ -19,6 +19,7 @@ use crate::events::EventKind;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::status::{DistributionState, DistributionStatus};
+use crate::timing::Timings;
 use crate::tracker::TrackerService;
 use crate::transport::Transport;
 
@@ -29,6 +30,7 @@ pub(crate) struct Surroundings {
     pub(crate) tracker: Option<Arc<TrackerService>>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) timings: Arc<Timings>,
     pub(crate) log: EventLog,
     /// Master seed of the run.
     pub(crate) seed: u64,

@@ -1,6 +1,6 @@
 //! One real peer: QUIC, storage, control and metrics around the protocol cores of `peerbed_proto`.
 //!
-//! The types shared with the orchestrator are [`config`], [`commands`], [`events`], [`status`] and
+//! The types shared with the orchestrator are [`config`], [`commands`], [`events`], [`status`], [`timing`] and
 //! [`ring_control`]; everything else is the
 //! process `peerbed-peer` itself. No protocol decision is taken in this crate.
 
@@ -23,6 +23,7 @@ mod routes;
 pub mod status;
 mod storage;
 mod swarm;
+pub mod timing;
 mod tracker;
 mod transport;
 

@@ -10,7 +10,9 @@ use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Regi
 use crate::distribution::Counts;
 use crate::events::RefusedReason;
 
+mod histogram;
 pub(crate) mod ring;
+pub(crate) mod timing;
 
 /// Makes the struct, its registration, and the names and help texts from one list.
 macro_rules! series {

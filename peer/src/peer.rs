@@ -24,6 +24,7 @@ use crate::peer::seat::Seat;
 use crate::peer::table::{Outcome, Table};
 use crate::routes::Routes;
 use crate::status::{PeerState, Status};
+use crate::timing::Timings;
 use crate::tracker::TrackerService;
 use crate::transport::{PeerConnection, Protocol, Transport};
 use crate::{clock, metrics, process};
@@ -90,8 +91,16 @@ impl Peer {
         let transport = Arc::new(Transport::open(&config, metrics.clone(), log.clone())?);
         let tracker = config.tracker.map(|options| Arc::new(TrackerService::new(options, config.seed)));
         let routes = Arc::new(Routes::default());
-        let surroundings =
-            Surroundings { transport, tracker, routes, metrics, log, seed: config.seed, directory: config.directory };
+        let surroundings = Surroundings {
+            transport,
+            tracker,
+            routes,
+            metrics,
+            timings: Arc::new(Timings::default()),
+            log,
+            seed: config.seed,
+            directory: config.directory,
+        };
         let admissions = tokio::spawn(admit_all(surroundings.clone())).abort_handle();
         let (requests, received) = mpsc::channel(REQUESTS_MAX);
         let peer = Self {
@@ -147,6 +156,9 @@ impl Peer {
             }
             Request::Metrics(answer) => {
                 let _ = answer.send(self.scrape().await);
+            }
+            Request::Histograms(answer) => {
+                let _ = answer.send(self.surroundings.timings.encoded());
             }
         }
     }
@@ -241,6 +253,7 @@ impl Peer {
         }
         let mut text = metrics.text();
         metrics::ring::write(&mut text, self.seat.inspect().await.as_ref());
+        metrics::timing::write(&mut text, &self.surroundings.timings);
         text
     }
 

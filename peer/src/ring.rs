@@ -22,6 +22,7 @@ use crate::ring::seats::Seats;
 use crate::ring::telling::{Teller, Told};
 use crate::ring::warm_up::{Connected, Turn, WarmUp};
 use crate::ring_control::{Enter, RecordKey, RingCommand, RingStatus, Start};
+use crate::timing::Timing;
 use crate::transport::PeerConnection;
 
 pub(crate) use self::telling::{LookupCounts, RingCounts, SECONDS_BOUNDS};
@@ -227,14 +228,20 @@ impl RingDriver {
                 }
             }
             Input::Came { peer, serial, message } => {
-                if let Message::Answer { number, .. } = message {
-                    self.links.handle_answered(peer, serial, number);
-                }
+                let took = match message {
+                    Message::Answer { number, .. } => self.links.handle_answered(peer, serial, number),
+                    Message::Question { .. } | Message::Note(_) => None,
+                };
                 if let Some(from) = self.checked(peer, serial, &message) {
+                    if let Some(took) = took {
+                        self.surroundings.timings.record(Timing::RingAnswer, took);
+                    }
                     self.core.handle_message(now, from, message);
                 }
             }
-            Input::Unanswered { peer, serial, number } => self.links.handle_answered(peer, serial, number),
+            Input::Unanswered { peer, serial, number } => {
+                self.links.handle_answered(peer, serial, number);
+            }
             Input::Violated { peer, serial } => self.violated(peer, serial),
             Input::Broken => self.links.traffic.broken += 1,
             Input::Closed { peer, serial } => {

@@ -8,6 +8,7 @@ use peerbed_peer::commands::{Begin, Command, Prepare, Role, SwarmOptions};
 use peerbed_peer::config::{PeerConfig, TrackerOptions};
 use peerbed_peer::events::EventKind;
 use peerbed_peer::status::Status;
+use peerbed_peer::timing;
 use peerbed_proto::swarm::{Conduct, Exchange, Leaving};
 use rustix::process::Signal;
 use support::content::Content;
@@ -32,7 +33,12 @@ fn leechers_complete_and_their_bytes_are_the_seeds() {
             let path = leecher.completed("d0").await;
             assert_eq!(std::fs::read(path).unwrap(), content.bytes);
             assert_eq!(leecher.metric("peerbed_swarm_downloaded_bytes_total").await, 5_000_000);
+            // Each leaf that was asked for is in the histogram; one that came late, from elsewhere, is not.
+            let measured = timing::decode(&leecher.histograms().await["swarm.leaf"]).unwrap();
+            assert!((150..=306).contains(&measured.len()), "{} of 306 leaves", measured.len());
+            assert_eq!(leecher.metric("peerbed_swarm_leaf_seconds_count").await, measured.len());
         }
+        assert!(seed.histograms().await.is_empty(), "a seed waits for no leaf");
         for peer in leechers.iter().chain([&seed]) {
             peer.end("d0").await;
             gone(peer).await;

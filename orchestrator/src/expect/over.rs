@@ -15,16 +15,19 @@
 //! | `distribution.NAME[.VIA].uplink` | rate of payload sent by all together | time since its begin, in seconds |
 //! | `host.busy`, `host.waiting`, `host.steal` | share, as the verdict sees it | windows in which something was measured |
 //! | `host.lateness` | span: worst lateness of a timer | the same |
+//! | `swarm.leaf[.GROUP]` | span: from the request to the verified arrival of a leaf | leaves, at the group's peers or at all |
+//! | `ring.answer[.GROUP]` | span: from a question to another node to its answer | questions of any kind, the same |
 //!
-//! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99`; over time every second weighs the same. `FAULT` is `crash`,
+//! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99.9`; over time every second weighs the same. `FAULT` is `crash`,
 //! `leave`, `link`, `partition` or `pause`, and the condition has to come true within the span after each step of that
 //! kind. `recovered` looks at `recoveries` of `results.json`. Reading is in `parse`, what the run wrote down in `courses`;
 //! types and judging are here.
 
+use peerbed_peer::timing::{Histogram, Timing};
 use serde_json::json;
 
 use super::{Operator, Selector};
-use crate::results::percentile;
+use crate::{results::percentile, timings::seconds};
 
 pub(super) mod courses;
 pub(super) mod parse;
@@ -82,8 +85,8 @@ pub enum Function {
     Mean,
     /// The largest.
     Max,
-    /// The smallest that so many per cent do not exceed, 1 to 99.
-    Percentile(u8),
+    /// The smallest that so many per mille do not exceed, 10 to 999.
+    Percentile(u16),
 }
 
 /// Many values of one kind.
@@ -93,6 +96,8 @@ pub enum Series {
     Distribution(Selector, DistributionSeries),
     /// Of the host.
     Host(HostSeries),
+    /// What peers measured by themselves, those of one group or all.
+    Timing(Timing, Option<String>),
 }
 
 /// What is looked at of a distribution; the table above says what each means.
@@ -141,7 +146,16 @@ impl Over {
         };
         match series {
             Series::Distribution(selector, _) => Some(selector),
-            Series::Host(_) => None,
+            Series::Host(_) | Series::Timing(..) => None,
+        }
+    }
+
+    /// The group whose peers' measurements it looks at, if it looks at some of one group.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Folded { series: Series::Timing(_, group), .. } => group.as_deref(),
+            Self::Folded { .. } | Self::At { .. } | Self::Within { .. } => None,
         }
     }
 }
@@ -149,6 +163,10 @@ impl Over {
 /// Whether it holds, and what was found: of several values the one furthest from holding.
 pub(super) fn judge(over: &Over, courses: &Courses) -> (bool, serde_json::Value) {
     let found = match over {
+        Over::Folded { function, series: Series::Timing(timing, group), bar } => {
+            let merged = courses.timing(*timing, group.as_deref());
+            merged.map(|merged| bar.judge(std::iter::once(Some(function.of_times(&merged)))))
+        }
         Over::Folded { function, series, bar } => {
             courses.values(series).map(|values| bar.judge(values.iter().map(|values| function.of(values))))
         }
@@ -191,13 +209,25 @@ impl Function {
             Self::Min => sorted.first().copied(),
             Self::Max => sorted.last().copied(),
             Self::Mean => (!sorted.is_empty()).then(|| sorted.iter().sum::<f64>() / sorted.len() as f64),
-            Self::Percentile(percent) => percentile(&sorted, f64::from(percent) / 100.0),
+            Self::Percentile(mille) => percentile(&sorted, f64::from(mille) / 1_000.0),
+        }
+    }
+
+    /// In seconds, to the digits that a histogram has.
+    fn of_times(self, merged: &Histogram) -> f64 {
+        match self {
+            Self::Min => seconds(merged.min()),
+            Self::Max => seconds(merged.max()),
+            Self::Mean => merged.mean() / 1e6,
+            Self::Percentile(mille) => seconds(merged.value_at_quantile(f64::from(mille) / 1_000.0)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use peerbed_peer::timing;
+
     use super::super::{Condition, Facts};
     use super::*;
     use crate::{plan::Via, verdict::Window};
@@ -219,7 +249,14 @@ mod tests {
             started: 100.0,
             steps: vec![("distribute".into(), 0.0), ("crash".into(), 6.0)],
             recoveries: vec![("crash".into(), Some(3.1)), ("link".into(), None)],
+            timings: [("swarm.leaf".to_owned(), times(1..=1_000)), ("swarm.leaf.home".to_owned(), times([7]))].into(),
         }
+    }
+
+    fn times(millis: impl IntoIterator<Item = u64>) -> String {
+        let mut histogram: Histogram = timing::histogram();
+        millis.into_iter().for_each(|millis| histogram.record(millis * 1_000).unwrap());
+        timing::encode(&histogram)
     }
 
     fn found(text: &str) -> (bool, serde_json::Value) {
@@ -262,6 +299,25 @@ mod tests {
         assert_eq!(found("within 6s of crash: recovered"), (true, json!(3.1)));
         assert_eq!(found("within 6s of link: recovered"), (false, json!(null)));
         assert_eq!(found("within 6s of pause: recovered"), (false, json!(null)));
+    }
+
+    #[test]
+    fn percentiles_of_what_peers_measured_are_those_of_the_merged_histograms() {
+        for (text, held, expected) in [
+            ("p99(swarm.leaf) <= 1s", true, 0.99),
+            ("median(swarm.leaf) < 500ms", false, 0.5),
+            ("p99.9(swarm.leaf) <= 1001ms", true, 0.999),
+            ("max(swarm.leaf) <= 1001ms", true, 1.0),
+            ("mean(swarm.leaf) >= 500ms", true, 0.5005),
+            ("min(swarm.leaf.home) > 6ms", true, 0.007),
+        ] {
+            let (is_held, value) = found(text);
+            let value = value.as_f64().unwrap();
+            assert!(is_held == held && (value / expected - 1.0).abs() <= 0.001, "{text}: {value}");
+        }
+        for text in ["p99(swarm.leaf.office) <= 1h", "p99(ring.answer) <= 1h"] {
+            assert_eq!(found(text), (false, json!(null)), "{text}");
+        }
     }
 
     #[test]

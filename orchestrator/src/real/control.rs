@@ -3,11 +3,11 @@
 //! What is asked and answered is defined in `peerbed_peer`. A request opens a connection of its own: some per second and
 //! peer, on a socket that costs nothing.
 
-use std::{os::fd::AsRawFd, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, os::fd::AsRawFd, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use peerbed_peer::{
@@ -44,6 +44,12 @@ impl Control {
         String::from_utf8(body.into()).context("reading metrics")
     }
 
+    /// What the peer has measured: histograms as text, by name.
+    pub(super) async fn histograms(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let body = self.ask(Method::GET, "/histograms", Bytes::new(), ANSWER_WITHIN).await?;
+        serde_json::from_slice(&body).context("reading histograms")
+    }
+
     /// Gives a command; returns when the peer has answered that it is done.
     pub(super) async fn command(&self, command: &Command) -> anyhow::Result<()> {
         let body = serde_json::to_vec(command).context("encoding a command")?;
@@ -63,7 +69,8 @@ impl Control {
         let exchange = async {
             let response = self.send(method, path, body).await?;
             let status = response.status();
-            let body = response.into_body().collect().await.context("reading an answer")?.to_bytes();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow!("reading an answer: {error}"))?.to_bytes();
             if status.is_success() {
                 return Ok(body);
             }
@@ -145,5 +152,7 @@ impl Events {
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Preparing reads back a whole partial file: 10 GiB at 200 MB/s.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+/// A status with a thousand neighbours and a page of metrics have some hundred kilobytes, full histograms twice 160.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Events are some hundred bytes long.
 const EVENT_BYTES_MAX: usize = 1 << 20;

@@ -40,6 +40,7 @@ mod sweep;
 mod time_use;
 mod timeline;
 mod times;
+mod timings;
 mod uplinks;
 mod words;
 
@@ -122,6 +123,10 @@ fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Pag
     for ring in &record.outline.rings {
         page.section(&ring.name, &format!("Ring {}", ring.name), "");
         page.figures(of_ring(ring, results, &record, &faults));
+    }
+    if let Some(table) = timings::table(results) {
+        page.section("timings", "Leaves and answers", timings::LEAD);
+        page.raw(&table.html());
     }
     page.section("course", "Course of the run", "");
     page.figures([timeline::figure(&record, &results.recoveries, &faults)]);

@@ -54,6 +54,8 @@ pub(super) struct Observed<'a> {
     /// Most resident bytes of each peer, as far as they said.
     pub(super) memory: &'a BTreeMap<PeerId, u64>,
     pub(super) traces: Vec<Followed>,
+    /// What peers measured, merged; nothing before the scenario's end.
+    pub(super) timings: &'a [results::TimingFound],
 }
 
 impl Results {
@@ -81,6 +83,7 @@ impl Results {
             changes: Vec::new(),
             traces: Vec::new(),
             memory: Vec::new(),
+            timings: Vec::new(),
             verification: Verification::default(),
             expectations: Vec::new(),
             provenance: Provenance { host: host::describe(), ..provenance },
@@ -132,6 +135,7 @@ pub(super) fn fill(results: &mut Results, plan: &Plan, observed: &Observed<'_>) 
         Some(results::Memory { peer: peer.name.clone(), peak_bytes: *observed.memory.get(&peer.id)? })
     };
     results.memory = plan.peers.iter().filter_map(took).collect();
+    results.timings = observed.timings.to_vec();
     results.left_out = left_out(observed.scenario);
     rings::fill(results, plan, observed.scenario);
 }

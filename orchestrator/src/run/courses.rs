@@ -6,7 +6,7 @@ use crate::{
     record::{Record, course::Course},
     results::{Distribution, Results},
     run_directory::RunDirectory,
-    scenario,
+    scenario, timings,
 };
 
 /// Reads what there is in `directory`, for the distributions and recoveries of `results`.
@@ -19,6 +19,7 @@ pub(super) fn read(directory: &RunDirectory, results: &Results) -> Courses {
         started: record.started,
         steps: record.steps.values().map(|step| (step.action.clone(), record.since_start(step.begun))).collect(),
         recoveries: results.recoveries.iter().map(|it| (it.fault.clone(), it.recovered_seconds)).collect(),
+        timings: timings::read(directory),
     }
 }
 

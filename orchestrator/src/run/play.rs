@@ -28,6 +28,7 @@ use crate::{
     results::Results,
     scenario::{self, Scenario},
     testbed::{self, Event, Testbed},
+    timings::Merged,
     verdict::LinkTrouble,
 };
 
@@ -35,6 +36,7 @@ mod changes;
 mod orders;
 mod reports;
 mod rings;
+mod timings;
 
 use changes::{Changed, Changing, Proved};
 
@@ -51,6 +53,9 @@ pub(super) async fn play(
     let mut play = Play::new(job, testbed, events, captures)?;
     play.before.clone_from(results);
     let ended = play.until_the_end(stop, progress).await;
+    if !matches!(ended, Err(Early::Stopped)) {
+        play.ask_for_timings(stop, progress).await;
+    }
     play.show(progress);
     let reason = match &ended {
         Ok(()) => None,
@@ -61,7 +66,7 @@ pub(super) async fn play(
         // The first error is the one that counts; a disk that takes no note is reported by nothing better.
         let _ = play.recorder.note(testbed::now(), &Note::Stopped { reason });
     }
-    let flushed = play.recorder.flush();
+    let flushed = play.recorder.flush().and_then(|()| play.write_timings());
     assemble::fill(results, job.plan, &play.observed(assemble::Stage::Ended));
     ended?;
     flushed?;
@@ -93,6 +98,8 @@ struct Play<'a> {
     dropped: BTreeMap<usize, BTreeMap<String, u64>>,
     /// How far the content of each distribution has spread.
     copies: BTreeMap<usize, Copies>,
+    /// What peers had measured when the scenario had ended.
+    timings: Merged,
     /// Most resident bytes that each peer said.
     memory: BTreeMap<PeerId, u64>,
     /// Datagrams that each peer's socket had dropped when it was last asked.
@@ -178,6 +185,7 @@ impl<'a> Play<'a> {
             said: BTreeMap::new(),
             copies: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            timings: Merged::default(),
             memory: BTreeMap::new(),
             receive_dropped: BTreeMap::new(),
             engine: Health::default(),
@@ -266,6 +274,7 @@ impl<'a> Play<'a> {
             changes: &self.changing.changes,
             memory: &self.memory,
             traces: self.changing.traces.followed(),
+            timings: &self.timings.found,
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
     faults::check(reader, topology, &roster);
     course::check(reader, topology, &roster);
     rings::check(reader, topology, &roster);
+    groups_of_expectations(reader, topology);
     if topology.sweep.is_none() && knows_distributions(topology) {
         let distributions: Vec<_> = topology.distributions().map(|(_, distribute)| distribute).collect();
         expectations(reader, topology, &distributions);
@@ -113,6 +114,17 @@ pub(super) fn expectations(reader: &mut Reader, topology: &Topology, distributio
         if let Some(problem) = unselected(condition, distributions) {
             reader.problem(problem);
         }
+    }
+}
+
+/// Reports expectations on what the peers of a group measure that is not there.
+fn groups_of_expectations(reader: &mut Reader, topology: &Topology) {
+    let known: Vec<&str> = topology.groups.iter().map(|group| group.name.value.as_str()).collect();
+    for condition in topology.expectations.iter().filter(|_| !topology.unread.groups) {
+        let Some(group) = condition.value.group().filter(|group| !known.contains(group)) else { continue };
+        let problem = Problem::new(condition.place, format!("there is no group `{group}`"));
+        let hint = suggestion(group, known.iter().copied());
+        reader.problem(Problem { hint, ..problem });
     }
 }
 

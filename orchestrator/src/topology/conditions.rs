@@ -107,6 +107,7 @@ expect:
         for (there, wrong) in [
             ("distribution.release.uplink", "distribution.releas.uplink"),
             ("p95(distribution.release", "p95(distribution.releas"),
+            ("p95(distribution.release.completion)", "p95(swarm.leaf.releas)"),
         ] {
             let problems = topology::read("healing.yaml", &TOPOLOGY.replace(there, wrong))
                 .map(|topology| plan::resolve(&topology));

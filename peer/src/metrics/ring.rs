@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use super::histogram;
 use crate::ring::{LookupCounts, RingSnapshot, SECONDS_BOUNDS};
 
 /// Appends how commanded lookups went, as histograms.
@@ -10,30 +11,11 @@ fn write_lookups(text: &mut Vec<u8>, lookups: &LookupCounts) {
     let hops = (0..lookups.hops.len() - 1).map(|hops| hops.to_string());
     let help = "Peers contacted up to the key's predecessor by lookups commanded of this peer.";
     let sum = lookups.hops_sum.to_string();
-    write_histogram(text, "peerbed_ring_lookup_hops", help, hops, &lookups.hops, &sum);
+    histogram::write(text, "peerbed_ring_lookup_hops", help, hops, &lookups.hops, &sum);
     let bounds = SECONDS_BOUNDS.iter().map(ToString::to_string);
     let help = "Time of lookups commanded of this peer, from the command to the answer.";
     let sum = lookups.seconds_sum.as_secs_f64().to_string();
-    write_histogram(text, "peerbed_ring_lookup_seconds", help, bounds, &lookups.seconds, &sum);
-}
-
-/// One histogram; `counts` has one class more than there are bounds.
-fn write_histogram(
-    text: &mut Vec<u8>,
-    name: &str,
-    help: &str,
-    bounds: impl Iterator<Item = String>,
-    counts: &[u64],
-    sum: &str,
-) {
-    let mut lines = format!("# HELP {name} {help}\n# TYPE {name} histogram\n");
-    let mut below = 0;
-    for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
-        below += count;
-        lines.push_str(&format!("{name}_bucket{{le=\"{bound}\"}} {below}\n"));
-    }
-    lines.push_str(&format!("{name}_sum {sum}\n{name}_count {below}\n"));
-    text.extend_from_slice(lines.as_bytes());
+    histogram::write(text, "peerbed_ring_lookup_seconds", help, bounds, &lookups.seconds, &sum);
 }
 
 /// Appends the series of a ring to the text that a scrape gets.

@@ -20,7 +20,7 @@ use super::exchange::reply;
 use super::seats::Seats;
 use crate::transport::{Close, PeerConnection, Protocol, Transport};
 
-use self::link::{Dialled, Link, Open};
+use self::link::{Asked, Dialled, Link, Open};
 pub(super) use self::replies::Replies;
 
 mod link;
@@ -97,16 +97,17 @@ impl Links {
             let line = open.line(peer, &self.inbox);
             let frame = message.to_frame();
             let Some(tasks) = room(&mut self.tasks, &mut self.traffic) else { return };
+            open.used = Instant::now();
             match message {
                 Message::Question { number, .. } => {
-                    open.asked.entry(number).or_insert_with(|| open.connection.stats().udp_rx.datagrams);
+                    let datagrams = || open.connection.stats().udp_rx.datagrams;
+                    open.asked.entry(number).or_insert_with(|| Asked { at: open.used, datagrams: datagrams() });
                     tasks.spawn(line.ask(number, frame));
                 }
                 Message::Answer { .. } | Message::Note(_) => {
                     tasks.spawn(line.tell(frame));
                 }
             }
-            open.used = Instant::now();
             return;
         }
         if link.waiting.len() >= WAITING_MAX {
@@ -161,11 +162,10 @@ impl Links {
         }
     }
 
-    /// A question got its answer, or never will.
-    pub(super) fn handle_answered(&mut self, peer: u32, serial: u64, number: u32) {
-        if let Some(open) = self.find(peer, serial) {
-            open.asked.remove(&number);
-        }
+    /// A question got its answer, or never will. Returns the time since it was asked on that connection for the first time;
+    /// none when it was answered before.
+    pub(super) fn handle_answered(&mut self, peer: u32, serial: u64, number: u32) -> Option<Duration> {
+        self.find(peer, serial)?.asked.remove(&number).map(|asked| asked.at.elapsed())
     }
 
     /// A connection is gone.
@@ -255,7 +255,7 @@ impl Links {
         let Some(link) = self.links.get_mut(&peer) else { return };
         let is_stale = |open: &Open| {
             let before = open.asked.get(number);
-            before.is_some_and(|before| open.connection.stats().udp_rx.datagrams <= *before)
+            before.is_some_and(|before| open.connection.stats().udp_rx.datagrams <= before.datagrams)
         };
         if link.open.last().is_some_and(is_stale)
             && let Some(open) = link.open.pop()

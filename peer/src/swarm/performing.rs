@@ -13,6 +13,7 @@ use crate::events::EventKind;
 use crate::routes::Opening;
 use crate::swarm::neighbour::Queued;
 use crate::swarm::{Input, Run, tampering};
+use crate::timing::Timing;
 use crate::transport::{Close, PeerConnection, Protocol};
 
 impl Run {
@@ -53,7 +54,10 @@ impl Run {
             Output::Serve { peer, run, layer } => self.serve(peer, run, layer)?,
             Output::StopServing { peer, run } => self.neighbourhood.stop_serving(peer, run),
             Output::StopReceiving { peer, run } => self.neighbourhood.stop_receiving(peer, run),
-            Output::Store { piece, leaf, data } => {
+            Output::Store { piece, leaf, data, waited } => {
+                if let Some(waited) = waited {
+                    self.driver.surroundings.timings.record(Timing::SwarmLeaf, waited);
+                }
                 let start = self.driver.manifest.leaf_range(piece, leaf).start;
                 self.unwritten.add(&self.driver.storage, start, data)?;
             }

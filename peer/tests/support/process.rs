@@ -1,5 +1,6 @@
 //! Peer processes of one run on loopback, and talking to their control sockets.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -124,6 +125,13 @@ impl Peer {
 
     pub async fn status(&self) -> Status {
         let (status, body) = self.request("GET", "/status", Bytes::new()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// What it measured, as texts by name.
+    pub async fn histograms(&self) -> BTreeMap<String, String> {
+        let (status, body) = self.request("GET", "/histograms", Bytes::new()).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         serde_json::from_str(&body).unwrap()
     }

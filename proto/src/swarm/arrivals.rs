@@ -1,6 +1,7 @@
 //! What comes on run streams: leaf hashes and leaves are verified here, and only here, before anything uses them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -30,7 +31,11 @@ impl Swarm {
 
     pub(super) fn on_leaf(&mut self, now: Time, peer: PeerId, piece: u32, leaf: u16, arrived: HashedLeaf) {
         let bytes = arrived.data().len() as u64;
-        let solicited = self.cross_off(now, peer, piece, leaf) == Owed::Yes;
+        let waited = match self.cross_off(now, peer, piece, leaf) {
+            Owed::Since(waited) => Some(waited),
+            Owed::No => None,
+        };
+        let solicited = waited.is_some();
         let (known, verified) = match self.pieces.progress.get(&piece) {
             Some(progress) if progress.have.contains(u32::from(leaf)) => (true, false),
             Some(progress) => match &progress.layer {
@@ -53,7 +58,7 @@ impl Swarm {
             self.waste(peer, bytes);
             self.stats.duplicate_leaves += u64::from(solicited);
         } else if verified {
-            self.store(now, peer, piece, leaf, arrived.into_data());
+            self.store(now, peer, piece, (leaf, arrived.into_data()), waited);
         } else {
             self.stats.bad_leaves += 1;
             self.waste(peer, bytes);
@@ -66,7 +71,7 @@ impl Swarm {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return Owed::No };
         let bytes = u64::from(self.manifest.leaf_len(piece, leaf));
         let owed = neighbour.downloads.cross_off(now, piece, leaf, bytes, &self.options);
-        if owed == Owed::Yes {
+        if owed != Owed::No {
             self.hungry.insert(peer);
             if let Some(progress) = self.pieces.progress.get_mut(&piece) {
                 progress.release(leaf);
@@ -97,12 +102,12 @@ impl Swarm {
         true
     }
 
-    fn store(&mut self, now: Time, from: PeerId, piece: u32, leaf: u16, data: Bytes) {
+    fn store(&mut self, now: Time, from: PeerId, piece: u32, (leaf, data): (u16, Bytes), waited: Option<Duration>) {
         let elsewhere = self.pieces.progress.get(&piece).is_some_and(|progress| progress.asked[usize::from(leaf)] > 0);
         self.stats.leaves += 1;
         self.stats.downloaded_bytes += data.len() as u64;
         self.received.of(from).useful_bytes += data.len() as u64;
-        self.outputs.push_back(Output::Store { piece, leaf, data });
+        self.outputs.push_back(Output::Store { piece, leaf, data, waited });
         let stored = self.pieces.store(piece, leaf);
         if elsewhere {
             self.cancel_elsewhere(from, piece, leaf);

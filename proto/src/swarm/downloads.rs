@@ -102,7 +102,7 @@ impl Downloads {
         self.heard = now;
         self.snubbed = false;
         self.broken = 0;
-        Owed::Yes
+        Owed::Since(took)
     }
 
     /// Gives up on a run; returns it with how much of it has come, if it was owed.
@@ -167,7 +167,8 @@ impl Requested {
 /// Whether a leaf was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
-    Yes,
+    /// So long ago.
+    Since(Duration),
     No,
 }
 

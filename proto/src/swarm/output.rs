@@ -1,6 +1,7 @@
 //! All that the swarm core may ask of the world, and what it reports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -73,6 +74,9 @@ pub enum Output {
         leaf: u16,
         /// Its bytes.
         data: Bytes,
+        /// Time since its run was requested of who sent it; none for a leaf that was not owed any more, and came all the
+        /// same.
+        waited: Option<Duration>,
     },
     /// Something worth telling the outside.
     Event(Event),

@@ -2,6 +2,10 @@
 //!
 //! How values are folded and held against a bar is in [`super`].
 
+use std::collections::BTreeMap;
+
+use peerbed_peer::timing::{self, Histogram, Timing};
+
 use super::{Bar, DistributionSeries, Healed, HostSeries, Series};
 use crate::{expect::Selector, plan::Via, verdict::Window};
 
@@ -18,6 +22,8 @@ pub struct Courses {
     pub steps: Vec<(String, f64)>,
     /// Faults by kind, and the seconds until recovery; none where it never came.
     pub recoveries: Vec<(String, Option<f64>)>,
+    /// Histograms merged over peers, as texts by name.
+    pub timings: BTreeMap<String, String>,
 }
 
 /// What was written down of one distribution. Instants are seconds since its begin.
@@ -64,10 +70,18 @@ impl Courses {
             Series::Distribution(selector, DistributionSeries::FromArrival) => {
                 return with(|course| &course.from_arrival, selector);
             }
-            Series::Distribution(_, DistributionSeries::Progress | DistributionSeries::Uplink) | Series::Host(_) => {}
+            Series::Distribution(_, DistributionSeries::Progress | DistributionSeries::Uplink)
+            | Series::Host(_)
+            | Series::Timing(..) => {}
         }
         let all = self.points(series)?;
         some(all.iter().map(|(length, points)| evenly(points, *length)).collect())
+    }
+
+    /// What the peers of a group, or all, measured; none where nobody did.
+    pub(super) fn timing(&self, timing: Timing, group: Option<&str>) -> Option<Histogram> {
+        let name = group.map_or_else(|| timing.name().to_owned(), |group| format!("{}.{group}", timing.name()));
+        timing::decode(self.timings.get(&name)?).ok()
     }
 
     /// The points of a series over time and how long it lasted, one list per selected distribution.
@@ -93,6 +107,8 @@ impl Courses {
                 let end = self.host.last().map_or(0.0, |window| window.t - self.started);
                 (!self.host.is_empty()).then(|| vec![(end, points)])
             }
+            // No course over time: see `timing`.
+            Series::Timing(..) => None,
         }
     }
 
@@ -117,7 +133,7 @@ impl Courses {
     fn begins(&self, series: &Series) -> Vec<f64> {
         match series {
             Series::Distribution(selector, _) => self.selected(selector).iter().map(|course| course.begun).collect(),
-            Series::Host(_) => vec![0.0],
+            Series::Host(_) | Series::Timing(..) => vec![0.0],
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use peerbed_peer::timing::Timing;
+
 use super::{Bar, DistributionSeries, Function, Healed, HostSeries, Over, Series};
 use crate::{
     diagnose::suggestion,
@@ -73,16 +75,23 @@ fn within(text: &str) -> Result<Over, ConditionError> {
 }
 
 fn function(word: &str, range: Range<usize>) -> Result<Function, ConditionError> {
-    let percent =
-        word.strip_prefix('p').and_then(|percent| percent.parse::<u8>().ok()).filter(|p| (1..=99).contains(p));
-    match (word, percent) {
+    match (word, percentile(word)) {
         ("min", _) => Ok(Function::Min),
         ("mean", _) => Ok(Function::Mean),
-        ("median", _) => Ok(Function::Percentile(50)),
+        ("median", _) => Ok(Function::Percentile(500)),
         ("max", _) => Ok(Function::Max),
-        (_, Some(percent)) => Ok(Function::Percentile(percent)),
-        _ => Err(plain::error(format!("`{word}` is no function"), "take min, mean, median, max or p1 to p99", range)),
+        (_, Some(mille)) => Ok(Function::Percentile(mille)),
+        _ => Err(plain::error(format!("`{word}` is no function"), "take min, mean, median, max or p1 to p99.9", range)),
     }
+}
+
+/// `p1` to `p99.9` as per mille, with one digit behind the point at most.
+fn percentile(word: &str) -> Option<u16> {
+    let percent = word.strip_prefix('p')?;
+    let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
+    let tenth: u16 = tenth.parse().ok().filter(|_| tenth.len() == 1)?;
+    let mille = whole.parse::<u8>().ok().map(|whole| u16::from(whole) * 10 + tenth)?;
+    (10..=999).contains(&mille).then_some(mille)
 }
 
 /// `distribution.NAME[.VIA].SERIES` or `host.SERIES`, which begins at byte `start` of the text.
@@ -95,7 +104,10 @@ fn series(text: &str, start: usize) -> Result<Series, ConditionError> {
             plain::error(format!("`{word}` is not watched of the host"), hint, range)
         });
     }
-    let hint = "write distribution.NAME.completion, .progress or .uplink, or host.busy";
+    if let Some(found) = timing(text) {
+        return Ok(found);
+    }
+    let hint = "write distribution.NAME.completion, .progress or .uplink, host.busy, swarm.leaf or ring.answer";
     let missing = || plain::error(format!("`{text}` is no series"), hint, range.clone());
     let rest = text.strip_prefix("distribution.").ok_or_else(missing)?;
     let parts: Vec<&str> = rest.split('.').collect();
@@ -114,11 +126,24 @@ fn series(text: &str, start: usize) -> Result<Series, ConditionError> {
     Ok(Series::Distribution(Selector { name: name.to_owned(), via, name_range }, kind))
 }
 
+/// `swarm.leaf[.GROUP]` or `ring.answer[.GROUP]`.
+fn timing(text: &str) -> Option<Series> {
+    Timing::ALL.into_iter().find_map(|timing| {
+        let rest = text.strip_prefix(timing.name())?;
+        let group = rest.strip_prefix('.').filter(|group| !group.is_empty());
+        (rest.is_empty() || group.is_some()).then(|| Series::Timing(timing, group.map(str::to_owned)))
+    })
+}
+
 /// Refuses what has no value at an instant.
 fn over_time(series: Series, range: Range<usize>) -> Result<Series, ConditionError> {
     if matches!(series, Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)) {
         let hint = "take `progress` or `uplink`, or a function such as p95(…) of completions";
         return Err(plain::error("completions are no course over time", hint, range));
+    }
+    if matches!(series, Series::Timing(..)) {
+        let hint = "take a function, such as p99(swarm.leaf)";
+        return Err(plain::error("what peers measure is no course over time", hint, range));
     }
     Ok(series)
 }
@@ -136,7 +161,8 @@ fn bar(series: &Series, text: &str, from: usize) -> Result<Bar, ConditionError> 
     let share = || value.parse::<Share>().ok().map(Share::fraction);
     let (wanted, hint) = match series {
         Series::Distribution(_, DistributionSeries::Completion | DistributionSeries::FromArrival)
-        | Series::Host(HostSeries::Lateness) => (seconds(), "give seconds, such as 40 or 40s"),
+        | Series::Host(HostSeries::Lateness)
+        | Series::Timing(..) => (seconds(), "give seconds, such as 40 or 40s"),
         Series::Distribution(_, DistributionSeries::Progress)
         | Series::Host(HostSeries::Busy | HostSeries::Waiting | HostSeries::Steal) => {
             (share(), "give a share, such as 50%")
@@ -176,6 +202,8 @@ mod tests {
     fn what_is_wrong_is_named_where_it_stands() {
         for (text, message, part) in [
             ("p0(distribution.x.completion) <= 1s", "`p0` is no function", "p0"),
+            ("p99.99(swarm.leaf) <= 1s", "`p99.99` is no function", "p99.99"),
+            ("p100(swarm.leaf) <= 1s", "`p100` is no function", "p100"),
             ("p95(distribution.x.completions) <= 1s", "is no series", "distribution.x.completions"),
             ("p95(distribution.x.completion <= 1s", "a closing bracket is missing", "(distribution.x.completion <= 1s"),
             ("p95(distribution.x.bus.completion) <= 1s", "`bus` is no way to spread a file", "bus"),
@@ -187,6 +215,10 @@ mod tests {
                 "completions are no course over time",
                 "distribution.x.completion",
             ),
+            ("p99(swarm.leafs) <= 1s", "is no series", "swarm.leafs"),
+            ("p99(ring.answer.) <= 1s", "is no series", "ring.answer."),
+            ("p99(swarm.leaf) <= 10%", "`10%` does not fit this series", "10%"),
+            ("swarm.leaf at 5s <= 1s", "what peers measure is no course over time", "swarm.leaf"),
             ("distribution.x.progress at noon >= 5%", "`noon` is no span", "noon "),
             ("within 6s of crsh: recovered", "`crsh` is no fault", "crsh"),
             ("within 6s of crash recovered", "a colon and what has to come true are missing", " of crash recovered"),

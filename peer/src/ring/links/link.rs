@@ -35,8 +35,16 @@ pub(super) struct Open {
     pub(super) used: Instant,
     /// Set on one that another has replaced.
     pub(super) close_at: Option<Instant>,
-    /// Datagrams received before each question that is still open.
-    pub(super) asked: BTreeMap<u32, u64>,
+    /// Questions that are still open, by number.
+    pub(super) asked: BTreeMap<u32, Asked>,
+}
+
+/// What was so when a question was asked for the first time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) at: Instant,
+    /// Datagrams received before.
+    pub(super) datagrams: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,7 +65,7 @@ impl SwarmSim {
                     self.send(id, peer, CLOSE_BYTES, Packet::Stop { connection, run });
                 }
             }
-            Output::Store { piece, leaf, data } => {
+            Output::Store { piece, leaf, data, .. } => {
                 let range = self.content.manifest.leaf_range(piece, leaf);
                 let expected = &self.content.bytes[range.start as usize..range.end as usize];
                 let leaves = self.content.bytes.len().div_ceil(LEAF as usize);

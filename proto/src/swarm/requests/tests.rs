@@ -244,6 +244,23 @@ fn a_cancelled_leaf_that_comes_all_the_same_is_waste_and_no_offence() {
 }
 
 #[test]
+fn a_leaf_says_how_long_it_was_waited_for_unless_its_request_was_given_up() {
+    let waited = |outputs: &[Output]| -> Vec<Option<Duration>> {
+        let stored = outputs.iter();
+        stored.filter_map(|it| if let Output::Store { waited, .. } = it { Some(*waited) } else { None }).collect()
+    };
+    let mut fixture = Fixture::having(&[0, 1, 2, 3]);
+    let asked = requests(&fixture.meet_generous(1, &[4]));
+    fixture.now = fixture.now + Duration::from_millis(30);
+    assert_eq!(waited(&fixture.deliver(1, asked[0].1)), [Some(Duration::from_millis(30))]);
+
+    let outputs = fixture.pass(Duration::from_millis(20_100));
+    assert!(to(&outputs, 1).contains(&Message::Cancel { run: asked[1].1 }), "{outputs:?}");
+    fixture.meet_generous(2, &[4]);
+    assert_eq!(waited(&fixture.deliver(1, asked[1].1)), [None]);
+}
+
+#[test]
 fn only_leaves_a_neighbour_has_are_asked_of_it() {
     let mut fixture = Fixture::having(&[]);
     fixture.meet(1, &[]);

@@ -15,7 +15,7 @@ fn a_core_with_nothing_fetches_everything_and_reports_each_step() {
         let outputs = fixture.deliver(peer, run);
         wanted.extend(requests(&outputs));
         for output in outputs {
-            if let Output::Store { piece, leaf, data } = output {
+            if let Output::Store { piece, leaf, data, .. } = output {
                 assert_eq!(data, fixture.leaf(piece, leaf));
                 stored += 1;
             } else if let Output::Event(Event::PieceCompleted { piece }) = output {
