@@ -177,6 +177,9 @@ impl Ring {
     /// Takes the news that a peer cannot be reached: a connection broke or none could be made. Whatever it was asked
     /// counts as not answered; a neighbour that was asked nothing is pinged.
     pub fn handle_unreachable(&mut self, now: Time, peer: PeerId) {
+        if self.core.standing == Standing::Gone {
+            return;
+        }
         let calls = self.core.calls.take_all_to(peer);
         if calls.is_empty()
             && let Some(neighbour) = self.neighbours().into_iter().find(|neighbour| neighbour.peer == peer)
@@ -222,17 +225,22 @@ impl Ring {
         self.core.outputs.pop_front()
     }
 
-    /// Returns the earliest deadline and what it is for.
+    /// Returns the earliest deadline and what it is for; a node that has left has none.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        if self.core.standing == Standing::Gone {
+            return None;
+        }
         let calls = self.core.calls.earliest().map(|due| (due, "an answer is overdue"));
         let lookups = self.lookups.earliest().map(|due| (due, "try a lookup again or give it up"));
         [calls, lookups, self.core.timers.earliest()].into_iter().flatten().min_by_key(|&(due, _)| due)
     }
 
+    /// Leaves. What is still under way ends here, as failed.
     fn go(&mut self) {
         let core = &mut self.core;
         core.standing = Standing::Gone;
+        self.data.end_operations(core);
         core.calls.clear();
         core.timers = timer::Timers::default();
         core.tasks.clear();
