@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! condition := distribution.NAME[.VIA].METRIC OP VALUE  |  lookups.NAME.METRIC OP VALUE
-//!            | recoveries.RING.METRIC OP VALUE  |  verdict is [not] STATE  |  over
+//!            | recoveries.RING.METRIC OP VALUE  |  rings.RING.METRIC OP VALUE  |  verdict is [not] STATE  |  over
 //!            | lookups.NAME.METRIC OP SHARE of lookups.NAME.METRIC
 //! OP        := <= | < | >= | > | == | !=
 //! ```
@@ -20,7 +20,7 @@
 //!
 //! `over` are conditions over many values: percentiles, values over time, and faults that heal in time; their grammar is in
 //! [`over`].
-//! Figures of lookups and recoveries stand in `rings`.
+//! Figures of lookups, recoveries and rings stand in `rings`.
 //!
 //! Reading and evaluating live here. Where the facts come from lives in `results` and `scenario`; whether a condition
 //! names something that exists is checked by `topology`.

@@ -248,6 +248,28 @@ expect:
     assert_eq!(results["rings"][0]["members"].as_array().unwrap().len(), 8);
 }
 
+#[test]
+fn honest_members_keep_their_ring_among_hostile_ones_and_count_what_they_do_not_take() {
+    if !can_run() {
+        return;
+    }
+    hold("a ring with hostile members", check_hostile);
+}
+
+fn check_hostile() {
+    let results = run("ring-hostile.yaml");
+    let ring = &results["rings"][0];
+    assert_eq!((&ring["right"], ring["members"].as_array().unwrap().len()), (&json!(true), 16));
+    assert_eq!(ring["hostile"]["liar"], "false-successors");
+    for reason in ["violations", "outlawed", "hints_put_off"] {
+        assert!(ring["dropped"][reason].as_u64().is_some_and(|count| count > 0), "{reason}: {}", ring["dropped"]);
+    }
+    let of = |name: &str| results["lookups"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap().clone();
+    for name in ["after", "kept"] {
+        assert_eq!(of(name)["correct"], of(name)["count"], "{name}");
+    }
+}
+
 fn point(id: &Value) -> u128 {
     id.as_str().unwrap().parse().unwrap()
 }

@@ -1,13 +1,15 @@
 //! Drives the ring core: waits for one thing to happen, feeds the core, performs what it asks for.
 //!
 //! No protocol decision is taken here. Connections and who keeps which are in `ring/links`, what comes and goes on their
-//! streams in `ring/exchange`, who sits where in `ring/seats`, what is told about it in `ring/telling`.
+//! streams in `ring/exchange`, who sits where in `ring/seats`, what is told about it in `ring/telling`, what a peer that is to
+//! misbehave makes of it all in `ring/tampering`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use peerbed_proto::PeerId;
+use peerbed_proto::ring::conduct::Tampering;
 use peerbed_proto::ring::{Command, Contact, Entry, Event, Key, Message, Output, Question, Ring, Standing};
 use quinn::SendStream;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +34,7 @@ mod exchange;
 mod links;
 mod node;
 mod seats;
+mod tampering;
 mod telling;
 mod warm_up;
 
@@ -88,6 +91,8 @@ pub(crate) struct RingDriver {
     seats: Arc<Seats>,
     links: Links,
     replies: Replies,
+    /// None for a peer that follows the protocol.
+    tampering: Option<Tampering>,
     teller: Teller,
     asking: Asking,
     inbox: mpsc::Receiver<Input>,
@@ -106,6 +111,7 @@ impl RingDriver {
     pub(crate) fn enter(surroundings: Surroundings, enter: Enter) -> anyhow::Result<Self> {
         let seats = Arc::new(Seats::read(&enter.roster)?);
         let me = seats.contact(surroundings.transport.me()).context("the roster has no place for this peer")?;
+        let tampering = tampering::of(enter.options.conduct, me, &seats, surroundings.seed);
         let core = node::make(&seats, me, &enter.start, enter.options, surroundings.seed)?;
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         surroundings.routes.set_ring(Some(sender.clone()));
@@ -117,7 +123,19 @@ impl RingDriver {
         };
         let replies = Replies::default();
         let asking = Asking::default();
-        Ok(Self { surroundings, core, seats, links, replies, teller, asking, inbox, warm_up, leave_until: None })
+        Ok(Self {
+            surroundings,
+            core,
+            seats,
+            links,
+            replies,
+            tampering,
+            teller,
+            asking,
+            inbox,
+            warm_up,
+            leave_until: None,
+        })
     }
 
     /// Takes part until told to end, or until it has left.
@@ -277,14 +295,9 @@ impl RingDriver {
     fn perform(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Send { to, message } if self.seats.contact(to.peer.0) == Some(to) => match message {
-                    Message::Answer { number, answer } => {
-                        if let Some(reply) = self.replies.take(to.peer.0, number) {
-                            self.links.reply(reply, &Message::Answer { number, answer });
-                        }
-                    }
-                    Message::Question { .. } | Message::Note(_) => self.links.send(to.peer.0, message),
-                },
+                Output::Send { to, message } if self.seats.contact(to.peer.0) == Some(to) => {
+                    self.send(to.peer.0, message);
+                }
                 Output::Send { .. } => self.links.traffic.misdirected += 1,
                 Output::Event(Event::LookedUp { request, result }) if Asking::is_own(request) => {
                     self.asking.answer(&self.seats, request, result);
@@ -294,6 +307,20 @@ impl RingDriver {
         }
         if self.teller.pointers(&self.core) == Told::News {
             self.tend();
+        }
+    }
+
+    fn send(&mut self, to: u32, message: Message) {
+        let answered = if let Message::Answer { number, .. } = message { Some(number) } else { None };
+        for word in tampering::words(&mut self.tampering, message) {
+            match answered {
+                None => self.links.send(to, word),
+                Some(number) => {
+                    if let Some(reply) = self.replies.take(to, number) {
+                        self.links.reply(reply, tampering::frame(&word));
+                    }
+                }
+            }
         }
     }
 

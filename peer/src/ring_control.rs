@@ -2,10 +2,11 @@
 //!
 //! Plain data. The node's behaviour is `peerbed_proto::ring`, its driver `ring`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use peerbed_proto::ring::{Circle, Forwarding, Options as RingOptions, Point};
+pub use peerbed_proto::ring::{Circle, Conduct, Forwarding, Options as RingOptions, Point};
 use serde::{Deserialize, Serialize};
 
 /// What a peer can be asked to do about its ring. A peer is in at most one ring at a time.
@@ -247,6 +248,9 @@ pub struct RingStatus {
     pub connected: usize,
     /// Open connections of the ring, those used now and then included.
     pub connections: usize,
+    /// What came from others and was not taken or not believed, by the word for why; reasons that never came up are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// Where a node stands towards its ring.

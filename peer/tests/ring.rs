@@ -94,6 +94,19 @@ fn a_record_survives_its_owner_and_a_deletion_is_final() {
 }
 
 #[test]
+fn a_record_that_a_single_replica_acknowledged_is_found_once_its_owner_is_dead() {
+    support::run(async {
+        let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;
+        let written = ring.write(10, RecordKey::Point(Point(15)), put("Ripley")).await;
+        // Perhaps only the one that is not the owner afterwards has it.
+        assert!(written.owner == ring.peer_at(20) && written.replicas >= 1);
+        ring.kill(20).await;
+        ring.closes().await;
+        assert_eq!(ring.read(40, RecordKey::Point(Point(15))).await.value.as_deref(), Some("Ripley"));
+    });
+}
+
+#[test]
 fn human_names_are_found_by_their_hash() {
     support::run(async {
         let ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;

@@ -8,7 +8,8 @@
 //! - finding owners: `routing.rs`, `lookup.rs`, `recursive.rs`, `finger_table.rs`, `fingers.rs`;
 //! - records: `data.rs`;
 //! - questions and answers: `message.rs`, `calls.rs`, `rtt.rs`, `suspects.rs`, `flood.rs`; what all share: `core.rs`;
-//! - the rest of [`Ring`]: how it begins `beginning.rs`, which part gets which input `dispatch.rs`, what it shows `view.rs`.
+//! - the rest of [`Ring`]: how it begins `beginning.rs`, which part gets which input `dispatch.rs`, what it shows `view.rs`;
+//! - how a member misbehaves, for tests of the others: `conduct.rs`.
 //!
 //! How messages travel, and proof of who sits where, are the driver's.
 
@@ -17,6 +18,7 @@ mod audit;
 mod beginning;
 mod calls;
 mod circle;
+pub mod conduct;
 mod contact;
 mod core;
 mod data;
@@ -49,6 +51,7 @@ mod view;
 use bytes::Bytes;
 
 pub use self::circle::{Arc, Circle, CircleError, Point};
+pub use self::conduct::Conduct;
 pub use self::contact::{Contact, Entry};
 pub use self::core::Standing;
 pub use self::data::Action;
@@ -72,6 +75,7 @@ use self::orphan::Orphan;
 use self::purpose::{Cause, Purpose, Reply, Silence, Task};
 use self::rectify::Rectify;
 use self::stabilise::{Begun, Stabilise};
+use self::suspects::Offender;
 use self::timer::Timer;
 use crate::id::PeerId;
 use crate::random::Random;
@@ -132,7 +136,11 @@ impl Ring {
             self.core.stats.violations += 1;
             return;
         }
-        if self.flood.is_over(now, from.peer, limit) {
+        if self.core.suspects.is_outlaw(from.peer) {
+            self.core.stats.outlawed_dropped += 1;
+            return;
+        }
+        if !self.is_bounded(from, &message) && self.flood.is_over(now, from.peer, limit) {
             self.core.stats.flooded += 1;
             return;
         }
@@ -177,6 +185,9 @@ impl Ring {
     /// Takes the news that a peer cannot be reached: a connection broke or none could be made. Whatever it was asked
     /// counts as not answered; a neighbour that was asked nothing is pinged.
     pub fn handle_unreachable(&mut self, now: Time, peer: PeerId) {
+        if self.core.standing == Standing::Gone {
+            return;
+        }
         let calls = self.core.calls.take_all_to(peer);
         if calls.is_empty()
             && let Some(neighbour) = self.neighbours().into_iter().find(|neighbour| neighbour.peer == peer)
@@ -191,9 +202,20 @@ impl Ring {
         self.run_tasks(now);
     }
 
-    /// Takes the news that a peer sent something undecodable or oversized. The message counts as not sent.
-    pub fn handle_violation(&mut self, _now: Time, _peer: PeerId) {
+    /// Takes the news that a peer sent something undecodable or oversized, or named somebody at a point that is not theirs. The
+    /// message counts as not sent. After five of these nothing is asked of the peer or taken from it any more.
+    pub fn handle_violation(&mut self, now: Time, peer: PeerId) {
         self.core.stats.violations += 1;
+        if self.core.standing == Standing::Gone {
+            return;
+        }
+        if self.core.suspects.offend(peer) == Offender::Outlaw {
+            self.core.stats.outlawed += 1;
+            if let Some(neighbour) = self.neighbours().into_iter().find(|neighbour| neighbour.peer == peer) {
+                self.core.strike(neighbour);
+            }
+            self.run_tasks(now);
+        }
     }
 
     /// Does what is due.
@@ -222,17 +244,32 @@ impl Ring {
         self.core.outputs.pop_front()
     }
 
-    /// Returns the earliest deadline and what it is for.
+    /// Returns the earliest deadline and what it is for; a node that has left has none.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        if self.core.standing == Standing::Gone {
+            return None;
+        }
         let calls = self.core.calls.earliest().map(|due| (due, "an answer is overdue"));
         let lookups = self.lookups.earliest().map(|due| (due, "try a lookup again or give it up"));
         [calls, lookups, self.core.timers.earliest()].into_iter().flatten().min_by_key(|&(due, _)| due)
     }
 
+    /// Returns whether a message cannot be part of a flood: answers that are waited for are as many as this node has asked, and
+    /// notifications, which a flooding predecessor's successor cannot do without, cost one ping at a time however many they are.
+    fn is_bounded(&self, from: Contact, message: &Message) -> bool {
+        match message {
+            Message::Answer { number, .. } => self.core.calls.is_awaited(from, *number),
+            Message::Note(note) => *note == Note::Notify,
+            Message::Question { .. } => false,
+        }
+    }
+
+    /// Leaves. What is still under way ends here, as failed.
     fn go(&mut self) {
         let core = &mut self.core;
         core.standing = Standing::Gone;
+        self.data.end_operations(core);
         core.calls.clear();
         core.timers = timer::Timers::default();
         core.tasks.clear();

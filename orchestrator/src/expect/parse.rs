@@ -53,6 +53,7 @@ pub(super) fn condition(text: &str) -> Result<Condition, ConditionError> {
         Some("distribution") => distribution(text, subject, rest)?,
         Some("lookups") => ring(RingSubject::Lookups, text, subject, rest)?,
         Some("recoveries") => ring(RingSubject::Recoveries, text, subject, rest)?,
+        Some("rings") => ring(RingSubject::Rings, text, subject, rest)?,
         first => {
             let first = first.unwrap_or_default();
             let hint = "write `distribution.NAME.METRIC OP VALUE` or `verdict is valid`";

@@ -1,5 +1,6 @@
-//! Conditions on rings: `lookups.NAME.METRIC OP VALUE` and `recoveries.RING.METRIC OP VALUE`, where a value may be a share of
-//! another figure, as in `60% of lookups.NAME.METRIC`. `recoveries.RING.crash.METRIC` looks at crashes only.
+//! Conditions on rings: `lookups.NAME.METRIC OP VALUE`, `recoveries.RING.METRIC OP VALUE` and `rings.RING.METRIC OP VALUE`, where
+//! a value may be a share of another figure, as in `60% of lookups.NAME.METRIC`. `recoveries.RING.crash.METRIC` looks at crashes
+//! only.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -16,6 +17,8 @@ pub enum RingSubject {
     Lookups,
     /// Recoveries of a ring from faults.
     Recoveries,
+    /// A ring at the end of the run, and what its honest members did not take from others.
+    Rings,
 }
 
 impl RingSubject {
@@ -25,6 +28,7 @@ impl RingSubject {
         match self {
             Self::Lookups => "lookups",
             Self::Recoveries => "recoveries",
+            Self::Rings => "rings",
         }
     }
 
@@ -32,7 +36,13 @@ impl RingSubject {
         match self {
             Self::Lookups => LOOKUPS,
             Self::Recoveries => RECOVERIES,
+            Self::Rings => RINGS,
         }
+    }
+
+    /// Names of the figures there are.
+    pub fn figures(self) -> impl Iterator<Item = &'static str> {
+        self.metrics().iter().map(|(name, _)| *name)
     }
 }
 
@@ -88,10 +98,27 @@ const RECOVERIES: &[(&str, Kind)] = &[
     ("mended_max", Kind::Seconds),
 ];
 
-/// One figure of lookups or recoveries.
+const RINGS: &[(&str, Kind)] = &[
+    ("right", Kind::Number),
+    ("members", Kind::Number),
+    ("violations", Kind::Number),
+    ("outlawed", Kind::Number),
+    ("outlawed_dropped", Kind::Number),
+    ("banned", Kind::Number),
+    ("broken", Kind::Number),
+    ("flooded", Kind::Number),
+    ("hints_put_off", Kind::Number),
+    ("answers_bad", Kind::Number),
+    ("answers_stray", Kind::Number),
+    ("lists_cut", Kind::Number),
+    ("entries_false", Kind::Number),
+    ("steps_false", Kind::Number),
+];
+
+/// One figure of lookups or recoveries, or of a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingFigure {
-    /// Which of the two.
+    /// Which of them.
     pub what: RingSubject,
     /// Name of the lookups, or of the ring.
     pub name: String,
@@ -159,7 +186,7 @@ fn share_of(
     let Ok(value) = value else {
         return Err(error(format!("`{share}` is no share"), hint, range.start..range.start + share.len()));
     };
-    let what = [RingSubject::Lookups, RingSubject::Recoveries];
+    let what = [RingSubject::Lookups, RingSubject::Recoveries, RingSubject::Rings];
     let Some(what) = what.into_iter().find(|what| whole.split('.').next() == Some(what.word())) else {
         return Err(error(format!("`{whole}` is no figure of a ring"), hint, range.end - whole.len()..range.end));
     };

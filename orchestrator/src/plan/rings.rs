@@ -4,7 +4,7 @@
 
 use peerbed_proto::{
     PeerId,
-    ring::{self, Point},
+    ring::{self, Conduct, Point},
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,21 @@ pub struct Member {
     /// Whom it knows beside its successors and predecessor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortcuts: Vec<PeerId>,
+    /// Whether it follows the protocol.
+    #[serde(default, skip_serializing_if = "is_correct")]
+    pub conduct: Conduct,
+}
+
+impl Member {
+    /// Whether it is there to do harm.
+    #[must_use]
+    pub fn is_hostile(&self) -> bool {
+        !is_correct(&self.conduct)
+    }
+}
+
+fn is_correct(conduct: &Conduct) -> bool {
+    *conduct == Conduct::Correct
 }
 
 /// A step about a ring.

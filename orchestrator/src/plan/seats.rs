@@ -2,7 +2,7 @@
 
 use peerbed_proto::{
     PeerId, Random,
-    ring::{Circle, Point},
+    ring::{Circle, Conduct, Point},
 };
 
 use super::{Key, Keys, Member, Queries, Ring, RingStep, course::Course};
@@ -25,6 +25,7 @@ pub(super) fn rings(topology: &Topology, roster: &Roster<'_>) -> Vec<Ring> {
             peer: PeerId(seat.peer),
             point: seat.point,
             shortcuts: shortcuts(seat.point),
+            conduct: seat.membership.conduct,
         };
         let mut members: Vec<Member> = ring.seats.iter().map(member).collect();
         members.sort_by_key(|member| member.peer);
@@ -55,7 +56,7 @@ impl Course<'_> {
             Keys::Numbered(count) => *count,
         };
         let from = match queries.from.as_slice() {
-            [] => ring.seats.iter().map(|seat| PeerId(seat.peer)).collect(),
+            [] => honest(ring),
             names => self.named(names).map(PeerId).collect(),
         };
         let seconds = 1.0 / queries.rate as f64;
@@ -76,6 +77,12 @@ impl Course<'_> {
             QueryKind::Get => RingStep::Get(resolved),
         })
     }
+}
+
+/// Who asks where nobody is named: those that follow the protocol.
+fn honest(ring: &RingOf<'_>) -> Vec<PeerId> {
+    let honest = ring.seats.iter().filter(|seat| seat.membership.conduct == Conduct::Correct);
+    honest.map(|seat| PeerId(seat.peer)).collect()
 }
 
 fn given(ring: &RingOf<'_>, kind: QueryKind, key: &Written<String>, value: Option<&Written<String>>) -> Key {

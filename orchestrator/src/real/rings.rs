@@ -52,7 +52,7 @@ impl Real {
             Some(Contact { point: other.point, peer: other.peer })
         };
         let shortcuts = member.shortcuts.iter().filter_map(contact).collect();
-        let options = RingOptions { shortcuts, ..ring.options.clone() };
+        let options = RingOptions { shortcuts, conduct: member.conduct, ..ring.options.clone() };
         let enter = Enter { ring: ring.name.clone(), roster: self.run.roster(&ring.name), start, options, hold };
         self.ask_ring(peer, RingCommand::Enter(Box::new(enter))).await
     }

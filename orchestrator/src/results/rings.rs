@@ -1,6 +1,8 @@
 //! What a run found about rings: the types of `lookups`, `recoveries` and `rings` in `results.json`.
 
-use peerbed_proto::ring::Point;
+use std::collections::BTreeMap;
+
+use peerbed_proto::ring::{Conduct, Point};
 use serde::{Deserialize, Serialize};
 
 use super::percentile;
@@ -137,8 +139,16 @@ pub struct RingFound {
     pub name: String,
     /// Bits of the circle.
     pub bits: u8,
-    /// Whether every live member's predecessor and successors are right.
+    /// Whether every live member's predecessor and successors are right. Where there are hostile members, whether no honest one
+    /// passes over another: lists are judged up to the first hostile entry.
     pub right: bool,
+    /// Those who misbehaved by the plan, and how, whether they still live or not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hostile: BTreeMap<String, Conduct>,
+    /// What honest members did not take from others or did not believe, by the word for why: messages, but `outlawed` counts
+    /// peers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
     /// Live members in the order of their points.
     pub members: Vec<MemberFound>,
 }

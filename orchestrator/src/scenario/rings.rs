@@ -1,7 +1,7 @@
 //! Rings while the scenario is played: who is in them, whether they are right, and what is asked of them.
 //!
 //! Knows every member and all that peers report of their pointers, so it knows each key's true owner and when a ring has
-//! recovered from a fault (`course`). Questions and what came of them are in `asking`, their judgement in `judge`.
+//! recovered from a fault (`course`, `fault`; what is right is in `pointing`). Questions and what came of them are in `asking`, their judgement in `judge`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,13 +13,16 @@ use crate::plan::{Plan, RingStep};
 
 pub use self::{
     asking::{Answer, Asking, Ended},
-    course::{Course, Fault, FaultKind, Pointers},
+    course::{Course, Pointers},
+    fault::{Fault, FaultKind},
     judge::{Judged, judge, still_wrong},
 };
 
 mod asking;
 mod course;
+mod fault;
 mod judge;
+mod pointing;
 #[cfg(test)]
 mod tests;
 

@@ -31,7 +31,7 @@ pub struct Queries {
     pub count: Option<Written<u64>>,
     /// How many in a second.
     pub rate: u64,
-    /// Groups and peers that ask; none for all members.
+    /// Groups and peers that ask; none for all members but hostile ones.
     pub from: Vec<Written<String>>,
     /// What is asked for; none for points by chance.
     pub keys: Option<Keys>,
@@ -76,8 +76,11 @@ pub enum Keys {
 
 const RING: Key = optional("ring", Form::Name, "the group that describes the ring, where there are several");
 const RATE: Key = optional("rate", Form::Integer { min: 1, max: RATE_MAX }, "how many in a second (default 10)");
-const FROM: Key =
-    optional("from", Form::Names, "groups or peers that ask, one of them by chance each time (default all members)");
+const FROM: Key = optional(
+    "from",
+    Form::Names,
+    "groups or peers that ask, one by chance each time (default all members but hostile ones)",
+);
 
 pub(super) const LOOKUPS_KEYS: &[Key] = &[
     RING,

@@ -3,7 +3,7 @@
 //! A group describes a ring, which then has the group's name, or belongs to the ring of another group. Whether ids and
 //! shortcuts fit together is judged in `check/rings`; who sits where in the end is decided here, for checks and planning.
 
-use peerbed_proto::ring::{self, Circle, Forwarding, Point, Routing};
+use peerbed_proto::ring::{self, Circle, Conduct, Forwarding, Point, Routing};
 
 use super::{
     Group, Roster, Written,
@@ -27,6 +27,8 @@ pub struct Membership {
     pub ids: Option<Vec<Written<u128>>>,
     /// Who knows whom beside its successors and predecessor, by points.
     pub shortcuts: Vec<(Written<u128>, Vec<Written<u128>>)>,
+    /// Whether the group's peers follow the protocol.
+    pub conduct: Conduct,
     /// Bits of the circle.
     pub bits: u8,
     /// Behaviour of the nodes.
@@ -46,6 +48,11 @@ pub(super) const KEYS: &[Key] = &[
         "shortcuts",
         Form::Other("map of ids; list of ids", shortcuts_schema),
         "whom peers know beside their successors and predecessor; turns `routing: shortcuts` on (default none)",
+    ),
+    optional(
+        "conduct",
+        Form::Words(&["correct", "false-successors", "foreign-id", "flood", "garbage"]),
+        "whether the group's peers follow the protocol, to test what bad ones cost the others (default correct)",
     ),
     optional("bits", Form::Integer { min: 3, max: 128 }, "the circle has 2^bits points (default 64)"),
     optional(
@@ -95,9 +102,12 @@ fn shortcuts_schema() -> serde_json::Value {
 
 const BITS_DEFAULT: u8 = 64;
 
+/// Keys that a group has for itself; those behind them describe the ring.
+const OWN_KEYS: usize = 4;
+
 pub(super) fn read(reader: &mut Reader, node: &Node, owner: Place) -> Option<Membership> {
     let section = reader.section(node, "`ring`", owner, KEYS)?;
-    let described = KEYS[3..].iter().find(|key| section.value(key.name).is_some());
+    let described = KEYS[OWN_KEYS..].iter().find(|key| section.value(key.name).is_some());
     let ids = section.value("ids").map(|node| read_ids(reader, node, "`ids`"));
     let shortcuts = section.value("shortcuts").map(|node| read_shortcuts(reader, node)).unwrap_or_default();
     let bits = small(reader, &section, "bits", 3..=128).unwrap_or(BITS_DEFAULT);
@@ -105,6 +115,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, owner: Place) -> Option<Mem
         place: owner,
         of: section.value("of").and_then(|node| reader.text(node, "the name of a group")),
         ids,
+        conduct: conduct(reader, &section).unwrap_or_default(),
         bits,
         options: read_options(reader, &section, shortcuts.is_empty()),
         shortcuts,
@@ -140,6 +151,18 @@ fn read_options(reader: &mut Reader, section: &Section<'_>, without_shortcuts: b
     data.acknowledgements =
         small(reader, section, "acknowledgements", 0..=64).unwrap_or(data.acknowledgements.min(data.replicas));
     options
+}
+
+fn conduct(reader: &mut Reader, section: &Section<'_>) -> Option<Conduct> {
+    let words = [
+        ("correct", Conduct::Correct),
+        ("false-successors", Conduct::FalseSuccessors),
+        ("foreign-id", Conduct::ForeignId),
+        ("flood", Conduct::Flood),
+        ("garbage", Conduct::Garbage),
+    ];
+    let written = section.value("conduct").and_then(|node| reader.word(node, "conduct", &words));
+    written.map(|conduct| conduct.value)
 }
 
 /// Who moves lookups from hop to hop, where it is said.

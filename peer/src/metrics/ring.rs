@@ -69,7 +69,7 @@ const GAUGES: [Series; 7] = [
     (("peerbed_ring_connections", "Open connections of the ring."), Kind::Gauge, |ring| ring.status.connections as u64),
 ];
 
-const COUNTERS: [Series; 36] = counters! {
+const COUNTERS: [Series; 41] = counters! {
     "peerbed_ring_messages_sent_total", "Messages sent.", core.sent;
     "peerbed_ring_messages_received_total", "Messages received.", core.received;
     "peerbed_ring_questions_total", "Questions asked.", core.questions;
@@ -89,7 +89,15 @@ const COUNTERS: [Series; 36] = counters! {
     "peerbed_ring_answers_bad_total", "Answers that do not fit their question.", core.answers_bad;
     "peerbed_ring_violations_total", "Undecodable messages, and messages that name somebody at another's point.",
         core.violations;
+    "peerbed_ring_outlawed_total", "Peers that broke the protocol too often and are asked nothing any more.", core.outlawed;
+    "peerbed_ring_outlawed_dropped_total", "Messages of such peers dropped.", core.outlawed_dropped;
+    "peerbed_ring_hints_put_off_total", "Hints to look after pointers that came faster than they are followed.",
+        core.hints_put_off;
     "peerbed_ring_lists_cut_total", "Successor lists received out of order.", core.lists_cut;
+    "peerbed_ring_entries_false_total", "Peers on successors' lists that were dead before they had ever answered.",
+        core.entries_false;
+    "peerbed_ring_steps_false_total", "Answers on a lookup's way of a node that it is alone or its own successor.",
+        core.steps_false;
     "peerbed_ring_intakes_total", "Times the node's arc grew and records were collected for it.", core.intakes;
     "peerbed_ring_writes_total", "Writes taken as owner.", core.writes;
     "peerbed_ring_writes_unreplicated_total", "Writes that no replica acknowledged in time.", core.writes_unreplicated;

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use peerbed_proto::ring::Message;
-use peerbed_proto::wire::Encode;
+use peerbed_proto::ring::conduct::Word;
 use quinn::SendStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::Input;
 use super::exchange::reply;
 use super::seats::Seats;
+use super::tampering;
 use crate::transport::{Close, PeerConnection, Protocol, Transport};
 
 use self::link::{Asked, Dialled, Link, Open};
@@ -90,21 +92,21 @@ impl Links {
     }
 
     /// Sends a question or a note, now or when connected.
-    pub(super) fn send(&mut self, peer: u32, message: Message) {
-        self.drop_stale(peer, &message);
+    pub(super) fn send(&mut self, peer: u32, word: Word) {
+        self.drop_stale(peer, &word);
         let link = self.links.entry(peer).or_default();
         if let Some(open) = link.open.last_mut() {
             let line = open.line(peer, &self.inbox);
-            let frame = message.to_frame();
+            let frame = tampering::frame(&word);
             let Some(tasks) = room(&mut self.tasks, &mut self.traffic) else { return };
             open.used = Instant::now();
-            match message {
-                Message::Question { number, .. } => {
+            match word {
+                Word::Message(Message::Question { number, .. }) => {
                     let datagrams = || open.connection.stats().udp_rx.datagrams;
                     open.asked.entry(number).or_insert_with(|| Asked { at: open.used, datagrams: datagrams() });
                     tasks.spawn(line.ask(number, frame));
                 }
-                Message::Answer { .. } | Message::Note(_) => {
+                Word::Message(Message::Answer { .. } | Message::Note(_)) | Word::Garbage => {
                     tasks.spawn(line.tell(frame));
                 }
             }
@@ -114,14 +116,14 @@ impl Links {
             self.traffic.dropped += 1;
             return;
         }
-        link.waiting.push_back(message);
+        link.waiting.push_back(word);
         self.dial(peer);
     }
 
     /// Answers a question.
-    pub(super) fn reply(&mut self, stream: SendStream, answer: &Message) {
+    pub(super) fn reply(&mut self, stream: SendStream, frame: Bytes) {
         if let Some(tasks) = room(&mut self.tasks, &mut self.traffic) {
-            tasks.spawn(reply(stream, answer.to_frame()));
+            tasks.spawn(reply(stream, frame));
         }
     }
 
@@ -229,8 +231,8 @@ impl Links {
         let ours_is_lower = self.transport.me() < peer;
         let link = self.links.entry(peer).or_default();
         self.traffic.duplicates += link.insert(open, ours_is_lower);
-        for message in std::mem::take(&mut link.waiting) {
-            self.send(peer, message);
+        for word in std::mem::take(&mut link.waiting) {
+            self.send(peer, word);
         }
     }
 
@@ -250,8 +252,8 @@ impl Links {
     }
 
     /// A question asked again on a connection over which nothing has come since: the other side has lost it.
-    fn drop_stale(&mut self, peer: u32, message: &Message) {
-        let Message::Question { number, .. } = message else { return };
+    fn drop_stale(&mut self, peer: u32, word: &Word) {
+        let Word::Message(Message::Question { number, .. }) = word else { return };
         let Some(link) = self.links.get_mut(&peer) else { return };
         let is_stale = |open: &Open| {
             let before = open.asked.get(number);

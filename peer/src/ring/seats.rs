@@ -67,6 +67,11 @@ impl Seats {
         peers.iter().map(contact).collect()
     }
 
+    /// Everybody with their points.
+    pub(super) fn everybody(&self) -> Vec<Contact> {
+        self.places.keys().filter_map(|peer| self.contact(*peer)).collect()
+    }
+
     /// Where a peer listens.
     pub(super) fn address(&self, peer: u32) -> Option<SocketAddr> {
         self.places.get(&peer).map(|(_, addr)| *addr)

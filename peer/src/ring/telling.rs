@@ -169,6 +169,7 @@ impl Teller {
             neighbours: links.neighbours,
             connected: links.connected,
             connections: links.count(),
+            dropped: dropped(core.stats(), &links.traffic),
         }
     }
 
@@ -179,6 +180,25 @@ impl Teller {
     fn report(&self, report: RingReport) {
         self.log.record(EventKind::Ring(report));
     }
+}
+
+/// What was not taken from others, by the word for why. Reasons that never came up are left out.
+fn dropped(core: &ring::Stats, traffic: &Traffic) -> BTreeMap<String, u64> {
+    let all = [
+        ("violations", core.violations),
+        ("outlawed", core.outlawed),
+        ("outlawed_dropped", core.outlawed_dropped),
+        ("banned", traffic.banned),
+        ("broken", traffic.broken),
+        ("flooded", core.flooded),
+        ("hints_put_off", core.hints_put_off),
+        ("answers_bad", core.answers_bad),
+        ("answers_stray", core.answers_stray),
+        ("lists_cut", core.lists_cut),
+        ("entries_false", core.entries_false),
+        ("steps_false", core.steps_false),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect()
 }
 
 fn peer_of(entry: &Entry) -> Option<u32> {

@@ -1,20 +1,24 @@
 //! Peers remembered for bad times: when all successors are dead, or when the ring may have split.
 
+use super::circle::{Circle, Point};
 use super::contact::Contact;
 use crate::random::Random;
 
-/// The peers given at the start, which are never forgotten, and some of those met since.
+/// The peers given at the start, which are never forgotten, some of those met since, and former successors.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Acquaintances {
     bootstrap: Vec<Contact>,
     met: Vec<Contact>,
+    /// Successors that have left the list and were not found dead, nearest first. At most as many as the list has places. A
+    /// successor that lies about those behind it can spoil the list's tail, but not this.
+    former: Vec<Contact>,
 }
 
 impl Acquaintances {
     /// Makes the list. Only the first [`BOOTSTRAP_MAX`] count, and not the node itself.
     pub(super) fn new(me: Contact, bootstrap: &[Contact]) -> Self {
         let others = bootstrap.iter().copied().filter(|contact| contact.peer != me.peer && contact.point != me.point);
-        Self { bootstrap: others.take(BOOTSTRAP_MAX).collect(), met: Vec::new() }
+        Self { bootstrap: others.take(BOOTSTRAP_MAX).collect(), ..Self::default() }
     }
 
     /// Returns the bootstrap peers one after the other, round and round.
@@ -34,6 +38,30 @@ impl Acquaintances {
         }
     }
 
+    /// Remembers successors that have left the list; the nearest `len` are kept.
+    pub(super) fn remember_former(
+        &mut self,
+        gone: impl Iterator<Item = Contact>,
+        len: usize,
+        circle: Circle,
+        me: Point,
+    ) {
+        self.former.extend(gone);
+        self.former.sort_by_key(|contact| (circle.distance(me, contact.point), contact.peer));
+        self.former.dedup();
+        self.former.truncate(len);
+    }
+
+    /// Forgets a former successor that has died.
+    pub(super) fn forget_former(&mut self, dead: Contact) {
+        self.former.retain(|contact| *contact != dead);
+    }
+
+    /// Former successors, nearest first.
+    pub(super) fn former(&self) -> impl Iterator<Item = Contact> + '_ {
+        self.former.iter().copied()
+    }
+
     /// Picks one by chance, every other time one of the bootstrap peers; rather one that is not dead.
     pub(super) fn pick(&self, random: &mut Random, is_dead: impl Fn(Contact) -> bool) -> Option<Contact> {
         let mut picked = None;
@@ -48,7 +76,7 @@ impl Acquaintances {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Contact> + '_ {
-        self.bootstrap.iter().chain(&self.met).copied()
+        self.bootstrap.iter().chain(&self.met).chain(&self.former).copied()
     }
 }
 

@@ -81,6 +81,11 @@ impl Calls {
         Some(call)
     }
 
+    /// Returns whether something was asked of a contact under a number and is not answered yet.
+    pub(super) fn is_awaited(&self, from: Contact, number: u32) -> bool {
+        self.calls.get(&number).is_some_and(|call| call.to == from)
+    }
+
     /// Takes the next question whose time is up; one to ask again stays under way.
     pub(super) fn due(&mut self, now: Time, patience: &Patience) -> Option<Due> {
         let &(deadline, number) = self.deadlines.first()?;

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) stats: Stats,
     pub(super) outputs: VecDeque<Output>,
     pub(super) tasks: VecDeque<Task>,
+    /// Until when hints wait.
+    hints_from: Time,
 }
 
 /// Where a node stands towards the ring.
@@ -98,6 +100,7 @@ impl Core {
             stats: Stats::default(),
             outputs: VecDeque::new(),
             tasks: VecDeque::new(),
+            hints_from: Time::ZERO,
         }
     }
 
@@ -174,12 +177,35 @@ impl Core {
         self.stats.deaths += 1;
         self.suspects.insert(now, dead.peer, SUSPICION_ROUNDS * self.options.stabilise, Doubt::Dead);
         self.acquaintances.remember(dead, &mut self.random);
-        self.fingers.remove(dead);
+        self.strike(dead);
+    }
+
+    /// Takes a peer off the pointers. The predecessor stays, see above.
+    pub(super) fn strike(&mut self, contact: Contact) {
+        self.fingers.remove(contact);
+        self.acquaintances.forget_former(contact);
         let head = self.successors.head();
-        if self.successors.remove(dead).is_some() {
+        if self.successors.remove(contact).is_some() {
             self.note_head(head);
             self.tasks.push_back(Task::SuccessorLost);
         }
+    }
+
+    /// Takes the hint that pointers are about to change. They are looked after at once, but hardly more often than eight times
+    /// an interval, however many hints there are: each costs a round of pings.
+    pub(super) fn take_hint(&mut self, now: Time) {
+        if self.options.stabilise.is_zero() {
+            return;
+        }
+        let at = if now < self.hints_from {
+            self.stats.hints_put_off += 1;
+            self.hints_from
+        } else {
+            self.hints_from = now + self.options.stabilise / HINTS_PER_INTERVAL;
+            now
+        };
+        self.timers.hasten(Timer::Stabilise, at);
+        self.timers.hasten(Timer::Maintain, at);
     }
 
     /// Sends nobody to a silent peer until it is heard or found dead.
@@ -218,18 +244,15 @@ impl Core {
         interval.mul_f64(1.0 + jitter * (2.0 * self.random.fraction() - 1.0))
     }
 
-    /// Brings the next pings forward to now.
-    pub(super) fn maintain_soon(&mut self, now: Time) {
-        if !self.options.stabilise.is_zero() {
-            self.timers.hasten(Timer::Maintain, now);
-        }
-    }
-
     fn note_successors(&mut self, before: &[Entry], adoption: Adoption) {
         if adoption == Adoption::Cut {
             self.stats.lists_cut += 1;
         }
         if before != self.successors.entries() {
+            let successors = &self.successors;
+            let gone = before.iter().filter_map(Entry::contact);
+            let gone = gone.filter(|contact| !successors.contacts().any(|kept| kept == *contact));
+            self.acquaintances.remember_former(gone, self.options.list_len(), self.circle, self.me.point);
             self.note_head(before[0].contact());
             self.tasks.push_back(Task::SuccessorsChanged);
         }
@@ -255,6 +278,9 @@ const SHORTCUTS_MAX: usize = 64;
 
 /// The shortest interval between periodic steps; shorter ones would only measure the host.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// How often hints are followed in a stabilisation interval. Wild guess.
+const HINTS_PER_INTERVAL: u32 = 8;
 
 /// For how many stabilisation intervals a death is believed. Longer saves waiting for the same dead peer; shorter heals
 /// a wrong suspicion sooner. Wild guess.

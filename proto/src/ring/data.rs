@@ -169,6 +169,9 @@ impl Data {
             }
             operations::Here::Read(key) => {
                 let answer = self.fetch(now, core, &key, Source::Owner);
+                if answer == DataAnswer::Refused(Refusal::NotReady) {
+                    self.operations.take_own_copy(operation, core.me, self.store.record(now, &key));
+                }
                 self.operations.on_reply(now, core, operation, core.me, Ok(Answer::Data(answer)));
             }
         }
@@ -200,6 +203,11 @@ impl Data {
     pub(super) fn expire(&mut self, now: Time, core: &mut Core) {
         core.stats.records_expired += self.store.expire(now);
         self.schedule_expiry(core);
+    }
+
+    /// Ends the operations under way: the node has left, and nobody will answer it any more.
+    pub(super) fn end_operations(&mut self, core: &mut Core) {
+        self.operations.end(core);
     }
 
     /// Goes on with operations that rest.

@@ -53,10 +53,7 @@ impl Ring {
             Note::Skipped => self.stabilise.suggest(now, &mut self.core, from),
             Note::Found(found) => self.lookups.on_found(now, &mut self.core, found),
             // A hint only: pointers change when the node is found gone.
-            Note::Leaving => {
-                self.core.stabilise_soon(now);
-                self.core.maintain_soon(now);
-            }
+            Note::Leaving => self.core.take_hint(now),
         }
     }
 
@@ -93,7 +90,11 @@ impl Ring {
             Purpose::StabiliseSuccessor => self.stabilise.on_successor(now, core, to, reply),
             Purpose::StabilisePredecessor => self.stabilise.on_predecessor(now, core, to, reply),
             // Who does not answer is buried already, which is all there is to do.
-            Purpose::PingSuccessor | Purpose::Probe => {}
+            Purpose::PingSuccessor => {
+                let is_new = core.calls.round_trips.mean(to.peer).is_none();
+                core.stats.entries_false += u64::from(is_new && matches!(reply, Err(Silence::Dead)));
+            }
+            Purpose::Probe => {}
             Purpose::PingPredecessor => self.rectify.on_predecessor(core, reply),
             Purpose::PingFinger => self.fingers.on_ping(core, to, reply),
             Purpose::PingAcquaintance => self.orphan.on_ping(now, core, to, reply),

@@ -65,8 +65,15 @@ struct Active {
     short_of: Point,
     /// Who may own the key, according to it, not tried yet.
     owners: VecDeque<Contact>,
+    /// The last of those before that somebody on the way named. At most a list.
+    owners_before: VecDeque<Contact>,
+    side: Side,
     /// Everyone found dead by this lookup. At most [`DEAD_MAX`].
     dead: Vec<PeerId>,
+    /// Those who led it into a dead end: it goes round them. At most [`SHUNNED_MAX`].
+    shunned: Vec<PeerId>,
+    /// The last that claimed the key and everything else.
+    doubted: Option<PeerId>,
     /// Whom it has contacted, in order. At most [`PATH_MAX`].
     path: Vec<Contact>,
     hops: u16,
@@ -75,6 +82,15 @@ struct Active {
     spared: u16,
     /// `timeouts` and `spared` when `at` was reached.
     before: (u16, u16),
+}
+
+/// Where a lookup comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// From before the key, step by step.
+    Before,
+    /// From behind it, from predecessor to predecessor: the last resort, because it takes many steps where the ring is large.
+    Behind,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +163,11 @@ impl Lookups {
             more: More::No,
             short_of: key,
             owners: VecDeque::new(),
+            owners_before: VecDeque::new(),
+            side: Side::Before,
             dead: Vec::new(),
+            shunned: Vec::new(),
+            doubted: None,
             path: Vec::new(),
             hops: 0,
             timeouts: 0,
@@ -205,9 +225,14 @@ impl Lookups {
 
     fn try_once(&mut self, now: Time, core: &mut Core, number: u64, mut active: Box<Active>) {
         active.tries += 1;
-        (active.hops, active.short_of) = (0, active.key);
         (active.timeouts, active.spared, active.before) = (0, 0, (0, 0));
         active.dead.clear();
+        active.side = Side::Before;
+        self.set_out(now, core, number, active);
+    }
+
+    fn set_out(&mut self, now: Time, core: &mut Core, number: u64, mut active: Box<Active>) {
+        (active.at, active.hops, active.short_of) = (core.me, 0, active.key);
         active.path.clear();
         let is_recursive = active.forwarding == Forwarding::Recursive && active.via.is_none();
         let wants_successors = matches!(active.cause, Cause::Finger { .. }) && core.options.proximity > 0;
@@ -237,6 +262,16 @@ impl Lookups {
             }
             Next::End(result) => result,
         };
+        if matches!(result, Err(LookupError::DeadEnd)) && active.side == Side::Before && !active.ends_here(core) {
+            // Somebody else may know a way where this node knows none, or said so.
+            if active.at != core.me && active.shunned.len() < SHUNNED_MAX {
+                active.shunned.push(active.at.peer);
+                return self.set_out(now, core, number, active);
+            }
+            active.side = Side::Behind;
+            let next = active.start_behind(now, core, number);
+            return self.settle(now, core, number, active, next);
+        }
         let may_retry = matches!(active.cause, Cause::Command { .. } | Cause::Operation { .. });
         let again = now + core.options.stabilise;
         if result.is_err()
@@ -283,6 +318,9 @@ impl Active {
 
 /// Most dead peers a lookup remembers; met again later they cost another timeout. More than half of a list.
 const DEAD_MAX: usize = 64;
+
+/// Dead ends that a lookup goes round before it comes from behind. Each costs as many hops as led there.
+const SHUNNED_MAX: usize = 8;
 
 /// Most nodes of a path that are told. Pictures of longer ones show nothing.
 const PATH_MAX: usize = 64;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::conduct::Conduct;
 use super::contact::Contact;
 use crate::time::seconds;
 
@@ -52,6 +53,9 @@ pub struct Options {
     pub calls_max: u32,
     /// Most questions and notes taken from one peer in a second; more are dropped and counted. Default 2 000.
     pub questions_per_second: u32,
+    /// Whether the peer follows the protocol. Default correct; the others are there to test what it costs everybody else.
+    /// The core is correct in any case: drivers tamper with what it puts out.
+    pub conduct: Conduct,
     /// Storing records.
     pub data: DataOptions,
 }
@@ -164,6 +168,7 @@ impl Default for Options {
             lookups_max: 1024,
             calls_max: 4096,
             questions_per_second: 2000,
+            conduct: Conduct::Correct,
             data: DataOptions::default(),
         }
     }

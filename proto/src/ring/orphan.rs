@@ -39,6 +39,7 @@ impl Orphan {
         known.extend(core.predecessor);
         known.extend(core.acquaintances.iter());
         known.retain(|contact| contact.point != core.me.point && core.circle.contains(contact.point));
+        known.retain(|contact| !core.suspects.is_outlaw(contact.peer));
         known.sort_unstable();
         known.dedup();
         if known.is_empty() {

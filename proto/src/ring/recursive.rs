@@ -81,7 +81,8 @@ fn known_owner(now: Time, core: &Core, forward: &Forward) -> Option<(Contact, Ve
 
 /// We are the key's predecessor.
 fn conclude(now: Time, core: &mut Core, forward: Forward, successors: &[Entry]) {
-    let mut owners = routing::owners(core, core.me, forward.key, successors);
+    let me = core.me;
+    let mut owners = routing::owners(core, me, forward.key, successors);
     owners.retain(|owner| !core.is_suspect(now, *owner));
     let Some(&owner) = owners.first() else {
         core.stats.forwards_dropped += 1;

@@ -42,15 +42,37 @@ pub(super) fn step(now: Time, core: &Core, key: Point, short_of: Point) -> Step 
     }
     let more = if closer.len() > limit { More::Yes } else { More::No };
     closer.truncate(limit);
-    Step { closer, more, successors: core.successors.entries().to_vec() }
+    Step { closer, more, successors: successors(now, core) }
+}
+
+/// Returns the successor list. Where deaths or a liar's word have left places of it empty, former successors further on take
+/// them: they may own the key, and say so themselves.
+fn successors(now: Time, core: &Core) -> Vec<Entry> {
+    let mut entries = core.successors.entries().to_vec();
+    let away = |contact: Contact| core.circle.distance(core.me.point, contact.point);
+    let reach = core.successors.contacts().last().map_or(0, away);
+    let further = core.acquaintances.former().filter(|it| away(*it) > reach && !core.is_suspect(now, *it));
+    let empty = entries.iter_mut().filter(|entry| entry.contact().is_none());
+    for (place, former) in empty.zip(further) {
+        *place = Entry::Contact(former);
+    }
+    entries
 }
 
 /// Returns the peers that may own the key, most likely first: those of a node's successors that are at or after it.
-/// A node without any successor is alone and owns everything.
-pub(super) fn owners(core: &Core, at: Contact, key: Point, successors: &[Entry]) -> Vec<Contact> {
-    let mut contacts = successors.iter().filter_map(Entry::contact).peekable();
-    if contacts.peek().is_none() {
-        return vec![at];
+/// A node without any successor is alone and owns everything; but that is no other's word to a member, who is there, too.
+pub(super) fn owners(core: &mut Core, at: Contact, key: Point, successors: &[Entry]) -> Vec<Contact> {
+    let mut others =
+        successors.iter().filter_map(Entry::contact).filter(|contact| contact.point != at.point).peekable();
+    if others.peek().is_none() {
+        if at == core.me || !core.standing.is_member() {
+            return vec![at];
+        }
+        core.stats.steps_false += 1;
     }
-    contacts.filter(|contact| core.circle.is_up_to(at.point, key, contact.point)).collect()
+    let mut owners: Vec<Contact> =
+        others.filter(|contact| core.circle.is_up_to(at.point, key, contact.point)).collect();
+    // As every list is, but for a liar's.
+    owners.sort_by_key(|contact| core.circle.distance(key, contact.point));
+    owners
 }

@@ -80,7 +80,7 @@ impl Stabilise {
     /// Takes a hint that somebody may be a nearer successor: leads straight to step 4. The nearest hint counts.
     pub(super) fn suggest(&mut self, now: Time, core: &mut Core, candidate: Contact) {
         let nearest = self.hint.or(core.successors.head()).map_or(core.me.point, |nearest| nearest.point);
-        if core.circle.is_between(core.me.point, candidate.point, nearest) {
+        if core.circle.is_between(core.me.point, candidate.point, nearest) && !core.suspects.is_outlaw(candidate.peer) {
             self.hint = Some(candidate);
             if !self.is_busy() {
                 core.stabilise_soon(now);

@@ -37,10 +37,20 @@ pub struct Stats {
     pub answers_stray: u64,
     /// Answers that do not fit their question or break the circle's order.
     pub answers_bad: u64,
-    /// Messages whose sender sits where it cannot, and undecodable ones.
+    /// Messages whose sender sits where it cannot, undecodable ones, and those that name somebody at another's point.
     pub violations: u64,
+    /// Peers that did that too often: nothing is asked of them or taken from them any more.
+    pub outlawed: u64,
+    /// Messages of those dropped.
+    pub outlawed_dropped: u64,
+    /// Hints to look after the pointers that came faster than they are followed.
+    pub hints_put_off: u64,
     /// Successor lists received out of order, cut where they turned back.
     pub lists_cut: u64,
+    /// Peers further down a successor's list that were dead before they had ever answered.
+    pub entries_false: u64,
+    /// Answers of a node on a lookup's way that it is alone in the ring, or its own successor.
+    pub steps_false: u64,
     /// Times the key-range of the node began to grow and records were collected for it.
     pub intakes: u64,
     /// Writes taken as owner.

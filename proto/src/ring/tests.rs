@@ -80,6 +80,59 @@ fn deadlines_do_not_stand_still() {
     }
 }
 
+#[test]
+fn a_node_that_has_left_fails_what_it_is_told_to_do_and_has_no_deadline() {
+    let mut ring = member();
+    let read = || Command::Data { key: Key::named(Circle::new(8).unwrap(), "late"), action: Action::Get };
+    ring.handle_command(Time::ZERO, 1, read());
+    ring.handle_command(Time::ZERO, 2, Command::Leave);
+    ring.handle_command(Time::ZERO, 3, read());
+    let events = std::iter::from_fn(|| ring.poll_output()).filter_map(|output| match output {
+        Output::Event(Event::Read { request, result, .. }) => Some((request, result)),
+        Output::Event(_) | Output::Send { .. } => None,
+    });
+    let failed = || Err(DataError::Lookup(LookupError::NotMember));
+    assert_eq!(events.collect::<Vec<_>>(), [(1, failed()), (3, failed())]);
+    assert_eq!((ring.standing(), ring.poll_timeout()), (Standing::Gone, None));
+    // Nor does news of others give it one.
+    (0..9).for_each(|_| ring.handle_violation(Time::ZERO, ring.successors()[0].contact().unwrap().peer));
+    assert_eq!(ring.poll_timeout(), None);
+}
+
+#[test]
+fn who_breaks_the_protocol_five_times_is_off_every_pointer_and_not_heard_any_more() {
+    let mut ring = member();
+    let bad = ring.successors()[0].contact().unwrap();
+    let knows = |ring: &Ring| ring.successors().iter().any(|entry| entry.contact() == Some(bad));
+    for _ in 0..4 {
+        ring.handle_violation(Time::ZERO, bad.peer);
+        assert!(knows(&ring));
+    }
+    ring.handle_violation(Time::ZERO, bad.peer);
+    ring.handle_message(Time::ZERO, bad, Message::Note(Note::Notify));
+    assert!(!knows(&ring));
+    let stats = ring.stats();
+    assert_eq!((stats.violations, stats.outlawed, stats.outlawed_dropped), (5, 1, 1));
+}
+
+#[test]
+fn an_answer_that_is_waited_for_counts_towards_no_flood() {
+    let mut ring = member();
+    ring.handle_timeout(ring.poll_timeout().unwrap().0);
+    let asked = std::iter::from_fn(|| ring.poll_output()).find_map(|output| match output {
+        Output::Send { to, message: Message::Question { number, .. } } => Some((to, number)),
+        Output::Send { .. } | Output::Event(_) => None,
+    });
+    let (to, number) = asked.unwrap();
+    let now = Time::ZERO + Duration::from_secs(2);
+    (0..3_000).for_each(|_| ring.handle_message(now, to, Message::Note(Note::Leaving)));
+    assert_eq!(ring.stats().flooded, 1_000);
+    ring.handle_message(now, to, Message::Answer { number, answer: Answer::Busy });
+    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_000, 0));
+    ring.handle_message(now, to, Message::Answer { number, answer: Answer::Busy });
+    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_001, 0));
+}
+
 fn member() -> Ring {
     let circle = Circle::new(8).unwrap();
     let contacts = (0..6).map(|n| Contact { point: Point(40 * n + 3), peer: PeerId(u32::try_from(n).unwrap() + 1) });

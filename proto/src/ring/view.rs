@@ -8,6 +8,12 @@ impl Ring {
         self.core.calls.overdue(at)
     }
 
+    /// Returns the circle the node sits on.
+    #[must_use]
+    pub fn circle(&self) -> Circle {
+        self.core.circle
+    }
+
     /// Returns the node itself.
     #[must_use]
     pub fn me(&self) -> Contact {

@@ -7,83 +7,23 @@ pub mod figures;
 pub mod health;
 pub mod interleaving;
 pub mod invariant;
+mod node;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::health::Health;
+pub use self::node::{Falsify, RingNode, Sealed};
+use self::node::{Hostility, Misconduct};
 pub use self::workload::{Churn, Departure, Departures, LookupFigures, mean, percentile};
-use super::{Link, Node, NodeId, NodeOutput, Paths, Simulation};
+use super::{Link, NodeId, Paths, Simulation};
 use crate::id::PeerId;
 use crate::random::Random;
-use crate::ring::{Circle, Command, Contact, Event, Founders, Message, Options, Output, Point, Ring};
+use crate::ring::conduct::Tampering;
+use crate::ring::{Circle, Command, Conduct, Contact, Event, Founders, Options, Point, Ring};
 use crate::time::Time;
-
-/// A ring node as the simulation drives it. Peer n is node n-1, and each message carries its true sender, as the
-/// certificates of real peers do.
-#[derive(Clone, Debug)]
-pub struct RingNode {
-    /// The node.
-    pub ring: Ring,
-    /// What a hostile peer makes of its messages; `None` sends them as they are.
-    pub conduct: Option<Conduct>,
-}
-
-/// Changes a message on its way out of a hostile peer, whose point is given.
-pub type Conduct = fn(Point, Message) -> Message;
-
-/// A message with whom it really is from and whom it is meant for.
-#[derive(Clone, Debug)]
-pub struct Sealed {
-    /// Who sent it.
-    pub from: Contact,
-    /// Whom it is for; a node at another point drops it, as a connection to a stranger would be refused.
-    pub to: Contact,
-    /// What.
-    pub message: Message,
-}
-
-impl RingNode {
-    /// Makes a node that behaves.
-    #[must_use]
-    pub fn new(ring: Ring) -> Self {
-        Self { ring, conduct: None }
-    }
-}
-
-impl Node for RingNode {
-    type Message = Sealed;
-    type Event = Event;
-
-    fn handle_message(&mut self, now: Time, _from: NodeId, sealed: Sealed) {
-        if sealed.to == self.ring.me() {
-            self.ring.handle_message(now, sealed.from, sealed.message);
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Time) {
-        self.ring.handle_timeout(now);
-    }
-
-    fn poll_output(&mut self) -> Option<NodeOutput<Sealed, Event>> {
-        Some(match self.ring.poll_output()? {
-            Output::Send { to, message } => {
-                let from = self.ring.me();
-                let message = match self.conduct {
-                    Some(conduct) => conduct(from.point, message),
-                    None => message,
-                };
-                NodeOutput::Send { to: node_of(to.peer), bytes: 0, message: Sealed { from, to, message } }
-            }
-            Output::Event(event) => NodeOutput::Event(event),
-        })
-    }
-
-    fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        self.ring.poll_timeout()
-    }
-}
 
 /// A ring under simulation.
 #[derive(Debug)]
@@ -97,6 +37,7 @@ pub struct RingSim {
     contacts: Vec<Contact>,
     /// Live members by point, as they told when they joined and left or as they were crashed.
     members: BTreeMap<Point, NodeId>,
+    hostile: BTreeSet<PeerId>,
     requests: u64,
 }
 
@@ -132,6 +73,7 @@ impl RingSim {
             seed,
             contacts: contacts.clone(),
             members: BTreeMap::new(),
+            hostile: BTreeSet::new(),
             requests: 0,
         };
         for &me in &contacts {
@@ -157,6 +99,7 @@ impl RingSim {
             seed,
             contacts: contacts.clone(),
             members: BTreeMap::new(),
+            hostile: BTreeSet::new(),
             requests: 0,
         };
         for (place, &me) in contacts.iter().enumerate() {
@@ -191,9 +134,37 @@ impl RingSim {
         self.members.remove(&self.contacts[node.0].point);
     }
 
-    /// Makes a live peer hostile.
-    pub fn corrupt(&mut self, node: NodeId, conduct: Conduct) {
-        self.simulation.act(node, |node, _| node.conduct = Some(conduct));
+    /// Makes a live peer hostile, with a lie of its own.
+    pub fn corrupt(&mut self, node: NodeId, falsify: Falsify) {
+        self.make_hostile(node, Misconduct::Falsified(falsify));
+    }
+
+    /// Makes a live peer hostile as real peers can be made. It knows where everybody sits.
+    pub fn tamper(&mut self, node: NodeId, tampering: Tampering) {
+        self.make_hostile(node, Misconduct::Tampering(tampering));
+    }
+
+    /// A member's conduct, for [`RingSim::tamper`], with its lie chosen by a seed.
+    #[must_use]
+    pub fn conduct(&self, node: NodeId, conduct: Conduct, seed: u64) -> Tampering {
+        Tampering::new(conduct, self.contacts[node.0], self.circle, &self.contacts, seed)
+    }
+
+    /// Gives every live peer the list of who sits where that real peers have: of everybody so far.
+    pub fn give_rosters(&mut self) {
+        let roster: BTreeMap<PeerId, Point> = self.contacts.iter().map(|it| (it.peer, it.point)).collect();
+        let roster = Arc::new(roster);
+        let live: Vec<NodeId> = self.simulation.live().map(|(node, _)| node).collect();
+        for node in live {
+            let roster = roster.clone();
+            self.simulation.act(node, |node, _| node.roster = Some(roster));
+        }
+    }
+
+    /// Whether a member was made hostile.
+    #[must_use]
+    pub fn is_hostile(&self, node: NodeId) -> bool {
+        self.hostile.contains(&self.contacts[node.0].peer)
     }
 
     /// Commands a node; returns the number that its last event will carry.
@@ -262,10 +233,23 @@ impl RingSim {
         Health::of(self.members.values().filter_map(|node| self.ring(*node)))
     }
 
+    /// Compares the pointers of those that behave with one another, see [`Health::among`].
+    #[must_use]
+    pub fn honest_health(&self) -> Health {
+        let honest = self.members.values().filter(|node| !self.is_hostile(**node));
+        Health::among(honest.filter_map(|node| self.ring(*node)), |peer| self.hostile.contains(&peer))
+    }
+
     /// The circle all sit on.
     #[must_use]
     pub fn circle(&self) -> Circle {
         self.circle
+    }
+
+    fn make_hostile(&mut self, node: NodeId, conduct: Misconduct) {
+        let hostility = Box::new(Hostility::new(conduct));
+        self.simulation.act(node, |node, _| node.hostility = Some(hostility));
+        self.hostile.insert(self.contacts[node.0].peer);
     }
 
     fn note(&mut self, node: NodeId, event: &Event) {

@@ -50,7 +50,21 @@ pub(super) fn facts(results: &Results) -> Vec<RingFacts> {
         let kinds = FaultKind::ALL.into_iter().map(FaultKind::word).map(Some).chain([None]);
         kinds.map(|kind| recovery_facts(&results.recoveries, &ring.name, kind))
     });
-    lookups.chain(recoveries).collect()
+    lookups.chain(recoveries).chain(results.rings.iter().map(ring_facts)).collect()
+}
+
+/// How a ring was at the end, and what its honest members did not take.
+fn ring_facts(ring: &RingFound) -> RingFacts {
+    let figure = |word: &'static str| {
+        let value = match word {
+            "right" => f64::from(u8::from(ring.right)),
+            "members" => ring.members.len() as f64,
+            reason => ring.dropped.get(reason).copied().unwrap_or(0) as f64,
+        };
+        (word, value)
+    };
+    let figures = RingSubject::Rings.figures().map(figure).collect();
+    RingFacts { what: RingSubject::Rings, name: ring.name.clone(), figures }
 }
 
 /// Recoveries of a ring from faults of one kind, or of all.
@@ -174,6 +188,8 @@ fn progress(scenario: &Scenario, it: &Distribution, names: &BTreeMap<PeerId, &st
 }
 
 fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
+    let hostile = course.spec().members.iter().filter(|member| member.is_hostile());
+    let hostile = hostile.filter_map(|it| Some(((*names.get(&it.peer)?).to_owned(), it.conduct)));
     let members = course.members().into_iter().filter_map(|peer| {
         let pointers = course.pointers(peer);
         Some(MemberFound {
@@ -190,6 +206,8 @@ fn ring(course: &Course, names: &BTreeMap<PeerId, &str>) -> RingFound {
         name: course.name().to_owned(),
         bits: course.circle().bits(),
         right: course.is_right(),
+        hostile: hostile.collect(),
+        dropped: course.dropped(),
         members: members.collect(),
     }
 }

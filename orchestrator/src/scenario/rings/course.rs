@@ -8,6 +8,7 @@ use peerbed_proto::{
     ring::{Circle, Point},
 };
 
+use super::{Fault, FaultKind, pointing};
 use crate::plan;
 
 /// One ring from its founding on.
@@ -17,12 +18,14 @@ pub struct Course {
     circle: Circle,
     places: BTreeMap<PeerId, Point>,
     founders: BTreeSet<PeerId>,
+    hostile: BTreeSet<PeerId>,
     /// Live members by point.
     members: BTreeMap<Point, PeerId>,
     /// Those that were told to enter and have not joined yet.
     entering: BTreeSet<PeerId>,
     pointers: BTreeMap<PeerId, Pointers>,
     records: BTreeMap<PeerId, usize>,
+    dropped: BTreeMap<PeerId, BTreeMap<String, u64>>,
     /// Every coming and going with its time, in the order in which it was heard of.
     changes: Vec<Change>,
     faults: Vec<Fault>,
@@ -48,63 +51,19 @@ pub(super) struct Change {
     pub(super) member: Option<PeerId>,
 }
 
-/// Something that happened to a ring, and when every pointer was right again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What.
-    pub kind: FaultKind,
-    /// To whom.
-    pub peers: Vec<PeerId>,
-    /// When: the order for a crash; becoming a member for a join; ceasing to be one for a leave.
-    pub at: Time,
-    /// When the ring was right again; none when it has not been yet.
-    pub recovered: Option<Time>,
-    /// When every pointer to these peers was right, whatever else had happened meanwhile; none when it has not been yet.
-    pub mended: Option<Time>,
-    /// Those whose coming or going is still to be heard of.
-    pending: BTreeSet<PeerId>,
-}
-
-/// What may happen to a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// Processes were killed.
-    Crash,
-    /// Peers left in order.
-    Leave,
-    /// Peers joined.
-    Join,
-    /// Partitions ended.
-    Heal,
-}
-
-impl FaultKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Crash, Self::Leave, Self::Join, Self::Heal];
-
-    /// The word in results.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Crash => "crash",
-            Self::Leave => "leave",
-            Self::Join => "join",
-            Self::Heal => "heal",
-        }
-    }
-}
-
 impl Course {
     pub(super) fn new(ring: &plan::Ring, is_present: impl Fn(PeerId) -> bool) -> Self {
         Self {
             circle: Circle::new(ring.bits).unwrap_or_else(|_| Circle::new(128).expect("128 bits make a circle")),
             places: ring.members.iter().map(|member| (member.peer, member.point)).collect(),
             founders: ring.members.iter().map(|member| member.peer).filter(|peer| is_present(*peer)).collect(),
+            hostile: ring.members.iter().filter(|member| member.is_hostile()).map(|member| member.peer).collect(),
             spec: ring.clone(),
             members: BTreeMap::new(),
             entering: BTreeSet::new(),
             pointers: BTreeMap::new(),
             records: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             changes: Vec::new(),
             faults: Vec::new(),
         }
@@ -161,16 +120,36 @@ impl Course {
     /// Whether every live member's predecessor and successor list are exactly the live members beside it.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        let members: Vec<PeerId> = self.members();
-        let count = members.len();
-        members.iter().enumerate().all(|(place, member)| {
-            let Some(pointers) = self.pointers.get(member) else { return count == 1 };
-            let length = usize::from(self.spec.options.successors).min(count - 1);
-            let should = (1..=length).map(|step| members[(place + step) % count]);
-            let before = (count > 1).then(|| members[(place + count - 1) % count]);
-            pointers.successors.iter().flatten().copied().eq(should)
-                && (before.is_none() || pointers.predecessor == before)
-        })
+        let pointers = |peer: PeerId| self.pointers.get(&peer);
+        let length = self.spec.options.successors.into();
+        if self.has_hostile_members() {
+            let is_honest = |peer: &PeerId| !self.is_hostile(*peer);
+            let honest: Vec<PeerId> = self.members.values().copied().filter(is_honest).collect();
+            let sits = |peer: PeerId| self.point(peer);
+            let lurks = |peer: PeerId| self.point(peer).filter(|_| self.is_hostile(peer));
+            return pointing::are_right_among_hostile(self.circle, &honest, length, sits, lurks, pointers);
+        }
+        pointing::are_right(&self.members(), length, pointers)
+    }
+
+    /// Whether a possible member is there to do harm.
+    #[must_use]
+    pub fn is_hostile(&self, peer: PeerId) -> bool {
+        self.hostile.contains(&peer)
+    }
+
+    fn has_hostile_members(&self) -> bool {
+        !self.hostile.is_empty() && self.members.values().any(|peer| self.is_hostile(*peer))
+    }
+
+    /// What members that follow the protocol did not take from others, by the word for why, as they said last.
+    #[must_use]
+    pub fn dropped(&self) -> BTreeMap<String, u64> {
+        let mut sum = BTreeMap::new();
+        for (word, count) in self.dropped.values().flatten() {
+            *sum.entry(word.clone()).or_default() += count;
+        }
+        sum
     }
 
     /// Whether it is right and nothing is on its way.
@@ -200,14 +179,7 @@ impl Course {
 
     pub(super) fn handle_entering(&mut self, peer: PeerId) {
         self.entering.insert(peer);
-        self.faults.push(Fault {
-            kind: FaultKind::Join,
-            peers: vec![peer],
-            at: Time::ZERO,
-            recovered: None,
-            mended: None,
-            pending: [peer].into(),
-        });
+        self.faults.push(Fault::new(FaultKind::Join, vec![peer], Time::ZERO, [peer].into()));
     }
 
     pub(super) fn handle_crash(&mut self, now: Time, peers: &[PeerId]) {
@@ -215,28 +187,14 @@ impl Course {
         if hit.is_empty() {
             return;
         }
-        self.faults.push(Fault {
-            kind: FaultKind::Crash,
-            peers: hit.clone(),
-            at: now,
-            recovered: None,
-            mended: None,
-            pending: BTreeSet::new(),
-        });
+        self.faults.push(Fault::new(FaultKind::Crash, hit.clone(), now, BTreeSet::new()));
         hit.into_iter().for_each(|peer| self.go(now, peer));
         self.note_recovery(now);
     }
 
     /// Partitions end: if they have split the ring, it has to become one again.
     pub(super) fn handle_heal(&mut self, now: Time) {
-        self.faults.push(Fault {
-            kind: FaultKind::Heal,
-            peers: Vec::new(),
-            at: now,
-            recovered: None,
-            mended: None,
-            pending: BTreeSet::new(),
-        });
+        self.faults.push(Fault::new(FaultKind::Heal, Vec::new(), now, BTreeSet::new()));
         self.note_recovery(now);
     }
 
@@ -244,14 +202,7 @@ impl Course {
         let hit = self.hit(peers);
         if !hit.is_empty() {
             let pending = hit.iter().copied().collect();
-            self.faults.push(Fault {
-                kind: FaultKind::Leave,
-                peers: hit,
-                at: now,
-                recovered: None,
-                mended: None,
-                pending,
-            });
+            self.faults.push(Fault::new(FaultKind::Leave, hit, now, pending));
         }
     }
 
@@ -285,6 +236,9 @@ impl Course {
             return;
         }
         self.records.insert(peer, status.records);
+        if !self.is_hostile(peer) {
+            self.dropped.insert(peer, status.dropped.clone());
+        }
         let is_news = self.pointers.get(&peer).is_none_or(|known| {
             known.at < at
                 && (known.predecessor.map(|it| it.0) != status.predecessor
@@ -356,6 +310,15 @@ impl Course {
             let predecessor = self.pointers.get(&to).and_then(|it| it.predecessor);
             successors.first() == Some(&Some(to)) && predecessor == Some(from)
         };
+        if self.has_hostile_members() {
+            // What hostile members point at is no fault of the ring's; what the others point at is right as a whole or not.
+            let names =
+                |pointers: &Pointers| pointers.successors.contains(&Some(peer)) || pointers.predecessor == Some(peer);
+            let is_gone = self.members.get(&point) != Some(&peer);
+            let honest = others.iter().filter(|member| !self.is_hostile(**member));
+            let is_named = honest.filter_map(|member| self.pointers.get(member)).any(names);
+            return self.is_right() && !(is_gone && is_named);
+        }
         let lists = |member: PeerId| self.pointers.get(&member).is_some_and(|it| it.successors.contains(&Some(peer)));
         if self.members.get(&point) == Some(&peer) {
             let length = usize::from(self.spec.options.successors).min(count);

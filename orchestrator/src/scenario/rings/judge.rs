@@ -26,18 +26,18 @@ pub fn judge(rings: &Rings, asking: &Asking) -> Vec<(Judged, Option<PeerId>)> {
     let course = &rings.courses()[asking.ring()];
     let owners = owners(course, asking.answers());
     let writes = writes(rings, asking.ring());
-    let judged = |(answer, owner): (&Answer, Option<PeerId>)| {
+    let judged = |(answer, owners): (&Answer, Vec<PeerId>)| {
         let judged = match &answer.ended {
             Ended::Failed(_) => Judged::Failed,
             Ended::Abandoned => Judged::Abandoned,
             Ended::Owner { owner: found, .. } => {
                 let is_as_given = answer.key.owner.is_none_or(|given| given == *found);
-                right_if(Some(*found) == owner && is_as_given)
+                right_if(owners.contains(found) && is_as_given)
             }
-            Ended::Written { owner: found, .. } => right_if(Some(*found) == owner),
+            Ended::Written { owner: found, .. } => right_if(owners.contains(found)),
             Ended::Read { value, .. } => right_if(may_read(&writes, answer, value.as_ref())),
         };
-        (judged, owner)
+        (judged, owners.first().copied())
     };
     asking.answers().iter().zip(owners).map(judged).collect()
 }
@@ -54,7 +54,7 @@ pub fn still_wrong(rings: &Rings, asking: &Asking) -> usize {
 /// Whether a lookup found the true owner, as far as is known now.
 pub(super) fn is_right(course: &Course, answer: &Answer) -> bool {
     match &answer.ended {
-        Ended::Owner { owner, .. } => owners(course, std::slice::from_ref(answer)) == [Some(*owner)],
+        Ended::Owner { owner, .. } => owners(course, std::slice::from_ref(answer)).iter().any(|it| it.contains(owner)),
         Ended::Written { .. } | Ended::Read { .. } => true,
         Ended::Failed(_) | Ended::Abandoned => false,
     }
@@ -64,15 +64,16 @@ fn right_if(is_right: bool) -> Judged {
     if is_right { Judged::Correct } else { Judged::Wrong }
 }
 
-/// The true owner of each answer's key at the time of the answer: the first live member at or after it.
-fn owners(course: &Course, answers: &[Answer]) -> Vec<Option<PeerId>> {
+/// The true owner of each answer's key at the time of the answer: the first live member at or after it. Where that one is
+/// hostile, it may have been shut out, and those behind it up to the first honest one follow.
+fn owners(course: &Course, answers: &[Answer]) -> Vec<Vec<PeerId>> {
     let mut changes = course.changes().to_vec();
     changes.sort_by_key(|change| change.at);
     let mut order: Vec<usize> = (0..answers.len()).collect();
     order.sort_by_key(|place| answers[*place].at);
     let mut members: BTreeMap<Point, PeerId> = BTreeMap::new();
     let mut changes = changes.into_iter().peekable();
-    let mut owners = vec![None; answers.len()];
+    let mut owners = vec![Vec::new(); answers.len()];
     for place in order {
         while let Some(change) = changes.next_if(|change| change.at <= answers[place].at) {
             match change.member {
@@ -80,8 +81,13 @@ fn owners(course: &Course, answers: &[Answer]) -> Vec<Option<PeerId>> {
                 None => members.remove(&change.point),
             };
         }
-        let after = members.range(answers[place].key.point..).next().or_else(|| members.first_key_value());
-        owners[place] = after.map(|(_, member)| *member);
+        let key = answers[place].key.point;
+        for (_, member) in members.range(key..).chain(members.range(..key)) {
+            owners[place].push(*member);
+            if !course.is_hostile(*member) {
+                break;
+            }
+        }
     }
     owners
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbed_peer::ring_control::{Found, Outcome, Read, RingCommand, Written};
-use peerbed_proto::ring::{self, Point};
+use peerbed_proto::ring::{self, Conduct, Point};
 
 use super::*;
 use crate::{
@@ -175,12 +175,51 @@ fn questions_of_a_peer_that_is_taken_away_are_abandoned_and_unanswered_ones_fail
     assert!(abandoned > 0 && failed > 0 && abandoned + failed == 20, "{abandoned} and {failed}");
 }
 
+#[test]
+fn where_a_member_is_hostile_only_passing_over_an_honest_one_is_wrong() {
+    let mut rings = founded_with(&[10, 20, 30, 40], &[2]);
+    // 1 has shut 2 out, 4 has not, and whatever 2 says counts for nothing.
+    point(&mut rings, 100, 1, 4, &[Some(3), Some(4)]);
+    point(&mut rings, 100, 4, 3, &[Some(1), Some(2)]);
+    point(&mut rings, 100, 2, 4, &[None, None]);
+    assert!(rings.rings[0].is_right());
+    point(&mut rings, 200, 1, 4, &[Some(4), Some(3)]);
+    assert!(!rings.rings[0].is_right(), "1 passes over 3");
+    point(&mut rings, 300, 1, 4, &[Some(2), Some(4)]);
+    assert!(rings.rings[0].is_right(), "a lying successor spoils the rest of the list");
+    point(&mut rings, 310, 4, 3, &[Some(1), None]);
+    assert!(!rings.rings[0].is_right(), "4 has its list from 1, which is honest");
+    point(&mut rings, 320, 4, 3, &[Some(1), Some(3)]);
+    assert!(rings.rings[0].is_right());
+    point(&mut rings, 400, 3, 4, &[Some(4), Some(1)]);
+    assert!(!rings.rings[0].is_right(), "3 takes 4 for the one before it");
+}
+
+#[test]
+fn the_key_of_a_hostile_member_may_be_answered_with_it_or_the_next_honest_one() {
+    let mut rings = founded_with(&[10, 20, 30, 40], &[2]);
+    let key = Key { name: None, point: Point(15), owner: None, value: None };
+    rings.begin(0, &RingStep::Lookups(queries(Keys::Given(vec![key]), 3)), at(0));
+    assert_eq!(rings.due(at(1_000)).len(), 3);
+    for (request, owner) in (0..).zip([2, 3, 4]) {
+        answer(&mut rings, 1_100, request, owner);
+    }
+    let judged: Vec<Judged> = judge(&rings, rings.asked().next().unwrap()).into_iter().map(|(it, _)| it).collect();
+    assert_eq!(judged, [Judged::Correct, Judged::Correct, Judged::Wrong]);
+}
+
 /// A ring of these points, all right, with lists of two.
 fn founded(points: &[u128]) -> Rings {
+    founded_with(points, &[])
+}
+
+/// The same with hostile members.
+fn founded_with(points: &[u128], hostile: &[u32]) -> Rings {
     let members = points.iter().zip(1..).map(|(point, peer)| Member {
         peer: PeerId(peer),
         point: Point(*point),
         shortcuts: Vec::new(),
+        conduct: if hostile.contains(&peer) { Conduct::FalseSuccessors } else { Conduct::Correct },
     });
     let options = ring::Options { successors: 2, ..ring::Options::default() };
     let ring = Ring { name: "ring".into(), bits: 6, members: members.collect(), options };

@@ -189,7 +189,7 @@ fn check_subject(
             });
             queries.filter_map(|queries| queries.known_as(only)).collect()
         }
-        RingSubject::Recoveries => rings.iter().map(|ring| ring.name).collect(),
+        RingSubject::Recoveries | RingSubject::Rings => rings.iter().map(|ring| ring.name).collect(),
     };
     let (of, kind) = name.split_once('.').map_or((name, None), |(of, kind)| (of, Some(kind)));
     if let Some(kind) = kind.filter(|kind| !FaultKind::ALL.iter().any(|known| known.word() == *kind)) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use peerbed_proto::ring::Message;
+use peerbed_proto::ring::conduct::Word;
 use quinn::Connection;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -20,7 +20,7 @@ pub(super) struct Link {
     pub(super) open: Vec<Open>,
     pub(super) dial: Option<AbortHandle>,
     /// What is to be sent once connected. At most [`super::WAITING_MAX`].
-    pub(super) waiting: VecDeque<Message>,
+    pub(super) waiting: VecDeque<Word>,
     /// No dial before this unless something is to be sent.
     pub(super) rest_until: Option<Instant>,
     pub(super) offences: u32,

@@ -9,7 +9,7 @@ use super::message::{DataAnswer, DataQuestion, Refusal, Source};
 use super::record::{Key, NAME_MAX, Record};
 use super::writes::Write;
 use crate::ring::contact::Contact;
-use crate::ring::core::Core;
+use crate::ring::core::{Core, Standing};
 use crate::ring::lookup::Outcome;
 use crate::ring::message::{Answer, Question};
 use crate::ring::output::{DataError, Event, LookupError, Read, Written};
@@ -32,8 +32,13 @@ struct Operation {
     key: Key,
     action: Action,
     tries: u8,
+    /// Whom the question under way went to.
+    asking: Source,
     /// Holders of copies not asked yet, when the owner is not ready to answer.
     copies: VecDeque<Contact>,
+    /// The newest copy found so far. One holder's word is not enough: a write is acknowledged when a single replica has it, and
+    /// the others may never have got it.
+    newest: Option<(Contact, Record)>,
 }
 
 /// What is to be done at this very node, because it is the owner.
@@ -46,10 +51,15 @@ pub(super) enum Here {
 impl Operations {
     pub(super) fn begin(&mut self, now: Time, core: &mut Core, request: u64, key: Key, action: Action) {
         let value_len = if let Action::Put { value, .. } = &action { value.len() } else { 0 };
-        let operation = Operation { request, key, action, tries: 0, copies: VecDeque::new() };
+        let operation =
+            Operation { request, key, action, tries: 0, asking: Source::Owner, copies: VecDeque::new(), newest: None };
         let is_valid = core.circle.contains(operation.key.point);
         if operation.key.name.len() > NAME_MAX || value_len > core.options.data.value_max || !is_valid {
             return operation.fail(core, DataError::TooLarge);
+        }
+        // A node that has left has no deadline that could end an operation.
+        if core.standing == Standing::Gone {
+            return operation.fail(core, DataError::Lookup(LookupError::NotMember));
         }
         if self.operations.len() >= core.options.data.operations_max {
             return operation.fail(core, DataError::Crowded);
@@ -76,7 +86,9 @@ impl Operations {
                 return None;
             }
         };
-        operation.copies = successors.into_iter().filter(|copy| *copy != core.me).collect();
+        let replicas = core.options.data.replicas.into();
+        operation.copies = successors.into_iter().take(replicas).filter(|copy| *copy != core.me).collect();
+        (operation.asking, operation.newest) = (Source::Owner, None);
         if owner.peer == core.me.peer {
             return Some(operation.here());
         }
@@ -92,13 +104,20 @@ impl Operations {
             Ok(Answer::Data(DataAnswer::Stored { version, replicas })) => {
                 self.end_write(core, number, Ok(Written { owner: from, version, replicas }));
             }
+            Ok(Answer::Data(DataAnswer::Value(record))) if operation.asking == Source::Copy => {
+                operation.take_copy(from, record);
+                self.ask_copy(now, core, number);
+            }
             Ok(Answer::Data(DataAnswer::Value(record))) => self.end_read(core, number, from, record),
+            // Another holder is asked in its place.
+            Ok(_) | Err(_) if operation.asking == Source::Copy => self.ask_copy(now, core, number),
             Ok(Answer::Data(DataAnswer::Refused(refusal @ (Refusal::Full | Refusal::TooLarge)))) => {
                 self.fail(core, number, DataError::Refused(refusal));
             }
-            Ok(Answer::Data(DataAnswer::Refused(Refusal::NotReady)))
-                if operation.action == Action::Get && !operation.copies.is_empty() =>
-            {
+            Ok(Answer::Data(DataAnswer::Refused(Refusal::NotReady))) if operation.action == Action::Get => {
+                // Its own copy may be the only one.
+                operation.copies.extend(Some(from).filter(|owner| *owner != core.me));
+                operation.asking = Source::Copy;
                 self.ask_copy(now, core, number);
             }
             Ok(Answer::Data(DataAnswer::Refused(refusal))) => {
@@ -138,6 +157,14 @@ impl Operations {
         }
     }
 
+    /// Fails all of them.
+    pub(super) fn end(&mut self, core: &mut Core) {
+        self.resting.clear();
+        for operation in std::mem::take(&mut self.operations).into_values() {
+            operation.fail(core, DataError::Lookup(LookupError::NotMember));
+        }
+    }
+
     fn look_up(&mut self, _now: Time, core: &mut Core, number: u64) {
         let Some(operation) = self.operations.get_mut(&number) else { return };
         operation.tries += 1;
@@ -145,9 +172,23 @@ impl Operations {
         core.tasks.push_back(Task::Lookup { key: operation.key.point, cause, via: None });
     }
 
+    /// Takes what this node itself has of a record that it owns and is not ready to answer for.
+    pub(super) fn take_own_copy(&mut self, number: u64, me: Contact, record: Option<Record>) {
+        if let Some(operation) = self.operations.get_mut(&number) {
+            operation.take_copy(me, record);
+        }
+    }
+
+    /// Asks the next holder of copies; when all were asked, the newest copy is the answer. None at all is no answer: the owner
+    /// may know better when it is ready.
     fn ask_copy(&mut self, now: Time, core: &mut Core, number: u64) {
         let Some(operation) = self.operations.get_mut(&number) else { return };
-        let Some(copy) = operation.copies.pop_front() else { return };
+        let Some(copy) = operation.copies.pop_front() else {
+            return match operation.newest.take() {
+                Some((from, record)) => self.end_read(core, number, from, Some(record)),
+                None => self.retry(now, core, number, DataError::Refused(Refusal::NotReady)),
+            };
+        };
         let question = Question::Data(operation.question(Source::Copy));
         core.ask(now, copy, question, Purpose::Operation { operation: number });
     }
@@ -190,6 +231,13 @@ impl Operations {
 }
 
 impl Operation {
+    fn take_copy(&mut self, from: Contact, record: Option<Record>) {
+        let Some(record) = record.filter(|record| record.key == self.key) else { return };
+        if self.newest.as_ref().is_none_or(|(_, newest)| newest.version < record.version) {
+            self.newest = Some((from, record));
+        }
+    }
+
     fn question(&self, source: Source) -> DataQuestion {
         match self.here() {
             Here::Read(key) => DataQuestion::Fetch { key, source },

@@ -2,12 +2,12 @@
 
 use super::super::contact::{Contact, Entry};
 use super::super::core::Core;
-use super::super::message::{Answer, More, Ownership, Question};
+use super::super::message::{Answer, CLOSER_MAX, More, Ownership, Question};
 use super::super::options::Finish;
 use super::super::output::LookupError;
 use super::super::purpose::{Cause, Purpose, Reply, Silence};
 use super::super::routing;
-use super::{Active, DEAD_MAX, HOPS_MAX, Lookups, Next, PATH_MAX, Phase};
+use super::{Active, DEAD_MAX, HOPS_MAX, Lookups, Next, PATH_MAX, Phase, Side};
 use crate::time::Time;
 
 impl Lookups {
@@ -105,11 +105,16 @@ impl Active {
         if self.closer.len() < named {
             core.stats.answers_bad += 1;
         }
+        // As many as a node names at a time, so that a long list of the dead cannot use all the time up.
+        self.closer.truncate(CLOSER_MAX.max(core.options.list_len()));
         if let Some(furthest) = self.closer.back() {
             self.short_of = furthest.point;
         }
         self.closer.retain(|contact| *contact != core.me);
         self.more = if self.short_of == before { More::No } else { more };
+        if !self.owners.is_empty() {
+            self.owners_before = std::mem::take(&mut self.owners);
+        }
         self.owners = routing::owners(core, from, self.key, successors).into();
         self.advance(now, core, number)
     }
@@ -117,7 +122,7 @@ impl Active {
     /// Goes on with the next node named, then with more of them, then with the owner.
     fn advance(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
         while let Some(next) = self.closer.pop_front() {
-            if self.dead.contains(&next.peer) {
+            if self.avoids(core, next) {
                 self.spared = self.spared.saturating_add(1);
                 continue;
             }
@@ -134,19 +139,36 @@ impl Active {
             return Next::Wait;
         }
         self.phase = Phase::Confirming { fallback: None, asked: 0 };
-        let ends_here = matches!(self.cause, Cause::Join | Cause::Audit)
-            || (core.options.finish == Finish::Predecessor && matches!(self.cause, Cause::Command { .. }));
-        if ends_here {
+        if self.ends_here(core) {
             let owner = self.owners.front().copied().ok_or(LookupError::DeadEnd);
             return Next::End(owner.map(|owner| self.outcome(now, owner, Vec::new())));
         }
         self.confirm(now, core, number)
     }
 
+    /// Whether the node before the key is the end, and nobody is asked whether the key is its own.
+    pub(super) fn ends_here(&self, core: &Core) -> bool {
+        matches!(self.cause, Cause::Join | Cause::Audit)
+            || (core.options.finish == Finish::Predecessor && matches!(self.cause, Cause::Command { .. }))
+    }
+
+    /// Begins with those known to sit behind the key, nearest first: whoever is not the owner knows who is before it.
+    pub(super) fn start_behind(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
+        let mut known: Vec<Contact> = std::mem::take(&mut self.owners_before).into();
+        known.extend(core.successors.contacts().chain(core.fingers.contacts()).chain(core.acquaintances.iter()));
+        known.retain(|contact| core.circle.contains(contact.point) && !core.is_suspect(now, *contact));
+        known.sort_by_key(|contact| (core.circle.distance(self.key, contact.point), contact.peer));
+        known.dedup();
+        known.truncate(core.options.list_len());
+        (self.at, self.owners) = (core.me, known.into());
+        self.phase = Phase::Confirming { fallback: None, asked: 0 };
+        self.confirm(now, core, number)
+    }
+
     /// Asks the next who may be the owner.
     fn confirm(&mut self, now: Time, core: &mut Core, number: u64) -> Next {
         let Phase::Confirming { fallback, asked } = self.phase else { return Next::End(Err(LookupError::DeadEnd)) };
-        while self.owners.front().is_some_and(|owner| self.dead.contains(&owner.peer)) {
+        while self.owners.front().is_some_and(|owner| self.avoids(core, *owner)) {
             self.owners.pop_front();
         }
         match (self.owners.pop_front(), fallback) {
@@ -160,8 +182,11 @@ impl Active {
                 core.ask(now, candidate, question, Purpose::Confirm { lookup: number });
                 Next::Wait
             }
-            (_, Some(fallback)) => Next::End(Ok(self.outcome(now, fallback, Vec::new()))),
-            (_, None) => Next::End(Err(LookupError::DeadEnd)),
+            (None, Some(fallback)) if self.side == Side::Before => {
+                Next::End(Ok(self.outcome(now, fallback, Vec::new())))
+            }
+            // The fallback is known not to be the owner, and who named it led us astray.
+            (_, _) => Next::End(Err(LookupError::DeadEnd)),
         }
     }
 
@@ -192,11 +217,32 @@ impl Active {
                 self.phase = Phase::Confirming { fallback: Some(from), asked: asked + 1 };
                 self.confirm(now, core, number)
             }
+            // Whoever is its own predecessor has lied about one of the two: it takes more than one that says it follows.
+            None if predecessor == Some(from) && from != core.me && (asked > 0 || self.doubted != Some(from.peer)) => {
+                core.stats.steps_false += 1;
+                self.doubted = Some(from.peer);
+                self.owners.clear();
+                self.phase = Phase::Confirming { fallback: None, asked };
+                self.confirm(now, core, number)
+            }
+            // Where a lookup comes from behind there is nobody's word but this one's.
+            None if self.side == Side::Behind
+                && (mine == Ownership::NotMine || predecessor.is_none_or(|it| it == from)) =>
+            {
+                self.confirm(now, core, number)
+            }
             None => {
                 let successors = successors.iter().filter_map(Entry::contact).collect();
                 Next::End(Ok(self.outcome(now, from, successors)))
             }
         }
+    }
+
+    /// Whether asking a peer is a waste of time.
+    fn avoids(&self, core: &Core, contact: Contact) -> bool {
+        self.dead.contains(&contact.peer)
+            || self.shunned.contains(&contact.peer)
+            || core.suspects.is_outlaw(contact.peer)
     }
 
     fn note_dead(&mut self, dead: Contact) {

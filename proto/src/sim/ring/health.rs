@@ -1,5 +1,6 @@
 //! What is right and wrong with a ring, seen by one who knows every live member.
 
+use crate::id::PeerId;
 use crate::ring::{Contact, Entry, Ring};
 
 /// How many members have which pointers wrong.
@@ -11,6 +12,8 @@ pub struct Health {
     pub wrong_successors: usize,
     /// Members whose list is not exactly the next live members, in order. Includes `wrong_successors`.
     pub wrong_lists: usize,
+    /// Members whose list is wrong before the first hostile entry, from where on it is a liar's word. Only of [`Health::among`].
+    pub wrong_beginnings: usize,
     /// Members whose predecessor is not the live member before them.
     pub wrong_predecessors: usize,
 }
@@ -35,10 +38,49 @@ impl Health {
         health
     }
 
+    /// Compares the honest members, given by rising point, with one another, where hostile ones may sit between them. A hostile
+    /// member may be pointed at or shut out; what is wrong is to pass over an honest one. So a successor is right when it is
+    /// the next honest member or a hostile one before that, and so is a predecessor. A list begins right when it is exactly the
+    /// next honest members up to its end or to a hostile one that sits between them; it is right when its honest entries are the
+    /// next honest members in order all the way, however many a lying successor leaves of them.
+    #[must_use]
+    pub fn among<'a>(honest: impl Iterator<Item = &'a Ring>, is_hostile: impl Fn(PeerId) -> bool) -> Self {
+        let honest: Vec<&Ring> = honest.collect();
+        let count = honest.len();
+        let mut health = Self { members: count, ..Self::default() };
+        for (place, ring) in honest.iter().enumerate().filter(|_| count > 1) {
+            let after = |steps: usize| honest[(place + steps) % count].me();
+            let lurks = |it: Contact, from: Contact, to: Contact| {
+                is_hostile(it.peer) && ring.circle().is_between(from.point, it.point, to.point)
+            };
+            let is_wrong = |found: Option<Contact>, next: Contact, from: Contact, to: Contact| {
+                !found.is_some_and(|it| it == next || lurks(it, from, to))
+            };
+            let (me, before, next) = (ring.me(), after(count - 1), after(1));
+            let has: Vec<Contact> = ring.successors().iter().filter_map(Entry::contact).collect();
+            health.wrong_successors += usize::from(is_wrong(has.first().copied(), next, me, next));
+            health.wrong_predecessors += usize::from(is_wrong(ring.predecessor(), before, before, me));
+            let len = ring.successors().len().min(count - 1);
+            let known = has.iter().zip(1..=len).take_while(|(it, steps)| **it == after(*steps)).count();
+            let is_hearsay = has.get(known).is_some_and(|it| lurks(*it, after(known), after(known + 1)));
+            health.wrong_beginnings += usize::from(known < len && !is_hearsay);
+            let entries = has.into_iter().filter(|it| !is_hostile(it.peer));
+            health.wrong_lists += usize::from(!entries.zip(1..).all(|(it, steps)| it == after(steps)));
+        }
+        health
+    }
+
     /// Returns whether every pointer is what it should be: one ordered cycle with right lists.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.wrong_lists == 0 && self.wrong_predecessors == 0
+        self.wrong_lists == 0 && self.wrong_beginnings == 0 && self.wrong_predecessors == 0
+    }
+
+    /// Returns whether no honest member passes over another, whatever hostile ones say: the members form one ordered cycle, know
+    /// who is before them, and lists are right as far as honest members have them from honest ones.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.is_one_cycle() && self.wrong_beginnings == 0 && self.wrong_predecessors == 0
     }
 
     /// Returns whether the members form one ordered cycle, whatever lists and predecessors say.
