@@ -159,7 +159,8 @@ impl Data {
         operation: u64,
         result: Result<Outcome, LookupError>,
     ) {
-        let Some(found) = self.operations.on_owner(now, core, operation, result) else { return };
+        let own = |key: &Key| self.store.record(now, key);
+        let Some(found) = self.operations.on_owner(now, core, operation, result, own) else { return };
         // The owner is this node itself.
         match found {
             operations::Here::Write(write) => {
@@ -169,9 +170,6 @@ impl Data {
             }
             operations::Here::Read(key) => {
                 let answer = self.fetch(now, core, &key, Source::Owner);
-                if answer == DataAnswer::Refused(Refusal::NotReady) {
-                    self.operations.take_own_copy(operation, core.me, self.store.record(now, &key));
-                }
                 self.operations.on_reply(now, core, operation, core.me, Ok(Answer::Data(answer)));
             }
         }

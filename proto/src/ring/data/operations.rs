@@ -70,13 +70,14 @@ impl Operations {
         self.look_up(now, core, number);
     }
 
-    /// Takes the key's owner. Returns what to do here when that is this node.
+    /// Takes the key's owner. Returns what to do here when that is this node. `own` is what this node itself has of a record.
     pub(super) fn on_owner(
         &mut self,
         now: Time,
         core: &mut Core,
         number: u64,
         result: Result<Outcome, LookupError>,
+        own: impl FnOnce(&Key) -> Option<Record>,
     ) -> Option<Here> {
         let operation = self.operations.get_mut(&number)?;
         let Outcome { owner, successors, .. } = match result {
@@ -87,8 +88,13 @@ impl Operations {
             }
         };
         let replicas = core.options.data.replicas.into();
-        operation.copies = successors.into_iter().take(replicas).filter(|copy| *copy != core.me).collect();
+        let (here, copies): (Vec<Contact>, Vec<Contact>) =
+            successors.into_iter().take(replicas).partition(|copy| *copy == core.me);
+        operation.copies = copies.into();
         (operation.asking, operation.newest) = (Source::Owner, None);
+        if owner == core.me || !here.is_empty() {
+            operation.take_copy(core.me, own(&operation.key));
+        }
         if owner.peer == core.me.peer {
             return Some(operation.here());
         }
@@ -170,13 +176,6 @@ impl Operations {
         operation.tries += 1;
         let cause = Cause::Operation { operation: number };
         core.tasks.push_back(Task::Lookup { key: operation.key.point, cause, via: None });
-    }
-
-    /// Takes what this node itself has of a record that it owns and is not ready to answer for.
-    pub(super) fn take_own_copy(&mut self, number: u64, me: Contact, record: Option<Record>) {
-        if let Some(operation) = self.operations.get_mut(&number) {
-            operation.take_copy(me, record);
-        }
     }
 
     /// Asks the next holder of copies; when all were asked, the newest copy is the answer. None at all is no answer: the owner
