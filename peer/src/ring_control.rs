@@ -253,6 +253,22 @@ pub struct RingStatus {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// The words of [`RingStatus::dropped`]. `docs/ring.md` says what each counts.
+pub const DROPPED: [&str; 12] = [
+    "violations",
+    "outlawed",
+    "outlawed_dropped",
+    "banned",
+    "broken",
+    "flooded",
+    "hints_put_off",
+    "answers_bad",
+    "answers_stray",
+    "lists_cut",
+    "entries_false",
+    "steps_false",
+];
+
 /// Where a node stands towards its ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -99,6 +99,8 @@ pub struct Ring {
     fingers: Fingers,
     data: Data,
     flood: Flood,
+    /// Notifications, which are counted by themselves.
+    notices: Flood,
 }
 
 /// What users want of a node.
@@ -130,7 +132,6 @@ pub enum Command {
 impl Ring {
     /// Takes a message. Its sender is proved by the driver.
     pub fn handle_message(&mut self, now: Time, from: Contact, message: Message) {
-        let limit = self.core.options.questions_per_second;
         let is_self = from.peer == self.core.me.peer || from.point == self.core.me.point;
         if is_self || !self.core.circle.contains(from.point) {
             self.core.stats.violations += 1;
@@ -140,7 +141,7 @@ impl Ring {
             self.core.stats.outlawed_dropped += 1;
             return;
         }
-        if !self.is_bounded(from, &message) && self.flood.is_over(now, from.peer, limit) {
+        if self.is_flood(now, from, &message) {
             self.core.stats.flooded += 1;
             return;
         }
@@ -255,13 +256,16 @@ impl Ring {
         [calls, lookups, self.core.timers.earliest()].into_iter().flatten().min_by_key(|&(due, _)| due)
     }
 
-    /// Returns whether a message cannot be part of a flood: answers that are waited for are as many as this node has asked, and
-    /// notifications, which a flooding predecessor's successor cannot do without, cost one ping at a time however many they are.
-    fn is_bounded(&self, from: Contact, message: &Message) -> bool {
+    /// Returns whether a message is one too many within a second. Answers that are waited for are as many as this node has asked.
+    /// Notifications count by themselves, because a flooding predecessor's successor cannot do without them.
+    fn is_flood(&mut self, now: Time, from: Contact, message: &Message) -> bool {
+        let limit = self.core.options.questions_per_second;
         match message {
-            Message::Answer { number, .. } => self.core.calls.is_awaited(from, *number),
-            Message::Note(note) => *note == Note::Notify,
-            Message::Question { .. } => false,
+            Message::Answer { number, .. } if self.core.calls.is_awaited(from, *number) => false,
+            Message::Note(Note::Notify) => self.notices.is_over(now, from.peer, limit),
+            Message::Answer { .. } | Message::Question { .. } | Message::Note(_) => {
+                self.flood.is_over(now, from.peer, limit)
+            }
         }
     }
 

@@ -238,6 +238,8 @@ impl RingFigure {
 
 #[cfg(test)]
 mod tests {
+    use peerbed_peer::ring_control::DROPPED;
+
     use super::super::{Condition, Facts};
     use super::*;
 
@@ -245,6 +247,13 @@ mod tests {
         let figures = figures.iter().copied().collect();
         let rings = vec![RingFacts { what: RingSubject::Lookups, name: "ring".into(), figures }];
         Facts { rings, ..Facts::default() }
+    }
+
+    #[test]
+    fn what_members_did_not_take_has_a_figure_for_each_word() {
+        let words: Vec<&str> = RINGS.iter().map(|(word, _)| *word).skip(2).collect();
+        assert_eq!(words, DROPPED);
+        assert_eq!(RINGS[..2].iter().map(|(word, _)| *word).collect::<Vec<_>>(), ["right", "members"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) fn summary(text: &mut String, results: &Results) {
     for ring in results.rings.iter().filter(|ring| !ring.right) {
         line(text, &format!("ring {}: not right at the end of the run", ring.name));
     }
-    for ring in results.rings.iter().filter(|ring| !ring.hostile.is_empty()) {
+    for ring in results.rings.iter().filter(|ring| !ring.hostile.is_empty() && !ring.dropped.is_empty()) {
         let dropped: Vec<String> = ring.dropped.iter().map(|(why, count)| format!("{why} {count}")).collect();
         line(text, &format!("honest members of ring {} did not take: {}", ring.name, dropped.join(", ")));
     }

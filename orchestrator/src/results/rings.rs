@@ -145,8 +145,8 @@ pub struct RingFound {
     /// Those who misbehaved by the plan, and how, whether they still live or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hostile: BTreeMap<String, Conduct>,
-    /// What honest members did not take from others or did not believe, by the word for why: messages, but `outlawed` counts
-    /// peers.
+    /// What honest members did not take from others or did not believe, by the word for why; `docs/ring.md` says what each
+    /// counts. A process that was started again has begun anew.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
     /// Live members in the order of their points.

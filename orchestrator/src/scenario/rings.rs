@@ -1,7 +1,8 @@
 //! Rings while the scenario is played: who is in them, whether they are right, and what is asked of them.
 //!
 //! Knows every member and all that peers report of their pointers, so it knows each key's true owner and when a ring has
-//! recovered from a fault (`course`, `fault`; what is right is in `pointing`). Questions and what came of them are in `asking`, their judgement in `judge`.
+//! recovered from a fault (`course`, `fault`; what is right is in `pointing`). Questions and what came of them are in `asking`,
+//! their judgement in `judge`.
 
 use std::{collections::BTreeMap, time::Duration};
 

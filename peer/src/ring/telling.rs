@@ -10,7 +10,7 @@ use super::links::{Links, Traffic};
 use crate::clock;
 use crate::event_log::EventLog;
 use crate::events::EventKind;
-use crate::ring_control::{Found, Outcome, Read, RingReport, RingStatus, Standing, Written};
+use crate::ring_control::{DROPPED, Found, Outcome, Read, RingReport, RingStatus, Standing, Written};
 
 /// Counters of a node and of its driver.
 #[derive(Debug, Clone, Default)]
@@ -184,21 +184,26 @@ impl Teller {
 
 /// What was not taken from others, by the word for why. Reasons that never came up are left out.
 fn dropped(core: &ring::Stats, traffic: &Traffic) -> BTreeMap<String, u64> {
-    let all = [
-        ("violations", core.violations),
-        ("outlawed", core.outlawed),
-        ("outlawed_dropped", core.outlawed_dropped),
-        ("banned", traffic.banned),
-        ("broken", traffic.broken),
-        ("flooded", core.flooded),
-        ("hints_put_off", core.hints_put_off),
-        ("answers_bad", core.answers_bad),
-        ("answers_stray", core.answers_stray),
-        ("lists_cut", core.lists_cut),
-        ("entries_false", core.entries_false),
-        ("steps_false", core.steps_false),
+    let counts = [
+        core.violations,
+        core.outlawed,
+        core.outlawed_dropped,
+        traffic.banned,
+        traffic.broken,
+        core.flooded,
+        core.hints_put_off,
+        core.answers_bad,
+        core.answers_stray,
+        core.lists_cut,
+        core.entries_false,
+        core.steps_false,
     ];
-    all.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect()
+    DROPPED
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| (word.to_owned(), count))
+        .collect()
 }
 
 fn peer_of(entry: &Entry) -> Option<u32> {

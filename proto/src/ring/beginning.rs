@@ -86,6 +86,7 @@ impl Ring {
             fingers: Fingers::default(),
             data,
             flood: Flood::default(),
+            notices: Flood::default(),
         }
     }
 

@@ -191,8 +191,9 @@ impl Core {
         }
     }
 
-    /// Takes the hint that pointers are about to change. They are looked after at once, but hardly more often than eight times
-    /// an interval, however many hints there are: each costs a round of pings.
+    /// Takes the hint that pointers are about to change. They are looked after at once, but not for every hint, since each
+    /// costs a round of pings: one that comes within an eighth of an interval of the last that was followed waits until its
+    /// end, which makes sixteen an interval at most, however many hints there are.
     pub(super) fn take_hint(&mut self, now: Time) {
         if self.options.stabilise.is_zero() {
             return;
@@ -279,7 +280,7 @@ const SHORTCUTS_MAX: usize = 64;
 /// The shortest interval between periodic steps; shorter ones would only measure the host.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// How often hints are followed in a stabilisation interval. Wild guess.
+/// The part of a stabilisation interval in which hints are gathered. Wild guess.
 const HINTS_PER_INTERVAL: u32 = 8;
 
 /// For how many stabilisation intervals a death is believed. Longer saves waiting for the same dead peer; shorter heals

@@ -70,7 +70,8 @@ struct Active {
     side: Side,
     /// Everyone found dead by this lookup. At most [`DEAD_MAX`].
     dead: Vec<PeerId>,
-    /// Those who led it into a dead end: it goes round them. At most [`SHUNNED_MAX`].
+    /// Those who led it into a dead end: it goes round them, in its later tries as well, which are there to find another way and
+    /// not the same. At most [`SHUNNED_MAX`].
     shunned: Vec<PeerId>,
     /// The last that claimed the key and everything else.
     doubted: Option<PeerId>,

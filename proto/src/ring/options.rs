@@ -51,7 +51,8 @@ pub struct Options {
     pub lookups_max: u32,
     /// Most questions under way; more are not asked, which counts as no answer. Default 4 096.
     pub calls_max: u32,
-    /// Most questions and notes taken from one peer in a second; more are dropped and counted. Default 2 000.
+    /// Most messages taken from one peer in a second; more are dropped and counted. Answers that are waited for do not count, and
+    /// notifications by themselves. Default 2 000.
     pub questions_per_second: u32,
     /// Whether the peer follows the protocol. Default correct; the others are there to test what it costs everybody else.
     /// The core is correct in any case: drivers tamper with what it puts out.

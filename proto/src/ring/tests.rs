@@ -127,10 +127,15 @@ fn an_answer_that_is_waited_for_counts_towards_no_flood() {
     let now = Time::ZERO + Duration::from_secs(2);
     (0..3_000).for_each(|_| ring.handle_message(now, to, Message::Note(Note::Leaving)));
     assert_eq!(ring.stats().flooded, 1_000);
+    // Nor do notifications, up to as many by themselves.
+    (0..2_000).for_each(|_| ring.handle_message(now, to, Message::Note(Note::Notify)));
+    assert_eq!(ring.stats().flooded, 1_000);
+    (0..10).for_each(|_| ring.handle_message(now, to, Message::Note(Note::Notify)));
+    assert_eq!(ring.stats().flooded, 1_010);
     ring.handle_message(now, to, Message::Answer { number, answer: Answer::Busy });
-    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_000, 0));
+    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_010, 0));
     ring.handle_message(now, to, Message::Answer { number, answer: Answer::Busy });
-    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_001, 0));
+    assert_eq!((ring.stats().flooded, ring.stats().answers_stray), (1_011, 0));
 }
 
 fn member() -> Ring {

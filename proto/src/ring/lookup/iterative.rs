@@ -85,10 +85,7 @@ impl Active {
         successors: &[Entry],
     ) -> Next {
         if from != self.at {
-            self.hops += 1;
-            if self.path.len() < PATH_MAX {
-                self.path.push(from);
-            }
+            self.walk(from);
             self.short_of = self.key;
             self.at = from;
             self.before = (self.timeouts, self.spared);
@@ -161,6 +158,9 @@ impl Active {
         known.dedup();
         known.truncate(core.options.list_len());
         (self.at, self.owners) = (core.me, known.into());
+        // The way that led nowhere is not the way there.
+        self.hops = 0;
+        self.path.clear();
         self.phase = Phase::Confirming { fallback: None, asked: 0 };
         self.confirm(now, core, number)
     }
@@ -213,6 +213,9 @@ impl Active {
         match before {
             // A node between, of which the key's predecessor has not heard. If it is dead, `from` owns the key.
             Some(before) => {
+                if self.side == Side::Behind {
+                    self.walk(from);
+                }
                 self.owners = [before].into();
                 self.phase = Phase::Confirming { fallback: Some(from), asked: asked + 1 };
                 self.confirm(now, core, number)
@@ -232,6 +235,8 @@ impl Active {
                 self.confirm(now, core, number)
             }
             None => {
+                // Nobody led here who sits before the key, but the owner says who does.
+                self.at = predecessor.filter(|_| self.side == Side::Behind).unwrap_or(self.at);
                 let successors = successors.iter().filter_map(Entry::contact).collect();
                 Next::End(Ok(self.outcome(now, from, successors)))
             }
@@ -243,6 +248,14 @@ impl Active {
         self.dead.contains(&contact.peer)
             || self.shunned.contains(&contact.peer)
             || core.suspects.is_outlaw(contact.peer)
+    }
+
+    /// Counts a node as one on the way.
+    fn walk(&mut self, from: Contact) {
+        self.hops += 1;
+        if self.path.len() < PATH_MAX {
+            self.path.push(from);
+        }
     }
 
     fn note_dead(&mut self, dead: Contact) {
