@@ -188,6 +188,10 @@ fn a_server_holds_little_for_a_client_whose_link_is_thin() {
         .replace("home: { count: 2, link: fast,", "home: { count: 10, link: thin,")
         .replace("origin: { link: fast,", "origin: { link: server,")
         .replace("fast: { up: 50mbit, down: 50mbit }", "thin: { down: 2mbit }\n  server: { up: 20mbit }");
+    assert!(
+        ["count: 10, link: thin", "link: server", "server: { up"].iter().all(|part| topology.contains(part)),
+        "{topology}"
+    );
     let place = Place::with(&topology);
     assert_ended(&place.command().output().unwrap(), 0);
     let results = place.results();
@@ -196,7 +200,7 @@ fn a_server_holds_little_for_a_client_whose_link_is_thin() {
     let (name, server) = peaks.next().unwrap();
     let client = peaks.map(|(_, bytes)| bytes).max().unwrap();
     assert_eq!(name, "origin");
-    // All ten copies would be 10 MiB.
+    // All ten copies are 10 MiB.
     assert!(server < client + (6 << 20), "the server took {server} bytes, a client {client}");
 }
 

@@ -45,6 +45,7 @@ pub(crate) struct Transport {
     me: u32,
     clients: [(Protocol, ClientConfig); 4],
     uplink_rate: Option<UplinkRate>,
+    send_window: u64,
     handshake_timeout: Duration,
     connections_max: usize,
     handshakes: Semaphore,
@@ -88,6 +89,7 @@ impl Transport {
                 client(Protocol::Ring)?,
             ],
             uplink_rate: config.quic.uplink,
+            send_window: config.quic.send_window_bytes.into(),
             handshake_timeout: Duration::from_millis(config.quic.handshake_timeout_ms.into()),
             connections_max: config.quic.connections_max.into(),
             handshakes: Semaphore::new(config.quic.handshakes_max.into()),
@@ -185,6 +187,11 @@ impl Transport {
     /// What the own uplink carries, where that is known.
     pub(crate) fn uplink_rate(&self) -> Option<UplinkRate> {
         self.uplink_rate
+    }
+
+    /// Most bytes of one connection that may be sent and not yet acknowledged.
+    pub(crate) fn send_window(&self) -> u64 {
+        self.send_window
     }
 
     /// Where the time of the own uplink has gone.

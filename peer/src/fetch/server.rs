@@ -30,6 +30,8 @@ pub(crate) struct FetchService {
     core: Mutex<FetchServer>,
     storage: Storage,
     manifest: Arc<Manifest>,
+    /// Most bytes that wait or are under way for one client.
+    send_window_max: u64,
     /// Payload bytes written to clients, those still under way included.
     written: AtomicU64,
     connections: Mutex<Connections>,
@@ -79,6 +81,7 @@ impl ServerDriver {
             core: Mutex::new(FetchServer::new(manifest.clone(), FetchServerOptions::default())),
             storage,
             manifest: manifest.clone(),
+            send_window_max: surroundings.transport.send_window(),
             written: AtomicU64::new(0),
             connections: Mutex::default(),
             ended: Notify::new(),
@@ -205,7 +208,7 @@ impl FetchService {
     ) -> anyhow::Result<()> {
         let mut next = range.start;
         while next < range.end {
-            connection.set_send_window(send_window(connection.stats().path.cwnd));
+            connection.set_send_window(send_window(connection.stats().path.cwnd).min(self.send_window_max));
             let end = range.end.min(next + READ_BYTES);
             let bytes = self.storage.read(next..end)?;
             stream.write_chunk(bytes).await.context("the stream was closed")?;
@@ -244,14 +247,11 @@ impl Connections {
 }
 
 /// Bytes of a client that wait or are under way, at a congestion window of so many: what is under way, as much again so that
-/// the window never stands open, and what is read at once. A fixed number is too much for a thin link or too little for a
-/// fast one.
+/// there is always something to send, and what is read at once. A fixed number is too much for a thin link or too little for
+/// a fast one.
 fn send_window(congestion_window: u64) -> u64 {
-    (2 * congestion_window + READ_BYTES).min(SEND_WINDOW_MAX)
+    2 * congestion_window + READ_BYTES
 }
-
-/// Most of it whatever the congestion window: 2 MiB, as for connections of swarms.
-const SEND_WINDOW_MAX: u64 = 2 << 20;
 
 /// Bytes read from disk at once: enough to make the read cheap, little enough for a thousand clients.
 const READ_BYTES: u64 = 64 << 10;
@@ -261,10 +261,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_for_a_client_follows_its_path_and_has_an_end() {
-        // 64 KiB before anything is known; a tenth of a second at 20 Mbit/s; a fast path.
+    fn what_waits_for_a_client_follows_its_path() {
+        // 64 KiB before anything is known; a tenth of a second at 20 Mbit/s.
         assert_eq!(send_window(64 << 10), 192 << 10);
         assert_eq!(send_window(250_000), 565_536);
-        assert_eq!(send_window(100 << 20), 2 << 20);
     }
 }
