@@ -229,7 +229,10 @@ impl RingDriver {
     fn handle_input(&mut self, input: Input) {
         let now = clock::now();
         match input {
-            Input::Accepted(connection) => self.links.handle_accepted(connection),
+            Input::Accepted(connection) => {
+                let is_outlaw = self.core.is_outlaw(PeerId(connection.peer));
+                self.links.handle_accepted(connection, is_outlaw);
+            }
             Input::Dialled { peer, result } => {
                 let reached = self.links.handle_dialled(peer, result);
                 if !self.warm_up.is_live() {

@@ -127,14 +127,13 @@ impl Links {
         }
     }
 
-    /// Takes a connection that somebody else opened.
-    pub(super) fn handle_accepted(&mut self, accepted: PeerConnection) {
+    /// Takes a connection that somebody else opened, but none of an outlaw.
+    pub(super) fn handle_accepted(&mut self, accepted: PeerConnection, is_outlaw: bool) {
         let peer = accepted.peer;
         if self.seats.contact(peer).is_none() {
             return self.transport.refuse_unserved(&accepted, "the ring has no place for this peer");
         }
-        let link = self.links.entry(peer).or_default();
-        if link.offences >= OFFENCES_MAX {
+        if is_outlaw {
             self.traffic.banned += 1;
             return Close::Violation.close(&accepted.connection);
         }
@@ -183,14 +182,12 @@ impl Links {
         }
     }
 
-    /// A peer broke the protocol: its connection is closed, and after some of these it is not let in again.
+    /// A peer broke the protocol: its connection is closed.
     pub(super) fn handle_violated(&mut self, peer: u32, serial: u64) {
         tracing::info!(peer, "ring: broke the protocol");
         if let Some(open) = self.find(peer, serial) {
             Close::Violation.close(&open.connection);
         }
-        let link = self.links.entry(peer).or_default();
-        link.offences = link.offences.saturating_add(1);
     }
 
     /// Open connections.
@@ -295,9 +292,6 @@ const DIAL_MAX: Duration = Duration::from_secs(10);
 
 /// Time after a failed dial in which a neighbour is not dialled for its own sake.
 const REST: Duration = Duration::from_secs(1);
-
-/// Offences after which a peer is not let in any more.
-const OFFENCES_MAX: u32 = 5;
 
 /// Time for the last messages to leave.
 const FAREWELL_MAX: Duration = Duration::from_millis(300);

@@ -8,6 +8,12 @@ impl Ring {
         self.core.calls.overdue(at)
     }
 
+    /// Returns whether a peer has broken the protocol so often that nothing is asked of it or taken from it any more.
+    #[must_use]
+    pub fn is_outlaw(&self, peer: PeerId) -> bool {
+        self.core.suspects.is_outlaw(peer)
+    }
+
     /// Returns the circle the node sits on.
     #[must_use]
     pub fn circle(&self) -> Circle {

@@ -23,7 +23,6 @@ pub(super) struct Link {
     pub(super) waiting: VecDeque<Word>,
     /// No dial before this unless something is to be sent.
     pub(super) rest_until: Option<Instant>,
-    pub(super) offences: u32,
 }
 
 #[derive(Debug)]
