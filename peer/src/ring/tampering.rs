@@ -3,6 +3,8 @@
 //! For tests of what bad members cost the others. A correct peer passes through here untouched. The lies themselves are in
 //! `peerbed_proto::ring::conduct`, which the simulator shares.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use peerbed_proto::ring::conduct::{GARBAGE, Tampering, Word};
 use peerbed_proto::ring::{Conduct, Contact, Message};
@@ -16,11 +18,12 @@ pub(super) fn of(conduct: Conduct, me: Contact, seats: &Seats, seed: u64) -> Opt
 }
 
 /// What goes out in place of a message, in this order.
-pub(super) fn words(tampering: &mut Option<Tampering>, message: Message) -> Vec<Word> {
-    match tampering {
-        None => vec![Word::Message(message)],
-        Some(tampering) => tampering.words(message).into(),
-    }
+pub(super) fn words(tampering: &mut Option<Tampering>, message: Message) -> impl Iterator<Item = Word> + use<> {
+    let (untouched, falsified) = match tampering {
+        None => (Some(Word::Message(message)), VecDeque::new()),
+        Some(tampering) => (None, tampering.words(message)),
+    };
+    untouched.into_iter().chain(falsified)
 }
 
 /// The bytes of a word.
@@ -40,7 +43,8 @@ mod tests {
 
     #[test]
     fn a_correct_peer_passes_untouched_and_garbage_is_no_message() {
-        assert_eq!(words(&mut None, Message::Note(Note::Notify)), [Word::Message(Message::Note(Note::Notify))]);
+        let words: Vec<Word> = words(&mut None, Message::Note(Note::Notify)).collect();
+        assert_eq!(words, [Word::Message(Message::Note(Note::Notify))]);
         let mut reader = FrameReader::new(Message::FRAME_MAX);
         reader.feed(&frame(&Word::Garbage));
         let bytes = reader.next_frame().unwrap().unwrap();
