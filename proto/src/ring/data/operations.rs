@@ -92,7 +92,7 @@ impl Operations {
             successors.into_iter().take(replicas).partition(|copy| *copy == core.me);
         operation.copies = copies.into();
         (operation.asking, operation.newest) = (Source::Owner, None);
-        if owner == core.me || !here.is_empty() {
+        if operation.action == Action::Get && (owner == core.me || !here.is_empty()) {
             operation.take_copy(core.me, own(&operation.key));
         }
         if owner.peer == core.me.peer {
