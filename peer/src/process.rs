@@ -2,6 +2,8 @@
 //!
 //! Signals are awaited in `main`; exit codes are decided there too.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, bail};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -45,16 +47,13 @@ impl Resident {
     }
 }
 
-/// Datagrams that were dropped because the receive buffer of the UDP socket on `port` was full; 0 when there is no such
-/// socket in this network namespace.
+/// Datagrams that were dropped because the receive buffer of the UDP socket on `local` was full; 0 when there is no such
+/// socket in this network namespace. Only the table of its own family is read: the kernel walks a hash table for each.
 #[must_use]
-pub fn udp_dropped(port: u16) -> u64 {
-    ["/proc/net/udp", "/proc/net/udp6"].into_iter().map(|path| dropped_in(path, port)).sum()
-}
-
-fn dropped_in(path: &str, port: u16) -> u64 {
+pub fn udp_dropped(local: SocketAddr) -> u64 {
+    let path = if local.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
     let table = std::fs::read_to_string(path).unwrap_or_default();
-    let local = format!(":{port:04X}");
+    let local = format!(":{:04X}", local.port());
     let mut sockets = table.lines().skip(1).map(str::split_whitespace);
     let ours = sockets.find(|fields| fields.clone().nth(1).is_some_and(|address| address.ends_with(&local)));
     ours.and_then(|mut fields| fields.next_back()?.parse().ok()).unwrap_or(0)

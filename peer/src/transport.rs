@@ -201,7 +201,7 @@ impl Transport {
 
     /// Datagrams that the kernel dropped because the receive buffer was full.
     pub(crate) fn receive_dropped(&self) -> u64 {
-        self.endpoint.local_addr().map_or(0, |addr| process::udp_dropped(addr.port()))
+        self.endpoint.local_addr().map_or(0, process::udp_dropped)
     }
 
     /// Closes all connections, and waits until the other sides know or three round trips have passed.
