@@ -39,6 +39,7 @@ mod rectify;
 mod recursive;
 mod routing;
 mod rtt;
+pub mod soundness;
 mod stabilise;
 mod stats;
 mod successors;

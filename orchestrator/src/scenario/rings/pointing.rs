@@ -2,7 +2,10 @@
 
 use peerbed_proto::{
     PeerId,
-    ring::{Circle, Point},
+    ring::{
+        Circle, Point,
+        soundness::{begins_right, is_sound},
+    },
 };
 
 use super::Pointers;
@@ -45,11 +48,8 @@ pub(super) fn are_right_among_hostile<'a>(
         let at = |step: usize| honest[(place + step) % count];
         let length = length.min(count - 1);
         let list: Vec<PeerId> = pointers.successors.iter().flatten().copied().collect();
-        let known = list.iter().zip(1..=length).take_while(|(it, step)| **it == at(*step)).count();
-        let begins_right =
-            known == length || list.get(known).is_some_and(|it| is_between(*it, at(known), at(known + 1)));
         let before = at(count - 1);
-        let follows = pointers.predecessor.is_some_and(|it| it == before || is_between(it, before, *member));
-        begins_right && follows
+        begins_right(&list, length, at, is_between)
+            && is_sound(pointers.predecessor, before, (before, *member), is_between)
     })
 }

@@ -1,6 +1,7 @@
 //! What is right and wrong with a ring, seen by one who knows every live member.
 
 use crate::id::PeerId;
+use crate::ring::soundness::{begins_right, is_sound};
 use crate::ring::{Contact, Entry, Ring};
 
 /// How many members have which pointers wrong.
@@ -53,17 +54,12 @@ impl Health {
             let lurks = |it: Contact, from: Contact, to: Contact| {
                 is_hostile(it.peer) && ring.circle().is_between(from.point, it.point, to.point)
             };
-            let is_wrong = |found: Option<Contact>, next: Contact, from: Contact, to: Contact| {
-                !found.is_some_and(|it| it == next || lurks(it, from, to))
-            };
             let (me, before, next) = (ring.me(), after(count - 1), after(1));
             let has: Vec<Contact> = ring.successors().iter().filter_map(Entry::contact).collect();
-            health.wrong_successors += usize::from(is_wrong(has.first().copied(), next, me, next));
-            health.wrong_predecessors += usize::from(is_wrong(ring.predecessor(), before, before, me));
+            health.wrong_successors += usize::from(!is_sound(has.first().copied(), next, (me, next), lurks));
+            health.wrong_predecessors += usize::from(!is_sound(ring.predecessor(), before, (before, me), lurks));
             let len = ring.successors().len().min(count - 1);
-            let known = has.iter().zip(1..=len).take_while(|(it, steps)| **it == after(*steps)).count();
-            let is_hearsay = has.get(known).is_some_and(|it| lurks(*it, after(known), after(known + 1)));
-            health.wrong_beginnings += usize::from(known < len && !is_hearsay);
+            health.wrong_beginnings += usize::from(!begins_right(&has, len, after, lurks));
             let entries = has.into_iter().filter(|it| !is_hostile(it.peer));
             health.wrong_lists += usize::from(!entries.zip(1..).all(|(it, steps)| it == after(steps)));
         }
