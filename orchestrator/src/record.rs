@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) started: f64,
     /// The last instant of which anything is known.
     pub(crate) ended: f64,
+    /// The last instant at which somebody was sampled; of a run that goes on, about now.
+    pub(crate) seen: f64,
     /// How each distribution went, by its id.
     pub(crate) courses: BTreeMap<String, Course>,
     /// Rings and what was looked up in them.
@@ -112,7 +114,8 @@ impl Record {
             record.started = first;
         }
         each_line(&directory.peer_samples(), |sample| record.sample(&sample));
-        each_line(&directory.host_samples(), |window| record.windows.push(window));
+        each_line(&directory.host_samples(), |window: Window| record.windows.push(window));
+        record.seen = record.windows.last().map_or(0.0, |window| window.t).max(record.seen).max(record.ended);
         record.marks.sort_by(|a, b| a.t.total_cmp(&b.t));
         record.courses.values_mut().for_each(Course::finish);
         record
@@ -164,6 +167,7 @@ impl Record {
     }
 
     fn sample(&mut self, sample: &Sample) {
+        self.seen = self.seen.max(sample.t);
         if let Some(seat) = &sample.ring {
             self.rings.sample(&sample.name, seat);
         }

@@ -27,6 +27,7 @@ mod heat;
 mod hops;
 mod host;
 mod latency;
+mod latest;
 mod links;
 mod markup;
 mod matrix;
@@ -47,7 +48,7 @@ mod words;
 use faults::Fault;
 use figure::Figure;
 pub(crate) use page::Drawn;
-use page::{Badge, Page};
+use page::Page;
 
 /// Writes `report.html` into `directory` and says where it is.
 ///
@@ -89,7 +90,7 @@ pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
 
 /// What a page shows of a run that goes on, with these results until now.
 pub(crate) fn live(results: &Results, directory: &RunDirectory) -> Drawn {
-    drawing(results, directory, &words::running(results)).drawn()
+    drawing(results, directory, Stage::Running).drawn()
 }
 
 /// The page around [`live()`], which asks for the latest again and again.
@@ -98,15 +99,32 @@ pub(crate) fn live_page(drawn: &Drawn) -> String {
 }
 
 fn run(results: &Results, directory: &RunDirectory) -> String {
-    drawing(results, directory, &words::badge(results)).html()
+    drawing(results, directory, Stage::Over).html()
 }
 
-fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Page {
-    let record = Record::read(directory);
+/// How far the run is that is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Over,
+}
+
+fn drawing(results: &Results, directory: &RunDirectory, stage: Stage) -> Page {
+    let mut record = Record::read(directory);
+    if stage == Stage::Running {
+        record.ended = record.seen;
+    }
     let faults = faults::of(results, &record);
-    let mut page = Page::new(&results.name, &words::subtitle(results));
-    page.badge(badges);
-    page.raw(&words::outcome(results));
+    let (length, badges) = match stage {
+        Stage::Running => (words::so_far(&record), words::running(results)),
+        Stage::Over => (words::in_all(results), words::badge(results)),
+    };
+    let mut page = Page::new(&results.name, &words::subtitle(results, &length));
+    page.badge(&badges);
+    page.raw(&match stage {
+        Stage::Running => words::doubts(results),
+        Stage::Over => words::outcome(results),
+    });
     page.section("summary", "Summary", &words::notes(&record));
     let cards = [
         times::figure(&results.distributions).map(|figure| figure.html()),
@@ -129,6 +147,9 @@ fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Pag
         page.raw(&table.html());
     }
     page.section("course", "Course of the run", "");
+    if stage == Stage::Running {
+        page.raw(&latest::card(&record, &results.recoveries, &faults));
+    }
     page.figures([timeline::figure(&record, &results.recoveries, &faults)]);
     page.section("conditions", "Links and host", &words::conditions(results));
     page.figures([links::figure(results), host::figure(&record)]);

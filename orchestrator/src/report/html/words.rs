@@ -15,20 +15,30 @@ use crate::{
     verify::found,
 };
 
-/// What was run, when, and on what links, in a line.
-pub(super) fn subtitle(results: &Results) -> String {
+/// What was run, when, for how `long`, and on what links, in a line.
+pub(super) fn subtitle(results: &Results, long: &str) -> String {
     let mut text = format!("seed {}", results.seed);
     if results.engine != NO_ENGINE {
         let _ = write!(text, " · {} links", results.engine);
     }
     let origin = &results.provenance;
     if !origin.started_at.is_empty() {
-        let _ = write!(text, " · {} · {} s in all", origin.started_at, figures::seconds(Some(origin.wall_seconds)));
+        let _ = write!(text, " · {} · {long}", origin.started_at);
     }
     if !origin.host.kernel.is_empty() {
         let _ = write!(text, " · {}, Linux {}", count(origin.host.cores, "processor"), origin.host.kernel);
     }
     text
+}
+
+/// How long a run took that is over.
+pub(super) fn in_all(results: &Results) -> String {
+    format!("{} s in all", figures::seconds(Some(results.provenance.wall_seconds)))
+}
+
+/// How far a run is that goes on.
+pub(super) fn so_far(record: &Record) -> String {
+    format!("{:.0} s into the scenario", record.since_start(record.seen))
 }
 
 /// What the run means, and what the host was.
@@ -43,9 +53,15 @@ pub(super) fn badge(results: &Results) -> Vec<Badge> {
     if results.outcome == Outcome::Finished { vec![meaning, verdict(results)] } else { vec![meaning] }
 }
 
-/// What there is to say of a run that goes on.
+/// What there is to say of a run that goes on: nothing is decided, and a verdict counts the share of bad seconds, which may
+/// yet fall.
 pub(super) fn running(results: &Results) -> Vec<Badge> {
-    vec![Badge { word: "running", mood: Mood::Good }, verdict(results)]
+    let host = match results.verdict.state {
+        State::Valid => Badge { word: "valid so far", mood: Mood::Open },
+        State::Suspect => Badge { word: "suspect so far", mood: Mood::Doubtful },
+        State::Invalid => Badge { word: "invalid so far", mood: Mood::Doubtful },
+    };
+    vec![Badge { word: "running", mood: Mood::Open }, host]
 }
 
 fn verdict(results: &Results) -> Badge {
@@ -72,6 +88,14 @@ pub(super) fn outcome(results: &Results) -> String {
         State::Invalid => "bad",
     };
     format!("<p class=\"notice {class}\">{}</p>\n", escape(&sentence(&verdict_line(results))))
+}
+
+/// Why the host is in doubt while the run goes on; nothing while it is not.
+pub(super) fn doubts(results: &Results) -> String {
+    if results.verdict.state == State::Valid {
+        return String::new();
+    }
+    format!("<p class=\"notice doubtful\">So far: {}</p>\n", escape(&sentence(&verdict_line(results))))
 }
 
 /// The first paragraph of the summary: how many peers, and what is missing.
