@@ -45,6 +45,8 @@ pub(crate) struct Record {
     pub(crate) steps: BTreeMap<usize, StepSeen>,
     /// Everything else that is worth a mark, in order of time.
     pub(crate) marks: Vec<Mark>,
+    /// Processes that ended as the scenario had asked, by name and instant.
+    pub(crate) exits: Vec<(f64, String)>,
     /// What was seen of the host.
     pub(crate) windows: Vec<Window>,
     /// Events that peers discarded because nobody took them in time.
@@ -153,7 +155,14 @@ impl Record {
             "read-back" | "ready" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
             // A ring's pointers change all the time.
             "ring" if !self.rings.event(&line) => {}
-            _ => self.mark(&line),
+            _ => {
+                if let ("exited", Some(true), Some(Value::String(name))) =
+                    (line.event.as_str(), line.expected, &line.peer)
+                {
+                    self.exits.push((line.t, name.clone()));
+                }
+                self.mark(&line);
+            }
         }
     }
 
@@ -169,7 +178,7 @@ impl Record {
     fn sample(&mut self, sample: &Sample) {
         self.seen = self.seen.max(sample.t);
         if let Some(seat) = &sample.ring {
-            self.rings.sample(&sample.name, seat);
+            self.rings.sample(&sample.name, sample.t, seat);
         }
         for (id, seen) in &sample.distributions {
             self.courses.entry(id.clone()).or_default().sample(&sample.name, sample.t, seen);

@@ -177,10 +177,9 @@ fn of_distribution(id: &str, distribution: &Distribution, record: &Record, fault
 /// The figures of one ring, in reading order.
 fn of_ring(ring: &OutlineRing, results: &Results, record: &Record, faults: &[Fault]) -> Vec<Option<Figure>> {
     let name = ring.name.as_str();
-    vec![
-        ring::figure(record, name, ring.bits),
-        hops::figure(record, name),
-        recoveries::figure(record, &results.recoveries, name, faults),
-        latency::figure(record, name, faults),
-    ]
+    let mut all = vec![ring::figure(record, name, ring.bits)];
+    all.extend(hops::figures(record, name));
+    all.push(recoveries::figure(record, &results.recoveries, name, faults));
+    all.push(latency::figure(record, name, faults));
+    all
 }

@@ -200,6 +200,8 @@ fn judged(run: &SweepRun) -> String {
     let failed: Vec<&str> = run.results.expectations.iter().filter(|e| !e.held).map(|e| e.text.as_str()).collect();
     if run.results.expectations.is_empty() {
         figures::NONE.into()
+    } else if run.results.verdict.state == State::Invalid {
+        "neither".into()
     } else if failed.is_empty() {
         "all held".into()
     } else {

@@ -127,7 +127,11 @@ pub(super) fn expectations(results: &Results) -> Option<String> {
          <th scope=\"col\">became</th><th scope=\"col\" class=\"n\">found</th></tr></thead><tbody>\n",
     );
     for expectation in &results.expectations {
-        let (class, words) = if expectation.held { ("good", "✓ held") } else { ("bad", "✗ failed") };
+        let (class, words) = match (results.verdict.state, expectation.held) {
+            (State::Invalid, _) => ("doubtful", "? neither: the verdict is invalid"),
+            (State::Valid | State::Suspect, true) => ("good", "✓ held"),
+            (State::Valid | State::Suspect, false) => ("bad", "✗ failed"),
+        };
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\"><code>{}</code></th><td><span class=\"{class}\">{words}</span></td><td class=\"n\">{}</td></tr>",
@@ -208,3 +212,32 @@ fn sentence(text: &str) -> String {
 
 /// Bytes of a file that a page shows; a plan of 500 peers has about 200 KB.
 const TEXT_MAX: usize = 400_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::html::fixture;
+
+    #[test]
+    fn an_invalid_run_has_neither_kept_nor_failed_an_expectation() {
+        let mut results = fixture::results(Vec::new());
+        let written = json!([{ "text": "a", "held": true, "value": 1 }, { "text": "b", "held": false, "value": 2 }]);
+        results.expectations = serde_json::from_value(written).unwrap();
+        assert!(expectations(&results).unwrap().contains("✓ held"));
+        results.verdict.state = State::Invalid;
+        let card = expectations(&results).unwrap();
+        assert_eq!(card.matches("? neither").count(), 2);
+        assert!(!card.contains("held") && !card.contains("failed"), "{card}");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_neither_good_nor_bad() {
+        let mut results = fixture::results(Vec::new());
+        results.verdict.state = State::Invalid;
+        let moods: Vec<Mood> = running(&results).iter().map(|badge| badge.mood).collect();
+        assert_eq!(moods, [Mood::Open, Mood::Doubtful]);
+        assert!(doubts(&results).contains("So far: "));
+    }
+}
