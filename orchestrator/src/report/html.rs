@@ -16,6 +16,7 @@ use crate::{
     run_directory::RunDirectory,
 };
 
+mod axis;
 mod completions;
 mod curves;
 mod faults;
@@ -38,6 +39,7 @@ mod ring;
 mod scale;
 mod spread;
 mod sweep;
+mod sweep_rings;
 mod time_use;
 mod timeline;
 mod times;

@@ -62,13 +62,16 @@ fn figure(record: &Record, ring: &str, lookups: &[&Lookup]) -> Option<Figure> {
     let mut legend = vec![Key::series(0, Shape::Area, "measured")];
     legend.extend(theory.as_ref().map(|theory| Key::series(1, Shape::Dot, theory.words)));
     let expected = theory.as_ref().map(|it| format!(", {:.2} in theory", it.mean())).unwrap_or_default();
+    let there = match members {
+        0 => String::new(),
+        _ => format!(" with the N = {members} members there were about the middle of these lookups"),
+    };
     Some(Figure {
         id: format!("{ring}-hops"),
         title: "Hops of lookups".into(),
         description: format!("{} took {mean:.2} hops on the average{expected}.", count(hops.len(), "lookup")),
         caption: format!(
-            "Peers contacted up to the key's predecessor, the asker not counted: {mean:.2} on the average{expected} with the N = \
-             {members} members there were about the middle of these lookups."
+            "Peers contacted up to the key's predecessor, the asker not counted: {mean:.2} on the average{expected}{there}."
         ),
         legend,
         drawing,
