@@ -130,8 +130,8 @@ pub(crate) struct Run {
     #[arg(long, env = "PEERBED_PCAP", value_name = "PEERS", value_delimiter = ',')]
     pub(crate) pcap: Vec<String>,
 
-    /// Have these peers or groups write a qlog of their connections, `connections.sqlog` in the peer's directory; kept when the run
-    /// does not pass, and when there were faults.
+    /// Have these peers or groups write a qlog of their connections, `connections.sqlog` in the peer's directory; kept whole when
+    /// the run does not pass, and when there were faults.
     #[arg(long, env = "PEERBED_QLOG", value_name = "PEERS", value_delimiter = ',')]
     pub(crate) qlog: Vec<String>,
 

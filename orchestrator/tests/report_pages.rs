@@ -3,6 +3,7 @@
 
 mod fit_host;
 mod report_support;
+mod run_support;
 
 use std::{fs, time::Duration};
 
@@ -13,6 +14,7 @@ use report_support::{
     html::{Tag, tags},
     made_up::{self, HOSTILE},
 };
+use run_support::{Place, can_run, stderr};
 
 #[test]
 fn a_page_is_well_formed_whatever_names_there_are() {
@@ -175,6 +177,55 @@ fn a_browser_sees_every_figure_in_light_and_dark_on_wide_and_narrow_screens() {
 }
 
 #[test]
+fn pages_of_real_runs_read_well_in_light_and_dark_on_a_phone_and_on_paper() {
+    if !can_run() {
+        return;
+    }
+    let Some(mut browser) = Browser::start() else { return };
+    let place = Place::with(REAL);
+    let output = place.command().args(["--repeat", "2"]).output().unwrap();
+    let sweep = place.run().join("report.html");
+    assert!(sweep.is_file(), "{}", stderr(&output));
+    let run = place.run().join("001-repeat=1").join("report.html");
+    for path in [&run, &sweep] {
+        for (scheme, width) in [("light", 1400), ("dark", 1400), ("light", 390), ("paper", PAPER)] {
+            if scheme == "paper" {
+                browser.print_on(width)
+            } else {
+                browser.show(scheme, width)
+            }
+            browser.open(path);
+            let what = format!("{}, {scheme}, {width}", path.display());
+            for (offence, question) in [("empty", EMPTY_FIGURES), ("outside", UNREADABLE), ("overlapping", OVERLAPPING)]
+            {
+                assert_eq!(browser.evaluate(question), serde_json::json!([]), "{offence}: {what}");
+            }
+            let sticks_out = browser.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+            assert!(sticks_out.as_f64().unwrap() <= 0.0, "{what}: wider than the window by {sticks_out}");
+        }
+        assert_eq!(browser.evaluate(CUT_OFF), serde_json::json!([]), "cut off on paper: {}", path.display());
+    }
+    browser.show("light", 1400);
+    browser.open(&sweep);
+    assert!(
+        browser.evaluate("document.querySelectorAll('figure').length").as_f64().unwrap() >= 4.0,
+        "rings have figures"
+    );
+}
+
+#[test]
+fn nothing_is_cut_off_where_a_page_is_printed() {
+    let place = tempfile::tempdir().unwrap();
+    let path = html::write(&made_up::swarm(place.path(), 60, 16)).unwrap();
+    let Some(mut browser) = Browser::start() else { return };
+    browser.print_on(PAPER);
+    browser.open(&path);
+    assert_eq!(browser.evaluate(CUT_OFF), serde_json::json!([]));
+    let sticks_out = browser.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+    assert!(sticks_out.as_f64().unwrap() <= 0.0, "wider than the paper by {sticks_out}");
+}
+
+#[test]
 fn the_command_writes_the_page_into_the_directory() {
     let place = tempfile::tempdir().unwrap();
     let directory: RunDirectory = made_up::swarm(place.path(), 3, 4);
@@ -198,6 +249,46 @@ fn assert_no_reference(all: &[Tag], also: impl Fn(&str) -> bool) {
 }
 
 const MEBIBYTE: usize = 1 << 20;
+
+/// A4 at 96 pixels an inch, within margins of a centimetre.
+const PAPER: u32 = 718;
+
+/// A swarm that loses and regains a peer, and a ring that loses one between two series of lookups.
+const REAL: &str = "
+version: 1
+name: shown
+links:
+  fast: { up: 4mbit, down: 20mbit }
+groups:
+  origin: { link: fast, swarm: seed, tracker: {} }
+  home: { count: 4, link: fast, swarm: leecher }
+  node: { count: 6, link: fast, ring: { bits: 16 } }
+files:
+  blob: { size: 1MiB, piece: 64KiB }
+scenario:
+  - lookups: { ring: node, count: 40, rate: 40, name: before }
+  - distribute: { file: blob, from: origin, to: home, via: swarm }
+  - pause: { peers: home-2 }
+  - wait: { for: 1s }
+  - resume: { peers: home-2 }
+  - crash: { peers: node-2 }
+  - wait: { ring: node }
+  - lookups: { ring: node, count: 40, rate: 40, name: after }
+expect:
+  - lookups.after.count == 40
+";
+
+/// Pairs of texts of one drawing that lie on each other.
+const OVERLAPPING: &str = "[...document.querySelectorAll('.drawing svg')].flatMap(svg => {\
+    const all = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);\
+    return all.flatMap(([one, a], n) => all.slice(n + 1).filter(([, b]) => \
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && \
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3).map(([other]) => one + ' | ' + other)) })";
+
+/// What would have to be scrolled to be seen whole.
+const CUT_OFF: &str = "[...document.querySelectorAll('.drawing, .scroll')].filter(it => it.offsetParent !== null && \
+    (it.scrollWidth > it.clientWidth + 1 || it.scrollHeight > it.clientHeight + 1))\
+    .map(it => it.className + ' in ' + (it.closest('figure, section')?.id ?? '') + ': ' + it.textContent.slice(0, 60))";
 
 /// Ids of figures whose drawing has no shape with an extent.
 const EMPTY_FIGURES: &str = "[...document.querySelectorAll('figure')].filter(f => \

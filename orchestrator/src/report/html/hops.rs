@@ -6,6 +6,7 @@ use super::{
     figure::{Figure, Key, Shape},
     frame::Frame,
     markup::{Table, at, count},
+    scale::Scale,
 };
 use crate::record::{Record, rings::Lookup};
 
@@ -38,12 +39,15 @@ fn figure(record: &Record, ring: &str, lookups: &[&Lookup]) -> Option<Figure> {
     let bars = most.max(theory.as_ref().map_or(0, Theory::last)).min(BARS_MAX);
     let share = |n: u32| hops.iter().filter(|it| **it == n).count() as f64 / hops.len() as f64;
     let highest = (0..=bars).map(|n| share(n).max(theory.as_ref().map_or(0.0, |it| it.share(n)))).fold(0.0, f64::max);
-    let frame = Frame::half(f64::from(bars) + 1.0, highest * 100.0);
+    let mut frame = Frame::half(f64::from(bars) + 1.0, highest * 100.0);
+    // Bars stand on their numbers.
+    let (left, right) = frame.x.places();
+    frame.x = Scale::new(-0.5, f64::from(bars) + 0.5, left, right);
     let mut drawing = frame.axes("hops to the key's predecessor", "% of the lookups");
     let (bottom, _) = frame.y.places();
     for n in 0..=bars {
         let (from, to, top) =
-            (frame.x.at(f64::from(n) + 0.1), frame.x.at(f64::from(n) + 0.9), frame.y.at(share(n) * 100.0));
+            (frame.x.at(f64::from(n) - 0.4), frame.x.at(f64::from(n) + 0.4), frame.y.at(share(n) * 100.0));
         let _ = writeln!(
             drawing,
             "<rect class=\"s0 fill\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{n} hops: {:.1} %</title></rect>",

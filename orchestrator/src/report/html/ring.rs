@@ -34,8 +34,9 @@ pub(super) fn figure(record: &Record, name: &str, bits: u8) -> Option<Figure> {
     if let Some(lookup) = shown {
         way(&mut drawing, record, lookup, &spot_of);
     }
-    for node in &nodes {
-        node.draw(&mut drawing, nodes.len());
+    nodes.iter().for_each(|node| node.draw(&mut drawing, nodes.len()));
+    if nodes.len() <= NAMES_MAX {
+        names(&mut drawing, &nodes);
     }
     Some(Figure {
         id: format!("{name}-ring"),
@@ -74,23 +75,34 @@ impl<'a> Node<'a> {
             at(x),
             at(y)
         );
-        if all > NAMES_MAX {
-            return;
+    }
+}
+
+/// Names beside their members, further out where they would lie on another, and none where that does not help: the dots and
+/// the table have all.
+fn names(out: &mut String, nodes: &[Node<'_>]) {
+    let mut taken: Vec<[f64; 4]> = Vec::new();
+    for node in nodes {
+        let shown: String = node.name.chars().take(NAME_MAX).collect();
+        let width = shown.chars().count() as f64 * LETTER;
+        for further in OUTWARDS {
+            let (x, y) = spot(node.place, RADIUS + further);
+            let (anchor, left) = match x - CENTRE.0 {
+                side if side > 20.0 => ("start", x),
+                side if side < -20.0 => ("end", x - width),
+                _ => ("middle", x - width / 2.0),
+            };
+            let own = [left, left + width, y - LINE / 2.0, y + LINE / 2.0];
+            let is_inside = own[0] > 0.0 && own[1] < HALF_WIDTH && own[2] > 0.0 && own[3] < 2.0 * CENTRE.1;
+            let meets = |it: &[f64; 4]| own[0] < it[1] && it[0] < own[1] && own[2] < it[3] && it[2] < own[3];
+            if is_inside && !taken.iter().any(meets) {
+                let (x, y) = (at(x), at(y));
+                let name = escape(&shown);
+                let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\" dy=\".32em\" text-anchor=\"{anchor}\">{name}</text>");
+                taken.push(own);
+                break;
+            }
         }
-        let (x, y) = spot(self.place, RADIUS + 14.0);
-        let anchor = match x - CENTRE.0 {
-            side if side > 20.0 => "start",
-            side if side < -20.0 => "end",
-            _ => "middle",
-        };
-        let shown: String = self.name.chars().take(NAME_MAX).collect();
-        let _ = writeln!(
-            out,
-            "<text x=\"{}\" y=\"{}\" dy=\".32em\" text-anchor=\"{anchor}\">{}</text>",
-            at(x),
-            at(y),
-            escape(&shown)
-        );
     }
 }
 
@@ -173,6 +185,11 @@ const RADIUS: f64 = 180.0;
 const CHORDS_MAX: usize = 16;
 /// Members whose names fit around the circle.
 const NAMES_MAX: usize = 32;
+/// How far from the circle a name stands: the next where the one before is taken.
+const OUTWARDS: [f64; 3] = [14.0, 29.0, 44.0];
+/// About the width of a letter and the height of a line.
+const LETTER: f64 = 7.5;
+const LINE: f64 = 15.0;
 /// Letters of a name beside the circle.
 const NAME_MAX: usize = 12;
 
