@@ -190,9 +190,9 @@ fn pages_of_real_runs_read_well_in_light_and_dark_on_a_phone_and_on_paper() {
     for path in [&run, &sweep] {
         for (scheme, width) in [("light", 1400), ("dark", 1400), ("light", 390), ("paper", PAPER)] {
             if scheme == "paper" {
-                browser.print_on(width)
+                browser.print_on(width);
             } else {
-                browser.show(scheme, width)
+                browser.show(scheme, width);
             }
             browser.open(path);
             let what = format!("{}, {scheme}, {width}", path.display());
