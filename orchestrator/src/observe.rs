@@ -13,7 +13,6 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,7 +37,7 @@ use tokio::{
 
 use crate::{
     plan::{Action, Plan},
-    real::control,
+    real::control::Control,
     results::Results,
     run_directory::RunDirectory,
     scenario,
@@ -97,7 +96,7 @@ struct Target {
     group: String,
     /// Class of its link.
     class: String,
-    directory: PathBuf,
+    control: Control,
 }
 
 /// A step of the scenario that has begun. Instants are seconds of Unix time.
@@ -119,7 +118,7 @@ impl Board {
             name: peer.name.clone(),
             group: peer.group.clone(),
             class: peer.link.clone(),
-            directory: directory.peer(&peer.name),
+            control: Control::new(directory.peer(&peer.name)),
         };
         let link = |link: &crate::plan::Link| {
             let ways = [("up", link.up.rate), ("down", link.down.rate)];
@@ -301,13 +300,13 @@ async fn run(State(serving): State<Serving>) -> Response {
 }
 
 async fn peer(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    let directory = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.directory.clone());
-    let Some(directory) = directory else {
+    let control = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.control.clone());
+    let Some(control) = control else {
         return (StatusCode::NOT_FOUND, format!("there is no peer {name}\n")).into_response();
     };
     serving.board.scrapes.send_modify(|scrapes| scrapes.peers += 1);
     let Ok(_place) = serving.asking.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    match control::metrics_in(directory).await {
+    match control.metrics().await {
         Ok(text) => prometheus(text),
         // A peer that crashed, or was never there, is down to Prometheus, as it should be.
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
