@@ -42,7 +42,7 @@ pub use order::Order;
 pub use recovery::Fault;
 pub use rings::Rings;
 pub use stall::Stall;
-pub use steps::{describe, is_fault, word};
+pub use steps::{describe, is_fault, is_turn, word};
 pub use view::View;
 pub(crate) use view::via;
 

@@ -17,6 +17,7 @@ pub(super) fn of(shown: &Shown) -> String {
     out.sample(&[], shown.peers.len() as f64);
     asked(&mut out, shown);
     steps(&mut out, shown);
+    moves(&mut out, shown);
     let Some(look) = &shown.look else { return out.0 };
     out.family("peerbed_run_scenario_seconds", "gauge", "Time since the scenario's start");
     out.sample(&[], look.seconds);
@@ -67,6 +68,24 @@ fn steps(out: &mut Text, shown: &Shown) {
     for step in &shown.steps {
         let labels = [("step", step.number.as_str()), ("action", step.action), ("kind", step.kind)];
         step.ended.into_iter().for_each(|ended| out.sample(&labels, ended));
+    }
+}
+
+/// Comings and goings by churn; annotations come from them as well.
+fn moves(out: &mut Text, shown: &Shown) {
+    out.family("peerbed_run_churn_moves_total", "counter", "Peers that went or came back by churn, by what they did");
+    for (action, count) in &shown.moved {
+        out.sample(&[("action", action)], *count as f64);
+    }
+    out.family(
+        "peerbed_run_churn_move_timestamp_seconds",
+        "gauge",
+        "When a peer went or came back by churn, in Unix time; the latest moves, with kind as for steps",
+    );
+    for it in &shown.moves {
+        let labels =
+            [("step", &*it.step), ("move", &*it.number), ("action", it.action), ("kind", it.kind), ("peer", &*it.peer)];
+        out.sample(&labels, it.at);
     }
 }
 
@@ -248,7 +267,10 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::Step;
+    use crate::{
+        observe::{Board, MOVES_MAX, Step},
+        plan::Action,
+    };
 
     fn shown() -> Shown {
         let sent = Tally { sent_bytes: 9000, waiting_bytes: 1500, ..Tally::default() };
@@ -262,7 +284,7 @@ mod tests {
             runs: 2,
             links: vec![("a\"b".into(), "up", 2_000_000)],
             actions: [("crash", (1, 0))].into(),
-            steps: vec![step],
+            steps: [step].into(),
             look: Some(look),
             ..Shown::default()
         }
@@ -284,6 +306,30 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("peerbed_host_pressure_ratio"), "a kernel without pressure has no such series");
+    }
+
+    #[test]
+    fn each_move_of_a_churn_is_told_and_the_oldest_make_room() {
+        let board = Board::default();
+        for number in 0..MOVES_MAX {
+            board.moved(1, if number % 2 == 0 { "crash" } else { "join" }, &format!("home-{number}"));
+        }
+        board.moved(1, "leave", "home-x");
+        let text = of(&board.lock());
+        assert!(text.contains("peerbed_run_churn_moves_total{action=\"crash\"} 100\n"), "{text}");
+        let told = text.lines().filter(|line| line.starts_with("peerbed_run_churn_move_timestamp_seconds{")).count();
+        assert_eq!(told, MOVES_MAX);
+        assert!(!text.contains("move=\"0\"") && text.contains("move=\"1\",action=\"join\",kind=\"work\""), "{text}");
+        assert!(text.contains("move=\"200\",action=\"leave\",kind=\"fault\",peer=\"home-x\"} "), "{text}");
+    }
+
+    #[test]
+    fn as_many_steps_are_told_as_a_topology_may_have() {
+        let board = Board::default();
+        (0..1_000).for_each(|number| board.step_begun(number, &Action::Crash(Vec::new())));
+        let text = of(&board.lock());
+        let told = text.lines().filter(|line| line.starts_with("peerbed_run_step_begun_timestamp_seconds{")).count();
+        assert_eq!(told, 1_000);
     }
 
     #[test]

@@ -12,6 +12,14 @@ mod churn;
 mod life;
 
 #[test]
+fn evidence_is_kept_where_a_disturbance_begins_and_where_one_ends() {
+    let words = ["crash", "leave", "churn", "partition", "pause", "link", "heal", "resume", "join", "wait", "lookups"];
+    let kept: Vec<&str> = words.into_iter().filter(|word| is_turn(word)).collect();
+    assert_eq!(kept, words[..8]);
+    assert!(!is_fault("heal") && !is_fault("resume"), "the end of a fault is none");
+}
+
+#[test]
 fn a_distribution_is_prepared_begun_and_closed_in_this_order() {
     let mut play = Play::of(2, vec![first(distribute("d0", &[1], &[2, 3]))]);
     assert_eq!(play.due(0), [begun(0), prepare(0, &[1, 2, 3])]);
