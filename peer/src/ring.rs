@@ -27,7 +27,7 @@ use crate::ring_control::{Enter, RecordKey, RingCommand, RingStatus, Start};
 use crate::timing::Timing;
 use crate::transport::PeerConnection;
 
-pub(crate) use self::telling::{LookupCounts, RingCounts, SECONDS_BOUNDS};
+pub(crate) use self::telling::{HOPS_BOUNDS, LookupCounts, RingCounts};
 
 mod asking;
 mod exchange;
