@@ -295,6 +295,18 @@ impl Scenario {
         matches!(self.processes.get(&peer), Some(Process::Up | Process::Starting))
     }
 
+    /// Whether this peer is up as far as the scenario goes, and has not been stopped: whoever asks it gets an answer.
+    #[must_use]
+    pub fn answers(&self, peer: PeerId) -> bool {
+        self.processes.get(&peer) == Some(&Process::Up) && !self.in_force.is_paused(peer)
+    }
+
+    /// How many disturbances that last are in force: partitions, stopped processes, links that are down.
+    #[must_use]
+    pub fn disturbances(&self) -> usize {
+        self.in_force.count()
+    }
+
     /// How far everything is, for progress displays and conditions.
     #[must_use]
     pub fn view(&self) -> Vec<View> {
