@@ -11,7 +11,7 @@
 //! makes from the last [look](Sight) at it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -76,7 +76,12 @@ struct Shown {
     run: String,
     peers: Vec<Target>,
     look: Option<Look>,
-    steps: Vec<Step>,
+    /// The latest [`STEPS_MAX`].
+    steps: VecDeque<Step>,
+    /// The latest [`MOVES_MAX`].
+    moves: VecDeque<Moved>,
+    /// How many moves churns have made, by what happens.
+    moved: BTreeMap<&'static str, u64>,
     /// How many steps have begun and ended, by what they do.
     actions: BTreeMap<&'static str, (u64, u64)>,
     /// Class, direction, and bits per second of each link that has a rate.
@@ -108,6 +113,21 @@ struct Step {
     kind: &'static str,
     begun: f64,
     ended: Option<f64>,
+}
+
+/// A peer that went or came back by a churn.
+#[derive(Clone, Debug)]
+struct Moved {
+    /// The churn's step.
+    step: String,
+    /// How many moves were made before this one.
+    number: String,
+    action: &'static str,
+    /// `fault` or `work`.
+    kind: &'static str,
+    peer: String,
+    /// Seconds of Unix time.
+    at: f64,
 }
 
 impl Board {
@@ -146,12 +166,18 @@ impl Board {
     pub fn step_begun(&self, number: usize, action: &Action) {
         let mut shown = self.lock();
         let word = scenario::word(action);
-        let kind = if scenario::is_fault(word) { "fault" } else { "work" };
         shown.actions.entry(word).or_default().0 += 1;
-        if shown.steps.len() < STEPS_MAX {
-            let number = number.to_string();
-            shown.steps.push(Step { number, action: word, kind, begun: unix_now(), ended: None });
-        }
+        let step = Step { number: number.to_string(), action: word, kind: kind(word), begun: unix_now(), ended: None };
+        push(&mut shown.steps, step, STEPS_MAX);
+    }
+
+    /// Notes that `peer` goes or comes back by the churn of this step; `action` is the word for how.
+    pub fn moved(&self, step: usize, action: &'static str, peer: &str) {
+        let mut shown = self.lock();
+        let number = shown.moved.values().sum::<u64>().to_string();
+        *shown.moved.entry(action).or_default() += 1;
+        let (step, peer) = (step.to_string(), peer.to_owned());
+        push(&mut shown.moves, Moved { step, number, action, kind: kind(action), peer, at: unix_now() }, MOVES_MAX);
     }
 
     /// Notes that a step of the scenario has ended.
@@ -228,6 +254,19 @@ impl Board {
         // A board is written whole; a writer that panicked left the last whole state.
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of what disturbs the overlay, and of everything else.
+fn kind(word: &str) -> &'static str {
+    if scenario::is_fault(word) { "fault" } else { "work" }
+}
+
+/// Appends; the oldest makes room.
+fn push<T>(to: &mut VecDeque<T>, what: T, most: usize) {
+    if to.len() >= most {
+        to.pop_front();
+    }
+    to.push_back(what);
 }
 
 /// Takes `address`, and says which it is: port 0 is any free one.
@@ -323,5 +362,9 @@ const ASKING_MAX: usize = 8;
 const NOTED_WITHIN: Duration = Duration::from_millis(1500);
 /// How long after a look at the pictures somebody is taken to be watching.
 const ATTENTION: Duration = Duration::from_secs(10);
-/// Steps shown one by one, for annotations; all are counted.
-const STEPS_MAX: usize = 200;
+/// Steps shown one by one, for annotations: as many as a topology may have. Where a flapping link makes more of them, the
+/// oldest make room; who has scraped them has them, and all are counted.
+const STEPS_MAX: usize = 1_000;
+/// Moves of churns shown one by one, as steps are. A ring of 500 that is renewed every minute makes 17 a second, and a scrape
+/// is due each second.
+const MOVES_MAX: usize = 200;

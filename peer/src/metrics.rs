@@ -13,7 +13,7 @@ use peerbed_proto::tracker::TrackerStats;
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, TextEncoder};
 
-use crate::distribution::Counts;
+use crate::distribution::{Counts, Paths};
 use crate::events::RefusedReason;
 
 mod histogram;
@@ -82,25 +82,25 @@ series! {
     quic_connections: IntGauge,
     /// Times a connection had to wait because the peer's own interface was full.
     quic_held_back_total: IntCounter,
-    /// Smoothed round-trip time in seconds, mean over the open swarm and fetch connections.
+    /// Smoothed round-trip time in seconds, mean over the open swarm, fetch and ring connections.
     quic_rtt_seconds: Gauge,
     /// Datagrams that arrived and were dropped because the socket's receive buffer was full.
     quic_receive_dropped_total: IntCounter,
-    /// Congestion windows of the open swarm and fetch connections, sum in bytes.
+    /// Congestion windows of the open swarm, fetch and ring connections, sum in bytes.
     quic_congestion_window_bytes: IntGauge,
-    /// Packets declared lost by the open and past swarm and fetch connections.
+    /// Packets declared lost by the open and past swarm, fetch and ring connections.
     quic_lost_packets_total: IntCounter,
-    /// Bytes declared lost by the open and past swarm and fetch connections.
+    /// Bytes declared lost by the open and past swarm, fetch and ring connections.
     quic_lost_bytes_total: IntCounter,
-    /// Congestion events of the open and past swarm and fetch connections.
+    /// Congestion events of the open and past swarm, fetch and ring connections.
     quic_congestion_events_total: IntCounter,
-    /// UDP payload bytes sent by the open and past swarm and fetch connections.
+    /// UDP payload bytes sent by the open and past swarm, fetch and ring connections.
     quic_sent_bytes_total: IntCounter,
-    /// UDP payload bytes received by the open and past swarm and fetch connections.
+    /// UDP payload bytes received by the open and past swarm, fetch and ring connections.
     quic_received_bytes_total: IntCounter,
-    /// UDP datagrams sent by the open and past swarm and fetch connections.
+    /// UDP datagrams sent by the open and past swarm, fetch and ring connections.
     quic_sent_datagrams_total: IntCounter,
-    /// UDP datagrams received by the open and past swarm and fetch connections.
+    /// UDP datagrams received by the open and past swarm, fetch and ring connections.
     quic_received_datagrams_total: IntCounter,
     /// Whole, verified pieces of the running distributions.
     swarm_pieces: IntGauge,
@@ -209,6 +209,12 @@ series! {
 }
 
 impl Metrics {
+    /// Shows the open connections of everything that this peer takes part in.
+    pub(crate) fn show_paths(&self, paths: &Paths) {
+        self.quic_congestion_window_bytes.set(i64::try_from(paths.window_bytes).unwrap_or(i64::MAX));
+        self.quic_rtt_seconds.set(paths.round_trip_micros as f64 / 1e6 / paths.connections.max(1) as f64);
+    }
+
     /// Makes every refusal reason appear at zero, so that a rate over it exists from the start.
     pub(crate) fn show_all_reasons(&self) {
         for reason in RefusedReason::ALL {
