@@ -62,7 +62,7 @@ pub(super) fn compare(arguments: &arguments::Compare) -> Result<ExitCode, Proble
     let Some(limit) = arguments.fail_if else { return Ok(ExitCode::SUCCESS) };
     let (sentences, conclusion) = match comparison.hold_against(limit) {
         Finding::Held => (vec![format!("{limit}: no")], Conclusion::Held),
-        Finding::TooSlow(sentences) => (sentences, Conclusion::ExpectationFailed),
+        Finding::Worse(sentences) => (sentences, Conclusion::ExpectationFailed),
         Finding::Unknown(sentences) => (sentences, Conclusion::Invalid),
     };
     let found = sentences.join("\n");
