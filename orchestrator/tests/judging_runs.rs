@@ -68,6 +68,24 @@ fn a_suite_that_cannot_be_read_runs_nothing() {
 }
 
 #[test]
+fn a_suite_with_a_topology_or_a_path_that_is_wrong_runs_nothing() {
+    let place = Place::with(TINY);
+    fs::write(place.path().join("bad.yaml"), TINY.replace("ratio <= 50", "ratoi <= 50")).unwrap();
+    let first = "version: 1\nname: s\ntopologies:\n- { file: topology.yaml, name: good }\n";
+    for (wrong, said) in [
+        ("- { file: bad.yaml }", "`ratoi` is no figure of a distribution"),
+        ("- { file: topology.yaml, set: { files.blub.size: 2MiB } }", "blub"),
+    ] {
+        let path = place.path().join("suite.yaml");
+        fs::write(&path, format!("{first}{wrong}\n")).unwrap();
+        let done = peerbed().arg("suite").arg(&path).arg("--out").arg(place.run()).output().unwrap();
+        assert_eq!(code(&done), 2, "{}", stderr(&done));
+        assert!(stderr(&done).contains(said), "{}", stderr(&done));
+        assert!(!place.run().exists(), "nothing was run");
+    }
+}
+
+#[test]
 fn the_ready_suite_lists_topologies_that_are_there() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/suite.yaml");
     let done = output(["suite".as_ref(), path.as_os_str(), "--list".as_ref(), "--tag".as_ref(), "quick".as_ref()]);
