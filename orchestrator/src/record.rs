@@ -151,8 +151,8 @@ impl Record {
                 self.courses.entry(id).or_default().event(&line);
             }
             // Every copy is in the results; peers that come up are told by the steps that bring them up.
-            // So are changes of links, partitions and processes.
-            "read-back" | "ready" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
+            // So are changes of links, partitions and processes, and who goes by a churn is told by how its process ends.
+            "read-back" | "ready" | "moved" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
             // A ring's pointers change all the time.
             "ring" if !self.rings.event(&line) => {}
             _ => {
