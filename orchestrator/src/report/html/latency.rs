@@ -28,7 +28,11 @@ pub(super) fn figure(record: &Record, ring: &str, faults: &[Fault]) -> Option<Fi
             let _ = writeln!(drawing, "<circle class=\"{class} fill\" cx=\"{x}\" cy=\"{y}\" r=\"2\"/>");
         }
     }
-    let failed = record.rings.failed_in(ring);
+    let missing = match record.rings.failed_in(ring) {
+        0 => "None failed.".to_owned(),
+        1 => "1 lookup failed and is not in it.".into(),
+        many => format!("{many} lookups failed and are not in it."),
+    };
     let mut sorted: Vec<f64> = all.iter().map(|it| it.1).collect();
     sorted.sort_by(f64::total_cmp);
     let of = |share: f64| seconds(percentile(&sorted, share));
@@ -36,11 +40,7 @@ pub(super) fn figure(record: &Record, ring: &str, faults: &[Fault]) -> Option<Fi
         id: format!("{ring}-latency"),
         title: "How long lookups took".into(),
         description: format!("Half of {} took {} s at most, 99 % {} s.", count(all.len(), "lookup"), of(0.5), of(0.99)),
-        caption: format!(
-            "From the question to its answer, at the asker. {} failed and {} not in it. Lines and bands mark faults.",
-            count(failed, "lookup"),
-            if failed == 1 { "is" } else { "are" }
-        ),
+        caption: format!("From the question to its answer, at the asker. {missing} Lines and bands mark faults."),
         legend: lines.map(|(_, words, series)| Key::series(series, Shape::Line, words)).into(),
         drawing,
         width: frame.width,

@@ -84,7 +84,7 @@ const KINDS: &[&str] = &["crash", "leave", "join"];
 /// By place in [`KINDS`], and of what is none of them.
 const COLOURS: [usize; 4] = [1, 3, 2, 0];
 /// More would be a carpet; the table has them.
-const STEMS_MAX: usize = 400;
+const STEMS_MAX: usize = 1_500;
 
 #[cfg(test)]
 mod tests {
@@ -104,5 +104,16 @@ mod tests {
         let count = |mark: &str| figure.drawing.matches(mark).count();
         assert_eq!((count("class=\"fill\""), count("class=\"hollow\""), figure.legend.len()), (1, 1, 2));
         assert!(super::figure(&Record::default(), &all, "third", &[]).is_none());
+    }
+
+    #[test]
+    fn ten_minutes_of_churn_are_drawn_to_their_end() {
+        let made = |n: u32| -> Recovery {
+            let written =
+                json!({ "ring": "ring", "fault": "crash", "peers": ["a"], "at_seconds": n, "recovered_seconds": 1.0 });
+            serde_json::from_value(written).unwrap()
+        };
+        let all: Vec<Recovery> = (0..700).map(made).collect();
+        assert_eq!(figure(&Record::default(), &all, "ring", &[]).unwrap().drawing.matches("<circle").count(), 700);
     }
 }

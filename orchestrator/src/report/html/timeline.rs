@@ -194,7 +194,7 @@ const BAR: f64 = 14.0;
 /// Letters of a name that fit left of the plot.
 const NAME_MAX: usize = 44;
 /// Ticks drawn in one row; more would be a bar. The table has them.
-const SPANS_MAX: usize = 400;
+const SPANS_MAX: usize = 1_500;
 
 #[cfg(test)]
 mod tests {
