@@ -1,10 +1,11 @@
 //! Runs side by side: is one build slower than another, or is it noise?
 //!
-//! Runs with equal topologies and swept values are repeats of one thing. For each distribution the medians of the
-//! repeats are compared, and a bootstrap says between which bounds the ratio of the medians lies: repeats are drawn again
+//! Runs with equal topologies and swept values are repeats of one thing. For each distribution, each kind of fault that
+//! rings and distributions recover from, and each step of lookups, the medians of the repeats are compared, and a bootstrap says between which bounds the ratio of the medians lies: repeats are drawn again
 //! with replacement ten thousand times, and the middle 95 % of the ratios count (Efron & Tibshirani 1993, chapter 13). A
-//! difference is one only where that interval leaves out 1. Nothing is measured here, and runs whose verdict is invalid
-//! are left out, because their numbers are the host's.
+//! difference is one only where that interval leaves out 1. A repeat that never came to its end has no seconds to compare:
+//! those are counted, and a build with more of them than the first is worse. Nothing is measured here, and runs whose
+//! verdict is invalid are left out, because their numbers are the host's.
 //!
 //! Reading directories lives in `gather`, the bootstrap in `bootstrap`, the table in `show`.
 
@@ -13,9 +14,11 @@ use std::fmt;
 mod bootstrap;
 mod gather;
 mod show;
+#[cfg(test)]
+mod tests;
 
 pub use bootstrap::Interval;
-pub use gather::{Build, read};
+pub use gather::{Build, Measured, read};
 pub use show::{json, markdown, table};
 
 /// What two or more builds took, side by side.
@@ -23,19 +26,21 @@ pub use show::{json, markdown, table};
 pub struct Comparison {
     /// What the builds are called; the first is what others are compared with.
     pub names: Vec<String>,
-    /// One row per distribution and combination of swept values.
+    /// One row for everything that took time, and each combination of swept values.
     pub rows: Vec<Row>,
     /// Runs that were left out, one sentence each.
     pub left_out: Vec<String>,
 }
 
-/// One distribution in all builds.
+/// One thing that took time, in all builds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Which distribution, and the swept values.
+    /// Which distribution, fault or lookups, and the swept values.
     pub what: String,
-    /// Seconds of every repeat, by build.
+    /// Seconds of every repeat that came to its end, by build.
     pub seconds: Vec<Vec<f64>>,
+    /// Repeats that did not, by build.
+    pub unfinished: Vec<usize>,
     /// How each build but the first compares with the first.
     pub changes: Vec<Change>,
 }
@@ -47,11 +52,15 @@ pub struct Change {
     pub ratio: Option<f64>,
     /// Between which bounds the ratio lies; none of fewer than [`REPEATS_MIN`] repeats on either side.
     pub interval: Option<Interval>,
+    /// Whether more repeats of the build than of the first did not come to their end, by number and by share.
+    pub is_less_complete: bool,
 }
 
 /// What a change amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
+    /// It comes to its end less often than the first.
+    LessComplete,
     /// The interval lies above 1.
     Slower,
     /// The interval lies below 1.
@@ -74,8 +83,8 @@ pub struct Limit {
 pub enum Finding {
     /// Nothing is too slow.
     Held,
-    /// These are, one sentence each.
-    TooSlow(Vec<String>),
+    /// These are, or come to their end less often, one sentence each.
+    Worse(Vec<String>),
     /// Nothing is too slow as far as can be said, but these could not be judged, one sentence each.
     Unknown(Vec<String>),
 }
@@ -84,9 +93,9 @@ pub enum Finding {
 #[must_use]
 pub fn compare(builds: &[Build], seed: u64) -> Comparison {
     let mut whats: Vec<&String> = Vec::new();
-    for (what, _) in builds.iter().flat_map(|build| &build.seconds) {
-        if !whats.contains(&what) {
-            whats.push(what);
+    for measured in builds.iter().flat_map(|build| &build.measured) {
+        if !whats.contains(&&measured.what) {
+            whats.push(&measured.what);
         }
     }
     let rows = whats.into_iter().map(|what| row(builds, what, seed)).collect();
@@ -96,20 +105,27 @@ pub fn compare(builds: &[Build], seed: u64) -> Comparison {
 
 fn row(builds: &[Build], what: &str, seed: u64) -> Row {
     let of = |build: &Build| {
-        let found = build.seconds.iter().find(|(known, _)| known == what);
-        found.map(|(_, seconds)| seconds.clone()).unwrap_or_default()
+        let found = build.measured.iter().find(|measured| measured.what == what);
+        found.cloned().unwrap_or_else(|| Measured::nothing(what.to_owned()))
     };
-    let seconds: Vec<Vec<f64>> = builds.iter().map(of).collect();
-    let first = &seconds[0];
-    let change = |other: &Vec<f64>| {
-        let is_enough = first.len().min(other.len()) >= REPEATS_MIN;
+    let all: Vec<Measured> = builds.iter().map(of).collect();
+    let first = &all[0];
+    let change = |other: &Measured| {
+        let is_enough = first.seconds.len().min(other.seconds.len()) >= REPEATS_MIN;
         Change {
-            ratio: bootstrap::ratio(first, other),
-            interval: is_enough.then(|| bootstrap::interval(first, other, seed, what)).flatten(),
+            ratio: bootstrap::ratio(&first.seconds, &other.seconds),
+            interval: is_enough.then(|| bootstrap::interval(&first.seconds, &other.seconds, seed, what)).flatten(),
+            is_less_complete: other.is_less_complete_than(first),
         }
     };
-    let changes = seconds[1..].iter().map(change).collect();
-    Row { what: what.to_owned(), seconds, changes }
+    let changes = all[1..].iter().map(change).collect();
+    let unfinished = all.iter().map(|measured| measured.unfinished).collect();
+    Row {
+        what: what.to_owned(),
+        unfinished,
+        changes,
+        seconds: all.into_iter().map(|measured| measured.seconds).collect(),
+    }
 }
 
 impl Change {
@@ -117,6 +133,7 @@ impl Change {
     #[must_use]
     pub fn judgement(&self) -> Judgement {
         match self.interval {
+            _ if self.is_less_complete => Judgement::LessComplete,
             None => Judgement::TooFew,
             Some(interval) if interval.low > 1.0 => Judgement::Slower,
             Some(interval) if interval.high < 1.0 => Judgement::Faster,
@@ -127,7 +144,7 @@ impl Change {
 
 impl Comparison {
     /// Holds the comparison against a limit. A build is too slow when it is slower at all beyond noise (the interval lies
-    /// above 1) and its ratio is beyond the limit.
+    /// above 1) and its ratio is beyond the limit, and worse than slow when it comes to its end less often.
     #[must_use]
     pub fn hold_against(&self, limit: Limit) -> Finding {
         let (mut slow, mut unknown) = (Vec::new(), Vec::new());
@@ -135,30 +152,44 @@ impl Comparison {
             unknown.push("there is nothing to compare".to_owned());
         }
         for row in &self.rows {
-            for (name, change) in self.names[1..].iter().zip(&row.changes) {
-                let (Some(ratio), Some(interval)) = (change.ratio, change.interval) else {
+            for (index, change) in row.changes.iter().enumerate() {
+                if let Some(sentence) = self.worse(row, index + 1, change, limit) {
+                    slow.push(sentence);
+                } else if change.judgement() == Judgement::TooFew {
                     let runs: Vec<String> = row.seconds.iter().map(|seconds| seconds.len().to_string()).collect();
                     let runs = runs.join(" and ");
                     unknown.push(format!("{}: {runs} runs are too few; {REPEATS_MIN} of each are needed", row.what));
-                    continue;
-                };
-                if change.judgement() == Judgement::Slower && ratio > 1.0 + limit.share {
-                    slow.push(format!(
-                        "{}: {name} takes {:+.1} % of {} (between {:+.1} and {:+.1} %), and {limit} fails",
-                        row.what,
-                        (ratio - 1.0) * 100.0,
-                        self.names[0],
-                        (interval.low - 1.0) * 100.0,
-                        (interval.high - 1.0) * 100.0
-                    ));
                 }
             }
         }
         match (slow.is_empty(), unknown.is_empty()) {
-            (false, _) => Finding::TooSlow(slow),
+            (false, _) => Finding::Worse(slow),
             (true, false) => Finding::Unknown(unknown),
             (true, true) => Finding::Held,
         }
+    }
+
+    /// What is wrong with the build at `index` in a row; nothing where it may pass, or cannot be judged.
+    fn worse(&self, row: &Row, index: usize, change: &Change, limit: Limit) -> Option<String> {
+        let (what, name, first) = (&row.what, &self.names[index], &self.names[0]);
+        if change.is_less_complete {
+            let runs = |at: usize| format!("{} of {}", row.unfinished[at], row.unfinished[at] + row.seconds[at].len());
+            let (other, own) = (runs(index), runs(0));
+            return Some(format!(
+                "{what}: {other} runs of {name} did not come to their end, of {first} {own}, and {limit} fails"
+            ));
+        }
+        let (ratio, interval) = (change.ratio?, change.interval?);
+        let is_slow = change.judgement() == Judgement::Slower && ratio > 1.0 + limit.share;
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        is_slow.then(|| {
+            format!(
+                "{what}: {name} takes {:+.1} % of {first} (between {:+.1} and {:+.1} %), and {limit} fails",
+                percent(ratio),
+                percent(interval.low),
+                percent(interval.high)
+            )
+        })
     }
 }
 
@@ -167,6 +198,7 @@ impl Judgement {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::LessComplete => "unfinished",
             Self::Slower => "slower",
             Self::Faster => "faster",
             Self::Alike => "alike",
@@ -195,76 +227,3 @@ impl std::str::FromStr for Limit {
 
 /// Repeats below which no interval is given: of two, the range of the ratios says next to nothing.
 pub const REPEATS_MIN: usize = 3;
-
-#[cfg(test)]
-mod tests {
-    use peerbed_proto::random::Random;
-
-    use super::*;
-
-    /// Five repeats around `middle` with noise as swarms have it: a few per cent, and sometimes a slow one.
-    fn build(name: &str, middle: f64, random: &mut Random) -> Build {
-        let noise = |random: &mut Random| {
-            let even = (random.fraction() + random.fraction() + random.fraction() - 1.5) * 0.02;
-            if random.fraction() < 0.1 { even + 0.04 } else { even }
-        };
-        let seconds = (0..5).map(|_| middle * (1.0 + noise(random))).collect();
-        Build { name: name.into(), seconds: vec![("release via swarm".into(), seconds)], left_out: Vec::new() }
-    }
-
-    fn try_ten(factor: f64) -> Vec<Finding> {
-        let limit: Limit = "slower-than 5%".parse().unwrap();
-        let one = |attempt: u64| {
-            let mut random = Random::new(attempt, "tests of compare");
-            let (a, b) = (build("a", 18.3, &mut random), build("b", 18.3 * factor, &mut random));
-            compare(&[a, b], 1).hold_against(limit)
-        };
-        (0..10).map(one).collect()
-    }
-
-    #[test]
-    fn equal_builds_are_never_flagged_in_ten_tries() {
-        assert!(try_ten(1.0).iter().all(|found| *found == Finding::Held), "{:?}", try_ten(1.0));
-    }
-
-    #[test]
-    fn a_tenth_slower_is_caught_in_ten_of_ten_tries() {
-        assert!(try_ten(1.1).iter().all(|found| matches!(found, Finding::TooSlow(all) if all.len() == 1)));
-    }
-
-    #[test]
-    fn a_faster_build_holds() {
-        assert!(try_ten(0.9).iter().all(|found| *found == Finding::Held));
-    }
-
-    #[test]
-    fn two_runs_of_each_are_neither_pass_nor_fail() {
-        let two =
-            |name: &str| Build { name: name.into(), seconds: vec![("x".into(), vec![1.0, 2.0])], left_out: Vec::new() };
-        let comparison = compare(&[two("a"), two("b")], 1);
-        assert_eq!(comparison.rows[0].changes[0].judgement(), Judgement::TooFew);
-        let Finding::Unknown(words) = comparison.hold_against(Limit { share: 0.05 }) else { panic!("judged") };
-        assert_eq!(words, ["x: 2 and 2 runs are too few; 3 of each are needed"]);
-    }
-
-    #[test]
-    fn what_only_one_build_has_is_shown_and_not_judged() {
-        let one = |name: &str, what: &str| Build {
-            name: name.into(),
-            seconds: vec![(what.into(), vec![1.0, 1.0, 1.0])],
-            left_out: Vec::new(),
-        };
-        let comparison = compare(&[one("a", "x"), one("b", "y")], 1);
-        assert_eq!(comparison.rows.len(), 2);
-        assert!(comparison.rows.iter().all(|row| row.changes[0].ratio.is_none()));
-    }
-
-    #[test]
-    fn limits_are_written_as_people_say_them() {
-        assert_eq!("slower-than 5%".parse(), Ok(Limit { share: 0.05 }));
-        assert_eq!("slower-than 2.5 %".parse(), Ok(Limit { share: 0.025 }));
-        for bad in ["5%", "slower-than 5", "slower-than x%", "slower-than -5%", "faster-than 5%"] {
-            assert!(bad.parse::<Limit>().is_err(), "{bad}");
-        }
-    }
-}

@@ -209,7 +209,8 @@ impl Condition {
             Subject::Ring { figure, of, .. } => {
                 [Some(figure), of.as_ref()].into_iter().flatten().map(|it| (it.what, it.name.as_str())).collect()
             }
-            Subject::Distribution { .. } | Subject::Over(_) | Subject::Verdict { .. } => Vec::new(),
+            Subject::Over(over) => over.ring().map(|ring| (RingSubject::Rings, ring)).into_iter().collect(),
+            Subject::Distribution { .. } | Subject::Verdict { .. } => Vec::new(),
         }
     }
 

@@ -16,9 +16,10 @@ use peerbed_orchestrator::{
     results::{Conclusion, Found},
     run_directory::RunDirectory,
     suite::{self, Suite},
+    topology::sweep,
 };
 
-use super::{NOT_CARRIED_OUT, Problem, append, arguments, complain, exit_code, print, stop_on_signals};
+use super::{NOT_CARRIED_OUT, Problem, append, arguments, complain, exit_code, print, read, stop_on_signals};
 
 pub(super) fn report(arguments: &arguments::Report) -> Result<ExitCode, Problem> {
     if arguments.medians {
@@ -62,7 +63,7 @@ pub(super) fn compare(arguments: &arguments::Compare) -> Result<ExitCode, Proble
     let Some(limit) = arguments.fail_if else { return Ok(ExitCode::SUCCESS) };
     let (sentences, conclusion) = match comparison.hold_against(limit) {
         Finding::Held => (vec![format!("{limit}: no")], Conclusion::Held),
-        Finding::TooSlow(sentences) => (sentences, Conclusion::ExpectationFailed),
+        Finding::Worse(sentences) => (sentences, Conclusion::ExpectationFailed),
         Finding::Unknown(sentences) => (sentences, Conclusion::Invalid),
     };
     let found = sentences.join("\n");
@@ -85,6 +86,8 @@ pub(super) fn suite(arguments: &arguments::Suite) -> Result<ExitCode, Problem> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    // A misspelt path should not wait for the topologies before it.
+    check(&suite)?;
     let root = arguments.out.clone().unwrap_or_else(|| RunDirectory::default_root(&suite.name, SystemTime::now()));
     let options = options(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
@@ -101,6 +104,21 @@ pub(super) fn suite(arguments: &arguments::Suite) -> Result<ExitCode, Problem> {
     }
     print(&format!("{}files:\n  {}  (for pipelines)\n{}", outcome.table(), junit.display(), directories(&outcome)));
     Ok(exit_code(outcome.conclusion()))
+}
+
+/// Checks a suite and its topologies with what it sets in them; how many there are.
+pub(super) fn validate_suite(file: &Path) -> Result<usize, Problem> {
+    let suite = Suite::read(file).map_err(input)?;
+    check(&suite)?;
+    Ok(suite.topologies.len())
+}
+
+/// Reads and plans every topology of a suite with what is set in it.
+fn check(suite: &Suite) -> Result<(), Problem> {
+    for entry in &suite.topologies {
+        sweep::expand(&read(&entry.file, &entry.settings)?.0)?;
+    }
+    Ok(())
 }
 
 fn options(arguments: &arguments::Suite) -> anyhow::Result<suite::Options> {

@@ -250,7 +250,7 @@ fn validate(files: &[PathBuf]) -> ExitCode {
     let mut worst = ExitCode::SUCCESS;
     for file in files {
         if Suite::is_at(file) {
-            match validate_suite(file) {
+            match judging::validate_suite(file) {
                 Ok(count) => print(&format!("{}: valid (a suite of {count})\n", file.display())),
                 Err(problem) => worst = problem.tell(),
             }
@@ -267,15 +267,6 @@ fn validate(files: &[PathBuf]) -> ExitCode {
         }
     }
     worst
-}
-
-/// Checks a suite and its topologies with what it sets in them; how many there are.
-fn validate_suite(file: &Path) -> Result<usize, Problem> {
-    let suite = Suite::read(file).map_err(|error| Problem::Input(format!("error: {error:#}")))?;
-    for entry in &suite.topologies {
-        sweep::expand(&read(&entry.file, &entry.settings)?.0)?;
-    }
-    Ok(suite.topologies.len())
 }
 
 fn show_plan(arguments: &arguments::PlanOf) -> Result<ExitCode, Problem> {

@@ -12,7 +12,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +23,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     plan::{Action, Plan},
+    real::control::Control,
     results::Results,
     run_directory::RunDirectory,
     scenario,
@@ -89,7 +89,7 @@ struct Target {
     group: String,
     /// Class of its link.
     class: String,
-    directory: PathBuf,
+    control: Control,
 }
 
 /// A step of the scenario that has begun. Instants are seconds of Unix time.
@@ -126,7 +126,7 @@ impl Board {
             name: peer.name.clone(),
             group: peer.group.clone(),
             class: peer.link.clone(),
-            directory: directory.peer(&peer.name),
+            control: Control::new(directory.peer(&peer.name)),
         };
         let link = |link: &crate::plan::Link| {
             let ways = [("up", link.up.rate), ("down", link.down.rate)];

@@ -24,6 +24,7 @@ pub mod markdown;
 mod medians;
 mod rings;
 mod sweep;
+pub(crate) mod swept;
 mod timeline;
 mod unfinished;
 

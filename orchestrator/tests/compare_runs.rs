@@ -5,7 +5,7 @@
 //! ratio is judged is tested beside the code.
 #![expect(clippy::unwrap_used, reason = "what these tests read is part of the repository")]
 
-use peerbed_orchestrator::compare::{self, Build, Finding, Limit};
+use peerbed_orchestrator::compare::{self, Build, Finding, Limit, Measured};
 use peerbed_proto::Random;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn two_equal_builds_hold_in_ten_of_ten_tries() {
 fn a_swarm_that_one_option_slows_down_is_caught_in_ten_of_ten_tries() {
     for attempt in 0..TRIES {
         let found = compared(attempt, "plain", "slower");
-        assert!(matches!(found, Finding::TooSlow(_)), "try {attempt}: {found:?}");
+        assert!(matches!(found, Finding::Worse(_)), "try {attempt}: {found:?}");
     }
 }
 
@@ -38,7 +38,10 @@ fn compared(attempt: u64, first: &str, other: &str) -> Finding {
     let mut random = Random::new(attempt, "tries of compare");
     let builds = [first, other].map(|name| Build {
         name: name.to_owned(),
-        seconds: vec![("release".to_owned(), draw(&mut random, measured(name)))],
+        measured: vec![Measured {
+            seconds: draw(&mut random, measured(name)),
+            ..Measured::nothing("release".to_owned())
+        }],
         left_out: Vec::new(),
     });
     compare::compare(&builds, attempt).hold_against(limit)

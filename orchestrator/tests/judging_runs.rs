@@ -68,6 +68,24 @@ fn a_suite_that_cannot_be_read_runs_nothing() {
 }
 
 #[test]
+fn a_suite_with_a_topology_or_a_path_that_is_wrong_runs_nothing() {
+    let place = Place::with(TINY);
+    fs::write(place.path().join("bad.yaml"), TINY.replace("ratio <= 50", "ratoi <= 50")).unwrap();
+    let first = "version: 1\nname: s\ntopologies:\n- { file: topology.yaml, name: good }\n";
+    for (wrong, said) in [
+        ("- { file: bad.yaml }", "`ratoi` is no figure of a distribution"),
+        ("- { file: topology.yaml, set: { files.blub.size: 2MiB } }", "blub"),
+    ] {
+        let path = place.path().join("suite.yaml");
+        fs::write(&path, format!("{first}{wrong}\n")).unwrap();
+        let done = peerbed().arg("suite").arg(&path).arg("--out").arg(place.run()).output().unwrap();
+        assert_eq!(code(&done), 2, "{}", stderr(&done));
+        assert!(stderr(&done).contains(said), "{}", stderr(&done));
+        assert!(!place.run().exists(), "nothing was run");
+    }
+}
+
+#[test]
 fn the_ready_suite_lists_topologies_that_are_there() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/suite.yaml");
     let done = output(["suite".as_ref(), path.as_os_str(), "--list".as_ref(), "--tag".as_ref(), "quick".as_ref()]);
@@ -85,15 +103,19 @@ fn compare_ends_with_the_code_of_what_it_found() {
         ("single", vec![18.3]),
     ];
     for (name, seconds) in &builds {
-        write_build(&place.path().join(name), seconds);
+        write_build(&place.path().join(name), &seconds.iter().copied().map(Some).collect::<Vec<_>>());
     }
+    write_build(&place.path().join("stuck"), &[None; 5]);
+    write_build(&place.path().join("unsteady"), &[Some(18.3), None, Some(18.4), Some(18.2), None]);
     let compare = |other: &str| {
         let mut command = peerbed();
         command.arg("compare").arg(place.path().join("old")).arg(place.path().join(other));
         command.args(["--fail-if", "slower-than 5%"]).output().unwrap()
     };
-    let codes = ["same", "slower", "single"].map(|other| code(&compare(other)));
-    assert_eq!(codes, [0, 1, 4]);
+    let codes = ["same", "slower", "single", "stuck", "unsteady"].map(|other| code(&compare(other)));
+    assert_eq!(codes, [0, 1, 4, 1, 1]);
+    let stuck = compare("stuck");
+    assert!(stdout(&stuck).contains("5 of 5 runs of "), "{}", stdout(&stuck));
     let slower = compare("slower");
     assert!(stdout(&slower).contains("slower-than 5% fails"), "{}", stdout(&slower));
     let nothing = output(["compare".as_ref(), place.path().join("old").as_os_str(), "/nonexistent".as_ref()]);
@@ -105,7 +127,7 @@ fn compare_ends_with_the_code_of_what_it_found() {
 #[test]
 fn a_run_leaves_junit_and_appends_markdown_where_it_is_told() {
     let place = tempfile::tempdir().unwrap();
-    write_build(place.path(), &[18.3, 18.4]);
+    write_build(place.path(), &[Some(18.3), Some(18.4)]);
     let said = stdout(&output(["report".as_ref(), place.path().as_os_str(), "--markdown".as_ref()]));
     assert!(said.starts_with("### demo: ✅ expectations hold"), "{said}");
     let done = output(["report".as_ref(), place.path().as_os_str(), "--junit".as_ref()]);
@@ -116,15 +138,15 @@ fn a_run_leaves_junit_and_appends_markdown_where_it_is_told() {
     assert_eq!(code(&both), 2, "one form at a time");
 }
 
-/// The directory of repeated runs that took these times.
-fn write_build(root: &Path, seconds: &[f64]) {
-    let run = |seconds: &f64| {
+/// The directory of repeated runs that took these times, or never completed.
+fn write_build(root: &Path, seconds: &[Option<f64>]) {
+    let run = |seconds: &Option<f64>| {
         let results = json!({
             "schema": 1, "name": "demo", "seed": 1, "engine": "kernel", "testbed": "real",
             "verdict": { "state": "valid", "reasons": [] }, "lookups": [], "recoveries": [], "links": [], "expectations": [],
             "distributions": [{ "id": "d0", "name": "release", "file": "release", "via": "swarm", "bytes": 8, "peers": 1,
-                "seconds": seconds, "bound_seconds": 16.8, "bound_term": "total-upload", "ratio": seconds / 16.8,
-                "completions": [] }]
+                "seconds": seconds, "bound_seconds": 16.8, "bound_term": "total-upload",
+                "ratio": seconds.map(|seconds| seconds / 16.8), "completions": [] }]
         });
         json!({ "values": {}, "repeat": 1, "directory": "001", "results": results })
     };

@@ -2,10 +2,16 @@
 //!
 //! One struct; the help text of a series is the field's doc comment and its name is `peerbed_` and the field's name. The
 //! cores count by themselves into plain structs; [`raise`] copies such a count here when somebody scrapes.
+//!
+//! Series without labels are written straight to the text. The library's registry would make a family of each anew for every
+//! scrape, which costs a peer more than all else that it does for one.
+
+use std::io::Write;
 
 use peerbed_proto::swarm::Reason;
 use peerbed_proto::tracker::TrackerStats;
-use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::core::Collector;
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, TextEncoder};
 
 use crate::distribution::{Counts, Paths};
 use crate::events::RefusedReason;
@@ -14,34 +20,52 @@ mod histogram;
 pub(crate) mod ring;
 pub(crate) mod timing;
 
-/// Makes the struct, its registration, and the names and help texts from one list.
+/// Makes the struct, the names and help texts, and the text that a scrape gets, from one list.
 macro_rules! series {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ident $([$label:literal])?,)+) => {
         /// The series of one process.
         #[derive(Debug)]
         pub(crate) struct Metrics {
-            registry: Registry,
             $($(#[doc = $help])+ pub(crate) $name: $kind,)+
         }
 
         impl Metrics {
             /// All series, at zero.
             pub(crate) fn new() -> Self {
-                let registry = Registry::new();
-                $(
-                    let help = concat!($($help),+).trim();
-                    let options = Opts::new(concat!("peerbed_", stringify!($name)), help);
-                    let made = series!(@make $kind, options $(, $label)?);
-                    registry.register(Box::new(made.clone())).expect("names in one list differ");
-                    let $name = made;
-                )+
-                Self { registry, $($name,)+ }
+                Self {
+                    $($name: {
+                        let help = concat!($($help),+).trim();
+                        let options = Opts::new(concat!("peerbed_", stringify!($name)), help);
+                        series!(@make $kind, options $(, $label)?)
+                    },)+
+                }
+            }
+
+            /// The text that a scrape gets.
+            pub(crate) fn text(&self) -> Vec<u8> {
+                let mut text = Vec::with_capacity(TEXT_BYTES);
+                $(series!(@write text, self.$name, concat!(
+                    "# HELP peerbed_", stringify!($name), $($help,)+ "\n",
+                    "# TYPE peerbed_", stringify!($name), " ", series!(@type $kind), "\n",
+                    "peerbed_", stringify!($name)
+                ) $(, $label)?);)+
+                text
             }
         }
     };
     (@make $kind:ident, $options:expr) => { $kind::with_opts($options).expect("a field's name is a metric's name") };
     (@make $kind:ident, $options:expr, $label:literal) => {
         $kind::new($options, &[$label]).expect("a field's name is a metric's name")
+    };
+    (@type IntCounterVec) => { "counter" };
+    (@type IntCounter) => { "counter" };
+    (@type IntGauge) => { "gauge" };
+    (@type Gauge) => { "gauge" };
+    (@write $text:ident, $series:expr, $head:expr) => {
+        writeln!($text, "{} {}", $head, $series.get()).expect("writing to memory does not fail");
+    };
+    (@write $text:ident, $series:expr, $head:expr, $label:literal) => {
+        TextEncoder::new().encode(&$series.collect(), &mut $text).expect("writing to memory does not fail");
     };
 }
 
@@ -185,15 +209,6 @@ series! {
 }
 
 impl Metrics {
-    /// The text that a scrape gets.
-    pub(crate) fn text(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(16 << 10);
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .expect("writing to memory does not fail and every family has a name");
-        text
-    }
-
     /// Shows the open connections of everything that this peer takes part in.
     pub(crate) fn show_paths(&self, paths: &Paths) {
         self.quic_congestion_window_bytes.set(i64::try_from(paths.window_bytes).unwrap_or(i64::MAX));
@@ -289,6 +304,9 @@ pub(crate) fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
+/// Room for a whole scrape, of some 24 kB.
+const TEXT_BYTES: usize = 32 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +316,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.show_all_reasons();
         let text = String::from_utf8(metrics.text()).unwrap();
-        assert!(text.contains("# HELP peerbed_quic_dials_failed_total Dials that failed.\n"), "{text}");
+        let dials = "# HELP peerbed_quic_dials_failed_total Dials that failed.\n\
+                     # TYPE peerbed_quic_dials_failed_total counter\npeerbed_quic_dials_failed_total 0\n";
+        assert!(text.contains(dials), "{text}");
+        assert!(text.contains("# TYPE peerbed_quic_rtt_seconds gauge\npeerbed_quic_rtt_seconds 0\n"), "{text}");
         assert!(text.contains("peerbed_quic_refused_total{reason=\"no-certificate\"} 0\n"), "{text}");
     }
 

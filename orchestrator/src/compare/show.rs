@@ -49,7 +49,7 @@ pub fn markdown(comparison: &Comparison) -> String {
 }
 
 /// Everything a comparison knows, for programs: names of the `builds`, and for each of the `rows` what it is, the `seconds` of
-/// every repeat by build, and for each build but the first its `ratio` to the first, the interval `low` to `high`, and how it
+/// every repeat by build, how many repeats by build did not come to their end (`unfinished`), and for each build but the first its `ratio` to the first, the interval `low` to `high`, and how it
 /// was `judged`.
 #[must_use]
 pub fn json(comparison: &Comparison) -> String {
@@ -59,7 +59,7 @@ pub fn json(comparison: &Comparison) -> String {
     };
     let row = |row: &super::Row| {
         let changes: Vec<_> = row.changes.iter().map(change).collect();
-        json!({ "what": row.what, "seconds": row.seconds, "changes": changes })
+        json!({ "what": row.what, "seconds": row.seconds, "unfinished": row.unfinished, "changes": changes })
     };
     let rows: Vec<_> = comparison.rows.iter().map(row).collect();
     let all = json!({ "schema": 1, "builds": comparison.names, "rows": rows, "left_out": comparison.left_out });
@@ -79,8 +79,8 @@ fn header(comparison: &Comparison, gap: &str) -> Vec<String> {
 
 fn cells(row: &super::Row) -> Vec<String> {
     let mut cells = vec![row.what.clone()];
-    for (index, seconds) in row.seconds.iter().enumerate() {
-        cells.push(spread(seconds));
+    for (index, (seconds, unfinished)) in row.seconds.iter().zip(&row.unfinished).enumerate() {
+        cells.push(spread(seconds, *unfinished));
         if let Some(change) = index.checked_sub(1).and_then(|index| row.changes.get(index)) {
             cells.extend([ratio(change), judged(change)]);
         }
@@ -88,10 +88,16 @@ fn cells(row: &super::Row) -> Vec<String> {
     cells
 }
 
-/// `18.3 (18.2–18.5) of 5`: median, range, and how many repeats.
-fn spread(seconds: &[f64]) -> String {
-    let spread = figures::spread(seconds, figures::seconds);
-    if seconds.len() > 1 { format!("{spread} of {}", seconds.len()) } else { spread }
+/// `18.3 (18.2–18.5) of 5`: median, range, and how many repeats; `, 2 unfinished` where some did not come to their end.
+fn spread(seconds: &[f64], unfinished: usize) -> String {
+    let mut text = figures::spread(seconds, figures::seconds);
+    if seconds.len() > 1 {
+        let _ = write!(text, " of {}", seconds.len());
+    }
+    if unfinished > 0 {
+        let _ = write!(text, ", {unfinished} unfinished");
+    }
+    text
 }
 
 fn ratio(change: &Change) -> String {
@@ -104,23 +110,27 @@ fn ratio(change: &Change) -> String {
 
 fn judged(change: &Change) -> String {
     match (change.ratio, change.judgement()) {
-        (None, _) => NONE.into(),
-        (Some(_), judgement) => Judgement::as_str(judgement).into(),
+        (None, Judgement::Slower | Judgement::Faster | Judgement::Alike | Judgement::TooFew) => NONE.into(),
+        (_, judgement) => judgement.as_str().into(),
     }
 }
 
 const LEGEND: &str = "Medians with range and number of runs; a build is slower or faster where the bootstrap interval of the \
-                      ratio of medians leaves out 1.\n";
+                      ratio of medians leaves out 1, and unfinished where more of its runs did not come to their end.\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::{Build, compare};
+    use crate::compare::{Build, Measured, compare};
+
+    fn measured(seconds: &[f64], unfinished: usize) -> Measured {
+        Measured { what: "release via swarm".into(), seconds: seconds.to_vec(), unfinished }
+    }
 
     fn comparison() -> Comparison {
         let build = |name: &str, seconds: &[f64]| Build {
             name: name.into(),
-            seconds: vec![("release via swarm".into(), seconds.to_vec())],
+            measured: vec![measured(seconds, 0)],
             left_out: vec![format!("{name}: one is left out")],
         };
         compare(&[build("old", &[18.0, 18.2, 18.1]), build("new", &[20.0, 20.2, 20.1]), build("two", &[18.0, 18.2])], 1)
@@ -132,6 +142,25 @@ mod tests {
         for part in ["18.1 (18.0–18.2) of 3", "1.110 (", "slower", "too few runs", "new: one is left out"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn runs_that_did_not_come_to_their_end_are_told_in_every_form() {
+        let build = |name: &str, seconds: &[f64], unfinished: usize| Build {
+            name: name.into(),
+            measured: vec![measured(seconds, unfinished)],
+            left_out: Vec::new(),
+        };
+        let compared = compare(&[build("old", &[2.0; 5], 0), build("new", &[2.0; 3], 2), build("none", &[], 5)], 1);
+        for text in [table(&compared), markdown(&compared)] {
+            for part in ["2.00 (2.00–2.00) of 3, 2 unfinished", "–, 5 unfinished"] {
+                assert!(text.contains(part), "{part} in\n{text}");
+            }
+            // Twice as what was judged, once in the legend, and once with each number.
+            assert_eq!(text.matches("unfinished").count(), 5, "{text}");
+        }
+        let all: serde_json::Value = serde_json::from_str(&json(&compared)).unwrap();
+        assert_eq!(all["rows"][0]["unfinished"], serde_json::json!([0, 2, 5]));
     }
 
     #[test]

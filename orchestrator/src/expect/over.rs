@@ -5,6 +5,7 @@
 //! SERIES at SPAN OP VALUE                distribution.release.progress at 10s >= 40%
 //! within SPAN of FAULT: SERIES OP VALUE  within 6s of crash: distribution.release.uplink >= 20mbit
 //! within SPAN of FAULT: recovered        within 6s of crash: recovered
+//! within SPAN of FAULT: RING.correct     within 6s of crash: ring.correct
 //! ```
 //!
 //! | series | value | over |
@@ -19,9 +20,10 @@
 //! | `ring.answer[.GROUP]` | span: from a question to another node to its answer | questions of any kind, the same |
 //!
 //! `FUNCTION` is `min`, `mean`, `median`, `max` or `p1` … `p99.9`; over time every second weighs the same. `FAULT` is `crash`,
-//! `leave`, `link`, `partition` or `pause`, and the condition has to come true within the span after each step of that
-//! kind. `recovered` looks at `recoveries` of `results.json`. Reading is in `parse`, what the run wrote down in `courses`;
-//! types and judging are here.
+//! `leave`, `join`, `link`, `partition`, `heal` or `pause`. The span after each step of that kind the comparison has to hold, and
+//! the last time it did not has to have ended within the span. `recovered` and `RING.correct` look at `recoveries` of
+//! `results.json`. Reading is in `parse`, what the run wrote down in `courses`, what came after faults in `healing`; types and
+//! judging are here.
 
 use peerbed_peer::timing::{Histogram, Timing};
 use serde_json::json;
@@ -30,10 +32,14 @@ use super::{Operator, Selector};
 use crate::{results::percentile, timings::seconds};
 
 pub(super) mod courses;
+mod healing;
 pub(super) mod parse;
+#[cfg(test)]
+mod tests;
 
 use courses::value_at;
 pub use courses::{Courses, DistributionCourse};
+pub use healing::FaultSeen;
 
 /// A condition over many values.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +78,8 @@ pub enum Over {
 pub enum Healed {
     /// The overlay has recovered, as the results say.
     Recovered,
+    /// Every pointer of the ring of this name is right, as the results say.
+    Ring(String),
     /// A series is where it should be.
     Series(Series, Bar),
 }
@@ -142,11 +150,20 @@ impl Over {
         let series = match self {
             Self::Folded { series, .. } | Self::At { series, .. } => series,
             Self::Within { healed: Healed::Series(series, _), .. } => series,
-            Self::Within { healed: Healed::Recovered, .. } => return None,
+            Self::Within { healed: Healed::Recovered | Healed::Ring(_), .. } => return None,
         };
         match series {
             Series::Distribution(selector, _) => Some(selector),
             Series::Host(_) | Series::Timing(..) => None,
+        }
+    }
+
+    /// The ring that it looks at, if it looks at one.
+    #[must_use]
+    pub fn ring(&self) -> Option<&str> {
+        match self {
+            Self::Within { healed: Healed::Ring(ring), .. } => Some(ring),
+            Self::Folded { .. } | Self::At { .. } | Self::Within { .. } => None,
         }
     }
 
@@ -171,11 +188,11 @@ pub(super) fn judge(over: &Over, courses: &Courses) -> (bool, serde_json::Value)
             courses.values(series).map(|values| bar.judge(values.iter().map(|values| function.of(values))))
         }
         Over::At { series, seconds, bar } => {
-            courses.points(series).map(|all| bar.judge(all.iter().map(|(_, points)| value_at(points, *seconds))))
+            courses.points(series).map(|all| bar.judge(all.iter().map(|it| value_at(&it.points, *seconds))))
         }
         Over::Within { seconds, fault, healed } => {
             let bar = Bar { operator: Operator::AtMost, wanted: *seconds };
-            courses.healing(fault, healed).map(|all| bar.judge(all.into_iter()))
+            courses.healing(fault, *seconds, healed).map(|all| bar.judge(all.into_iter()))
         }
     };
     found.unwrap_or((false, serde_json::Value::Null))
@@ -221,110 +238,5 @@ impl Function {
             Self::Mean => merged.mean() / 1e6,
             Self::Percentile(mille) => seconds(merged.value_at_quantile(f64::from(mille) / 1_000.0)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use peerbed_peer::timing;
-
-    use super::super::{Condition, Facts};
-    use super::*;
-    use crate::{plan::Via, verdict::Window};
-
-    fn courses() -> Courses {
-        let window = |t: f64, busy: f64| Window { t, seconds: 1.0, busy, measuring: true, ..Window::default() };
-        Courses {
-            distributions: vec![DistributionCourse {
-                name: "release".into(),
-                via: Via::Swarm,
-                begun: 1.0,
-                length: 10.0,
-                completions: (1..=19).map(|n| Some(f64::from(n) / 2.0)).chain([None]).collect(),
-                from_arrival: vec![Some(1.0), Some(9.0), None],
-                progress: vec![(0.0, 0.0), (4.0, 0.4), (8.0, 0.8), (10.0, 1.0)],
-                uplink: vec![(0.0, 20e6), (5.0, 5e6), (7.0, 18e6)],
-            }],
-            host: vec![window(101.0, 0.2), window(102.0, 0.9)],
-            started: 100.0,
-            steps: vec![("distribute".into(), 0.0), ("crash".into(), 6.0)],
-            recoveries: vec![("crash".into(), Some(3.1)), ("link".into(), None)],
-            timings: [("swarm.leaf".to_owned(), times(1..=1_000)), ("swarm.leaf.home".to_owned(), times([7]))].into(),
-        }
-    }
-
-    fn times(millis: impl IntoIterator<Item = u64>) -> String {
-        let mut histogram: Histogram = timing::histogram();
-        millis.into_iter().for_each(|millis| histogram.record(millis * 1_000).unwrap());
-        timing::encode(&histogram)
-    }
-
-    fn found(text: &str) -> (bool, serde_json::Value) {
-        let facts = Facts { courses: Some(courses()), ..Facts::default() };
-        let outcome = Condition::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).evaluate(&facts);
-        (outcome.held, outcome.value)
-    }
-
-    #[test]
-    fn percentiles_over_peers_count_those_that_never_completed() {
-        assert_eq!(found("p95(distribution.release.completion) <= 10s"), (true, json!(9.5)));
-        assert_eq!(found("p95(distribution.release.swarm.completion) <= 9s"), (false, json!(9.5)));
-        assert_eq!(found("max(distribution.release.completion) <= 1000s"), (false, json!(null)));
-        assert_eq!(found("median(distribution.release.completion) == 5"), (true, json!(5.0)));
-    }
-
-    #[test]
-    fn time_weighs_and_not_the_number_of_samples() {
-        assert_eq!(found("p50(distribution.release.uplink) >= 18mbit"), (true, json!(18e6)));
-        assert_eq!(found("min(distribution.release.uplink) >= 6mbit"), (false, json!(5e6)));
-        let (held, mean) = found("mean(distribution.release.uplink) > 16mbit");
-        assert!(held && (mean.as_f64().unwrap() - 16.4e6).abs() < 1e4, "{mean}");
-        assert_eq!(found("max(host.busy) <= 85%"), (false, json!(0.9)));
-    }
-
-    #[test]
-    fn a_value_at_an_instant_is_the_last_before_it() {
-        assert_eq!(found("distribution.release.progress at 7.9s >= 40%"), (true, json!(0.4)));
-        assert_eq!(found("distribution.release.progress at 3s > 0%"), (false, json!(0.0)));
-        assert_eq!(found("host.busy at 1s < 50%"), (false, json!(0.9)));
-    }
-
-    #[test]
-    fn what_has_to_come_true_after_a_fault_may_take_its_time_and_no_more() {
-        // The crash comes 5 s into the distribution; its uplinks are back 2 s later.
-        assert_eq!(found("within 2s of crash: distribution.release.uplink >= 15mbit"), (true, json!(2.0)));
-        assert_eq!(found("within 1.9s of crash: distribution.release.uplink >= 15mbit"), (false, json!(2.0)));
-        assert_eq!(found("within 60s of crash: distribution.release.uplink >= 30mbit"), (false, json!(null)));
-        assert_eq!(found("within 1s of crash: distribution.release.progress >= 40%"), (true, json!(0.0)));
-        assert_eq!(found("within 6s of crash: recovered"), (true, json!(3.1)));
-        assert_eq!(found("within 6s of link: recovered"), (false, json!(null)));
-        assert_eq!(found("within 6s of pause: recovered"), (false, json!(null)));
-    }
-
-    #[test]
-    fn percentiles_of_what_peers_measured_are_those_of_the_merged_histograms() {
-        for (text, held, expected) in [
-            ("p99(swarm.leaf) <= 1s", true, 0.99),
-            ("median(swarm.leaf) < 500ms", false, 0.5),
-            ("p99.9(swarm.leaf) <= 1001ms", true, 0.999),
-            ("max(swarm.leaf) <= 1001ms", true, 1.0),
-            ("mean(swarm.leaf) >= 500ms", true, 0.5005),
-            ("min(swarm.leaf.home) > 6ms", true, 0.007),
-        ] {
-            let (is_held, value) = found(text);
-            let value = value.as_f64().unwrap();
-            assert!(is_held == held && (value / expected - 1.0).abs() <= 0.001, "{text}: {value}");
-        }
-        for text in ["p99(swarm.leaf.office) <= 1h", "p99(ring.answer) <= 1h"] {
-            assert_eq!(found(text), (false, json!(null)), "{text}");
-        }
-    }
-
-    #[test]
-    fn nothing_holds_of_what_was_not_written_down() {
-        assert_eq!(found("p95(distribution.other.completion) <= 10s"), (false, json!(null)));
-        let condition = Condition::parse("max(host.busy) <= 100%").unwrap();
-        assert!(!condition.evaluate(&Facts::default()).held);
-        assert!(!condition.is_live());
     }
 }

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{Board, Target, live, text};
-use crate::real::control;
 
 /// Takes `address` for these pages, and says which it is: port 0 is any free one.
 ///
@@ -110,13 +109,13 @@ async fn run(State(serving): State<Serving>) -> Response {
 }
 
 async fn peer(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    let directory = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.directory.clone());
-    let Some(directory) = directory else {
+    let control = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.control.clone());
+    let Some(control) = control else {
         return (StatusCode::NOT_FOUND, format!("there is no peer {name}\n")).into_response();
     };
     serving.board.scrapes.send_modify(|scrapes| scrapes.peers += 1);
     let Ok(_place) = serving.asking.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    match control::metrics_in(directory).await {
+    match control.metrics().await {
         Ok(text) => prometheus(text),
         // A peer that crashed, or was never there, is down to Prometheus, as it should be.
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),

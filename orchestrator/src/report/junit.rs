@@ -13,7 +13,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::{escape::escape, figures};
+use super::{escape::escape, figures, swept};
 use crate::{
     results::{Expectation, Found, Outcome, Results, SweepRun},
     run_directory::RunDirectory,
@@ -67,7 +67,7 @@ pub enum Ending {
     },
     /// Whether it is cannot be said: something else went wrong.
     Error {
-        /// What kind of thing: `failed`, `interrupted`, `invalid-verdict`, `timeout`.
+        /// What kind of thing: `failed`, `interrupted`, `invalid-verdict`.
         kind: &'static str,
         /// What went wrong.
         message: String,
@@ -144,10 +144,9 @@ fn suite(name: &str, results: &Results) -> Suite {
 
 /// `seed-figure[count=10,via=swarm] #2`.
 fn label(name: &str, run: &SweepRun) -> String {
-    let words = |(path, value): (&String, &serde_json::Value)| {
-        format!("{}={}", path.rsplit('.').next().unwrap_or(path), figures::value(value))
-    };
-    let values: Vec<String> = run.values.iter().map(words).collect();
+    let paths: Vec<&str> = run.values.keys().map(String::as_str).collect();
+    let words = |(path, value)| format!("{path}={}", figures::value(value));
+    let values: Vec<String> = swept::short(&paths).into_iter().zip(run.values.values()).map(words).collect();
     let values = if values.is_empty() { String::new() } else { format!("[{}]", values.join(",")) };
     format!("{name}{values} #{}", run.repeat)
 }
@@ -182,6 +181,12 @@ fn judged(expectation: &Expectation, results: &Results) -> Case {
 }
 
 impl Suite {
+    /// The case that says that it was not carried out, if there is one.
+    pub(crate) fn not_carried_out(&mut self) -> Option<&mut Case> {
+        let kinds = [Outcome::Failed.as_str(), Outcome::Interrupted.as_str()];
+        self.cases.iter_mut().find(|case| matches!(case.ending, Ending::Error { kind, .. } if kinds.contains(&kind)))
+    }
+
     fn count(&self, is: fn(&Ending) -> bool) -> usize {
         self.cases.iter().filter(|case| is(&case.ending)).count()
     }
@@ -307,6 +312,13 @@ mod tests {
             text.contains("<testsuites name=\"peerbed\" tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"0\""),
             "{text}"
         );
+    }
+
+    #[test]
+    fn cases_of_a_sweep_have_names_that_tell_their_values_apart() {
+        let values = json!({ "groups.home.count": 5, "groups.far.count": 10 }).as_object().unwrap().clone();
+        let run = SweepRun { values, repeat: 2, directory: "001".into(), results: results("valid", "finished") };
+        assert_eq!(label("s", &run), "s[home.count=5,far.count=10] #2");
     }
 
     #[test]

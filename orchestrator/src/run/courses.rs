@@ -1,10 +1,10 @@
 //! What conditions over many values look at, read back from the files that the run wrote.
 
 use crate::{
-    expect::over::{Courses, DistributionCourse},
+    expect::over::{Courses, DistributionCourse, FaultSeen},
     plan::Via,
     record::{Record, course::Course},
-    results::{Distribution, Results},
+    results::{Distribution, Recovery, Results},
     run_directory::RunDirectory,
     scenario, timings,
 };
@@ -18,9 +18,13 @@ pub(super) fn read(directory: &RunDirectory, results: &Results) -> Courses {
         host: record.windows.iter().filter(|window| window.measuring).copied().collect(),
         started: record.started,
         steps: record.steps.values().map(|step| (step.action.clone(), record.since_start(step.begun))).collect(),
-        recoveries: results.recoveries.iter().map(|it| (it.fault.clone(), it.recovered_seconds)).collect(),
+        recoveries: results.recoveries.iter().map(fault).collect(),
         timings: timings::read(directory),
     }
+}
+
+fn fault(it: &Recovery) -> FaultSeen {
+    FaultSeen { kind: it.fault.clone(), ring: it.ring.clone(), recovered: it.recovered_seconds }
 }
 
 fn distribution(found: &Distribution, course: &Course) -> Option<DistributionCourse> {

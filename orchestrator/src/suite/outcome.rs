@@ -102,7 +102,7 @@ impl Ended {
         ]
     }
 
-    /// Its test suites: those of its runs, and one that says why it was not run to its end.
+    /// Its test suites: those of its runs, one of which says why it was not run to its end; where none can, one more does.
     fn suites(&self) -> Vec<junit::Suite> {
         let mut all = self.found.as_ref().map(junit::suites).unwrap_or_default();
         for suite in &mut all {
@@ -116,6 +116,11 @@ impl Ended {
             } else {
                 Ending::Error { kind: "failed", message: why.clone() }
             };
+            // One event is one error, also where the run was there to write down its own end.
+            if let Some(case) = all.iter_mut().rev().find_map(junit::Suite::not_carried_out) {
+                case.ending = ending;
+                return all;
+            }
             let case = Case { name: "the topology is run to its end".into(), ending };
             all.push(junit::Suite {
                 name: self.name.clone(),
@@ -266,6 +271,17 @@ mod tests {
         assert!(text.contains(head), "{text}");
         assert!(text.contains("<testsuite name=\"a: made-up\""), "{text}");
         assert!(text.contains("more &lt;words&gt;</error>"), "{text}");
+    }
+
+    #[test]
+    fn one_event_is_one_error_also_where_the_run_wrote_down_its_end() {
+        let mut late = ended("late", Conclusion::NotCarriedOut, State::Valid, None);
+        let Some(Found::Run(results)) = &mut late.found else { panic!("it has no run") };
+        results.outcome = Outcome::Interrupted;
+        late.why = Some("it took longer than 4s and was ended".into());
+        let text = SuiteOutcome { name: "s".into(), ended: vec![late] }.junit();
+        assert!(text.contains("tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\""), "{text}");
+        assert!(text.contains("<error type=\"failed\" message=\"it took longer than 4s and was ended\">"), "{text}");
     }
 
     #[test]

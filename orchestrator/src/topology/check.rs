@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod course;
+mod expectations;
 mod faults;
 mod rings;
 mod steps;
@@ -39,6 +40,7 @@ pub(super) fn check(reader: &mut Reader, topology: &Topology) {
     course::check(reader, topology, &roster);
     rings::check(reader, topology, &roster);
     groups_of_expectations(reader, topology);
+    expectations::check(reader, topology, &roster);
     if topology.sweep.is_none() && knows_distributions(topology) {
         let distributions: Vec<_> = topology.distributions().map(|(_, distribute)| distribute).collect();
         expectations(reader, topology, &distributions);

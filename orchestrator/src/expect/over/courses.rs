@@ -1,12 +1,12 @@
 //! What a run wrote down, as conditions over many values see it: series of values and how long each held.
 //!
-//! How values are folded and held against a bar is in [`super`].
+//! How values are folded and held against a bar is in [`super`], what came after faults in [`super::healing`].
 
 use std::collections::BTreeMap;
 
 use peerbed_peer::timing::{self, Histogram, Timing};
 
-use super::{Bar, DistributionSeries, Healed, HostSeries, Series};
+use super::{DistributionSeries, FaultSeen, HostSeries, Series};
 use crate::{expect::Selector, plan::Via, verdict::Window};
 
 /// What a run wrote down, as far as conditions look at it.
@@ -20,8 +20,8 @@ pub struct Courses {
     pub started: f64,
     /// Steps by the word of their action, and when they began, in seconds since the scenario's start.
     pub steps: Vec<(String, f64)>,
-    /// Faults by kind, and the seconds until recovery; none where it never came.
-    pub recoveries: Vec<(String, Option<f64>)>,
+    /// Faults of rings and distributions, and what came of them.
+    pub recoveries: Vec<FaultSeen>,
     /// Histograms merged over peers, as texts by name.
     pub timings: BTreeMap<String, String>,
 }
@@ -47,8 +47,33 @@ pub struct DistributionCourse {
     pub uplink: Vec<(f64, f64)>,
 }
 
-/// How long a series lasted, and its values from each instant on.
-pub(super) type Lasting = (f64, Vec<(f64, f64)>);
+/// A series over time: its values from each instant on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lasting {
+    /// When its instants count from, in seconds since the scenario's start.
+    pub(super) begun: f64,
+    /// How long it lasted, in seconds.
+    pub(super) length: f64,
+    /// When all who had to complete had done so; none where it has no such end.
+    pub(super) ended: Option<f64>,
+    /// The values.
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+impl Lasting {
+    /// Whether it had begun, and not ended, at `t`.
+    pub(super) fn is_under_way(&self, t: f64) -> bool {
+        t >= 0.0 && self.ended.is_none_or(|ended| t < ended)
+    }
+}
+
+impl DistributionCourse {
+    fn lasting(&self, points: &[(f64, f64)]) -> Lasting {
+        let latest = self.completions.iter().copied().collect::<Option<Vec<f64>>>();
+        let ended = latest.and_then(|all| all.into_iter().reduce(f64::max));
+        Lasting { begun: self.begun, length: self.length, ended, points: points.to_vec() }
+    }
+}
 
 impl Courses {
     fn selected(&self, selector: &Selector) -> Vec<&DistributionCourse> {
@@ -75,7 +100,7 @@ impl Courses {
             | Series::Timing(..) => {}
         }
         let all = self.points(series)?;
-        some(all.iter().map(|(length, points)| evenly(points, *length)).collect())
+        some(all.iter().map(evenly).collect())
     }
 
     /// What the peers of a group, or all, measured; none where nobody did.
@@ -84,14 +109,14 @@ impl Courses {
         timing::decode(self.timings.get(&name)?).ok()
     }
 
-    /// The points of a series over time and how long it lasted, one list per selected distribution.
+    /// A series over time, one for each selected distribution.
     pub(super) fn points(&self, series: &Series) -> Option<Vec<Lasting>> {
         match series {
             Series::Distribution(selector, kind) => {
                 let points = |course: &&DistributionCourse| match kind {
-                    DistributionSeries::Progress => (course.length, course.progress.clone()),
-                    DistributionSeries::Uplink => (course.length, course.uplink.clone()),
-                    DistributionSeries::Completion | DistributionSeries::FromArrival => (0.0, Vec::new()),
+                    DistributionSeries::Progress => course.lasting(&course.progress),
+                    DistributionSeries::Uplink => course.lasting(&course.uplink),
+                    DistributionSeries::Completion | DistributionSeries::FromArrival => course.lasting(&[]),
                 };
                 some(self.selected(selector).iter().map(points).collect())
             }
@@ -104,41 +129,16 @@ impl Courses {
                 };
                 let begin = |window: &Window| window.t - window.seconds - self.started;
                 let points = self.host.iter().map(|window| (begin(window), value(window))).collect();
-                let end = self.host.last().map_or(0.0, |window| window.t - self.started);
-                (!self.host.is_empty()).then(|| vec![(end, points)])
+                let length = self.host.last()?.t - self.started;
+                Some(vec![Lasting { begun: 0.0, length, ended: None, points }])
             }
             // No course over time: see `timing`.
             Series::Timing(..) => None,
         }
     }
-
-    /// Seconds until it came true, for every fault of a kind; none within where it never did.
-    pub(super) fn healing(&self, fault: &str, healed: &Healed) -> Option<Vec<Option<f64>>> {
-        match healed {
-            Healed::Recovered => {
-                some(self.recoveries.iter().filter(|(kind, _)| kind == fault).map(|(_, seconds)| *seconds).collect())
-            }
-            Healed::Series(series, bar) => {
-                let faults: Vec<f64> = self.steps.iter().filter(|(word, _)| word == fault).map(|(_, at)| *at).collect();
-                let mut all = Vec::new();
-                for (points, begun) in self.points(series)?.into_iter().zip(self.begins(series)) {
-                    all.extend(faults.iter().map(|at| first_true(&points.1, at - begun, bar)));
-                }
-                some(all)
-            }
-        }
-    }
-
-    /// When the points of each selected distribution count from, in seconds since the scenario's start.
-    fn begins(&self, series: &Series) -> Vec<f64> {
-        match series {
-            Series::Distribution(selector, _) => self.selected(selector).iter().map(|course| course.begun).collect(),
-            Series::Host(_) | Series::Timing(..) => vec![0.0],
-        }
-    }
 }
 
-fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
+pub(super) fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
     (!all.is_empty()).then_some(all)
 }
 
@@ -148,17 +148,9 @@ pub(super) fn value_at(points: &[(f64, f64)], t: f64) -> Option<f64> {
 }
 
 /// Values at [`INSTANTS`] equal steps, so that time weighs and not the number of points.
-fn evenly(points: &[(f64, f64)], length: f64) -> Vec<f64> {
-    (0..INSTANTS).filter_map(|step| value_at(points, length * (f64::from(step) + 0.5) / f64::from(INSTANTS))).collect()
-}
-
-/// Seconds from `from` until the bar holds for the first time.
-fn first_true(points: &[(f64, f64)], from: f64, bar: &Bar) -> Option<f64> {
-    if value_at(points, from).is_some_and(|value| bar.operator.holds(value, bar.wanted)) {
-        return Some(0.0);
-    }
-    let later = points.iter().filter(|(at, _)| *at > from);
-    later.into_iter().find(|(_, value)| bar.operator.holds(*value, bar.wanted)).map(|(at, _)| at - from)
+fn evenly(lasting: &Lasting) -> Vec<f64> {
+    let at = |step: u32| lasting.length * (f64::from(step) + 0.5) / f64::from(INSTANTS);
+    (0..INSTANTS).filter_map(|step| value_at(&lasting.points, at(step))).collect()
 }
 
 /// Finer than a second in runs of up to an hour or so, and than what people write.

@@ -8,6 +8,7 @@ use super::{Bar, DistributionSeries, Function, Healed, HostSeries, Over, Series}
 use crate::{
     diagnose::suggestion,
     expect::{ConditionError, Selector, parse as plain},
+    scenario::rings::FaultKind,
     units::{Rate, Share, Span},
 };
 
@@ -34,7 +35,8 @@ fn folded(text: &str) -> Result<Over, ConditionError> {
             open..text.len(),
         ));
     };
-    let series = series(&text[open + 1..close], open + 1)?;
+    let inside = text[open + 1..close].trim_start();
+    let series = series(inside.trim_end(), close - inside.len())?;
     let bar = bar(&series, text, close + 1)?;
     Ok(Over::Folded { function, series, bar })
 }
@@ -52,7 +54,7 @@ fn at(text: &str) -> Result<Over, ConditionError> {
 
 /// `within SPAN of FAULT: WHAT`.
 fn within(text: &str) -> Result<Over, ConditionError> {
-    let hint = "write `within 6s of crash: recovered` or `within 6s of crash: distribution.NAME.uplink >= 10mbit`";
+    let hint = "write `within 6s of crash: recovered`, `… : ring.correct` or `… : distribution.NAME.uplink >= 10mbit`";
     let start = "within ".len();
     let of = text.find(" of ").ok_or_else(|| plain::error("`of` and the fault are missing", hint, 0..text.len()))?;
     let seconds = span(text[start..of].trim(), start..of.max(start + 1))?;
@@ -60,18 +62,38 @@ fn within(text: &str) -> Result<Over, ConditionError> {
     let colon =
         colon.ok_or_else(|| plain::error("a colon and what has to come true are missing", hint, of..text.len()))?;
     let word = text[of + " of ".len()..colon].trim();
-    let fault = FAULTS.iter().find(|known| **known == word).ok_or_else(|| {
-        let hint = suggestion(word, FAULTS.iter().copied()).unwrap_or_default();
-        plain::error(format!("`{word}` is no fault"), hint, of + " of ".len()..colon)
-    })?;
+    let place = of + " of ".len()..colon;
+    let fault = fault(word, place.clone())?;
     let from = text.len() - text[colon + 1..].trim_start().len();
     if text[from..].trim() == "recovered" {
         return Ok(Over::Within { seconds, fault, healed: Healed::Recovered });
+    }
+    if let Some(ring) = text[from..].trim().strip_suffix(".correct").filter(|ring| is_name(ring)) {
+        if !FaultKind::ALL.into_iter().any(|kind| kind.word() == fault) {
+            let hint = "take crash, leave, join or heal";
+            return Err(plain::error(format!("a ring is not watched getting over `{fault}`"), hint, place));
+        }
+        return Ok(Over::Within { seconds, fault, healed: Healed::Ring(ring.to_owned()) });
     }
     let end = text[from..].find(|c: char| c.is_whitespace() || "<>=!".contains(c)).map_or(text.len(), |end| from + end);
     let series = over_time(series(&text[from..end], from)?, from..end)?;
     let bar = bar(&series, text, end)?;
     Ok(Over::Within { seconds, fault, healed: Healed::Series(series, bar) })
+}
+
+fn fault(word: &str, range: Range<usize>) -> Result<&'static str, ConditionError> {
+    FAULTS.iter().find(|known| **known == word).copied().ok_or_else(|| {
+        let hint = match word {
+            "flap" => "a flap changes links; write `link`".to_owned(),
+            _ => suggestion(word, FAULTS.iter().copied()).unwrap_or_else(|| format!("take {}", FAULTS.join(", "))),
+        };
+        plain::error(format!("`{word}` is no fault"), hint, range)
+    })
+}
+
+/// Whether this may be the name of a ring.
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && !word.contains(['.', '(', '<', '>', '=', '!']) && !word.contains(char::is_whitespace)
 }
 
 fn function(word: &str, range: Range<usize>) -> Result<Function, ConditionError> {
@@ -192,11 +214,12 @@ const HOST: &[(&str, HostSeries)] = &[
     ("steal", HostSeries::Steal),
     ("lateness", HostSeries::Lateness),
 ];
-const FAULTS: &[&str] = &["crash", "leave", "link", "partition", "pause"];
+/// Words of steps. A flap becomes changes of links in the plan, and churn becomes crashes, leaves and joins of a ring's members.
+const FAULTS: &[&str] = &["crash", "leave", "join", "link", "partition", "heal", "pause"];
 
 #[cfg(test)]
 mod tests {
-    use crate::expect::Condition;
+    use crate::expect::{Condition, RingSubject};
 
     #[test]
     fn what_is_wrong_is_named_where_it_stands() {
@@ -221,6 +244,10 @@ mod tests {
             ("swarm.leaf at 5s <= 1s", "what peers measure is no course over time", "swarm.leaf"),
             ("distribution.x.progress at noon >= 5%", "`noon` is no span", "noon "),
             ("within 6s of crsh: recovered", "`crsh` is no fault", "crsh"),
+            ("within 6s of flap: recovered", "`flap` is no fault", "flap"),
+            ("within 6s of pause: ring.correct", "is not watched getting over `pause`", "pause"),
+            ("within 6s of crash: ring.corect", "is no series", "ring.corect"),
+            ("p95( distribution.x.completions ) <= 1s", "is no series", "distribution.x.completions"),
             ("within 6s of crash recovered", "a colon and what has to come true are missing", " of crash recovered"),
             ("within 6s: recovered", "`of` and the fault are missing", "within 6s: recovered"),
         ] {
@@ -242,5 +269,7 @@ mod tests {
             assert_eq!((&text[selector.name_range.clone()], condition.is_live()), ("release", false), "{text}");
         }
         assert!(Condition::parse("within 6s of crash: recovered").unwrap().selector().is_none());
+        let ring = Condition::parse("within 6s of heal: ring.correct").unwrap();
+        assert_eq!(ring.ring_subjects(), [(RingSubject::Rings, "ring")]);
     }
 }

@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{Reader, Roster, Topology, peers, steps::is_by_programs, unselected};
+use super::{
+    Reader, Roster, Topology,
+    expectations::{counted, impossible},
+    peers,
+    steps::is_by_programs,
+    unselected,
+};
 use crate::{
     diagnose::{Place, Problem, suggestion},
-    expect::{Condition, Metric, Operator, Subject, Value},
+    expect::Condition,
     topology::{Action, Distribute, Selection, Timing, Written, roster::Found, scenario::PREVIOUS},
 };
 
@@ -115,45 +121,10 @@ fn check_condition(reader: &mut Reader, topology: &Topology, roster: &Roster<'_>
         }
         return;
     }
-    let Subject::Distribution { selector, metric, operator, value } = &condition.value.subject else { return };
-    for distribute in distributions.into_iter().filter(|it| it.is_selected(selector)) {
-        let most = match (metric, value) {
-            (Metric::Progress | Metric::Spread, _) | (_, Value::Share(_)) => 1.0,
-            _ => match size(roster, &distribute.to) {
-                Some(size) => size as f64,
-                None => continue,
-            },
-        };
-        let (Value::Number(wanted) | Value::Share(wanted)) = *value;
-        let is_possible = match operator {
-            Operator::AtLeast | Operator::Equal => wanted <= most,
-            Operator::Above => wanted < most,
-            Operator::Below => wanted > 0.0,
-            Operator::AtMost | Operator::Unequal => true,
-        };
-        if !is_possible {
-            let problem = Problem::new(condition.place, "this never holds, so the step never comes");
-            reader.problem(problem.hint(format!("the file goes to {}", counted(roster, &distribute.to))));
-            return;
-        }
+    if let Some(distribute) = impossible(topology, roster, &condition.value) {
+        let problem = Problem::new(condition.place, "this never holds, so the step never comes");
+        reader.problem(problem.hint(format!("the file goes to {}", counted(roster, &distribute.to))));
     }
-}
-
-fn counted(roster: &Roster<'_>, names: &[Written<String>]) -> String {
-    match size(roster, names) {
-        Some(1) => "1 peer".to_owned(),
-        Some(size) => format!("{size} peers"),
-        None => "its peers".to_owned(),
-    }
-}
-
-/// How many peers names stand for, where all of them are known.
-fn size(roster: &Roster<'_>, names: &[Written<String>]) -> Option<usize> {
-    let sizes = names.iter().map(|name| match roster.find(&name.value) {
-        Found::Peers(range) => Some(range.len()),
-        Found::Nobody | Found::Unclear => None,
-    });
-    sizes.sum()
 }
 
 /// Peers that some step names, by what it does.
