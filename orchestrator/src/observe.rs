@@ -8,11 +8,10 @@
 //!
 //! The port is for scrapers on this host: who listens on an address that others reach, says so. A peer is asked when somebody
 //! scrapes it, and only then, so that a run without a scraper is not disturbed. What is served of the run is text that `text`
-//! makes from the last [look](Sight) at it.
+//! makes from the last [look](Sight) at it. What answers on the port lives in `serving`; here is the board that everybody writes on.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,20 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     plan::{Action, Plan},
@@ -46,11 +32,13 @@ use crate::{
 mod live;
 mod look;
 pub mod prometheus;
+mod serving;
 mod text;
 
 use look::Look;
 pub use look::Sight;
 pub(crate) use look::unix_now;
+pub use serving::{Pages, listen, serve};
 
 /// What is served of the run under way. Cheap to clone; all clones are one board.
 #[derive(Clone, Debug, Default)]
@@ -269,95 +257,6 @@ fn push<T>(to: &mut VecDeque<T>, what: T, most: usize) {
     to.push_back(what);
 }
 
-/// Takes `address`, and says which it is: port 0 is any free one.
-///
-/// # Errors
-///
-/// When the address cannot be listened on.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot serve metrics on {address}"))?;
-    let taken = listener.local_addr().context("asking for the port of metrics")?;
-    Ok((listener, taken))
-}
-
-/// Answers on `listener` until the future is dropped.
-///
-/// # Errors
-///
-/// When the listener fails for good.
-pub async fn serve(listener: TcpListener, board: Board, pages: Pages) -> anyhow::Result<()> {
-    let address = listener.local_addr().context("asking for the port of metrics")?;
-    let routes = match pages {
-        Pages::Metrics => {
-            let state = Serving { board, address, asking: Arc::new(Semaphore::new(ASKING_MAX)) };
-            Router::new()
-                .route("/sd", get(targets))
-                .route("/metrics", get(run))
-                .route("/peers/{name}/metrics", get(peer))
-                .with_state(state)
-        }
-        Pages::Live => live::routes(board),
-    };
-    axum::serve(listener, routes).await.context("serving metrics and pages")
-}
-
-/// What is served on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pages {
-    /// What Prometheus wants.
-    Metrics,
-    /// The live page.
-    Live,
-}
-
-#[derive(Clone, Debug)]
-struct Serving {
-    board: Board,
-    address: SocketAddr,
-    /// Places for scrapes of peers at once; others wait their turn, or until their scraper gives up.
-    asking: Arc<Semaphore>,
-}
-
-async fn targets(State(serving): State<Serving>) -> Json<Value> {
-    let shown = serving.board.lock().clone();
-    let target = |labels: Value| json!({ "targets": [serving.address.to_string()], "labels": labels });
-    let mut all = vec![target(json!({ "__metrics_path__": "/metrics", "run": shown.run, "part": "run" }))];
-    all.extend(shown.peers.iter().map(|peer| {
-        let Target { name, group, class, .. } = peer;
-        let path = format!("/peers/{name}/metrics");
-        let labels = json!({ "__metrics_path__": path, "run": shown.run, "part": "peer", "peer": name, "group": group,
-            "class": class });
-        target(labels)
-    }));
-    Json(Value::Array(all))
-}
-
-async fn run(State(serving): State<Serving>) -> Response {
-    let shown = serving.board.lock().clone();
-    serving.board.scrapes.send_modify(|scrapes| scrapes.run += 1);
-    prometheus(text::of(&shown))
-}
-
-async fn peer(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    let control = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.control.clone());
-    let Some(control) = control else {
-        return (StatusCode::NOT_FOUND, format!("there is no peer {name}\n")).into_response();
-    };
-    serving.board.scrapes.send_modify(|scrapes| scrapes.peers += 1);
-    let Ok(_place) = serving.asking.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    match control.metrics().await {
-        Ok(text) => prometheus(text),
-        // A peer that crashed, or was never there, is down to Prometheus, as it should be.
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
-    }
-}
-
-fn prometheus(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
-}
-
-/// Peers asked at once. A scrape takes a peer half a millisecond; more at once would only crowd them.
-const ASKING_MAX: usize = 8;
 /// Results are noted with the samples, once a second.
 const NOTED_WITHIN: Duration = Duration::from_millis(1500);
 /// How long after a look at the pictures somebody is taken to be watching.

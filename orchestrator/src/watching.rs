@@ -45,13 +45,13 @@ impl Watchers {
         let mut serving = Vec::new();
         let mut metrics = None;
         if let Some(address) = self.metrics {
-            let (listener, taken) = observe::listen(address).await?;
+            let (listener, taken) = observe::listen(address, Pages::Metrics).await?;
             progress.say(&format!("metrics on http://{taken}/metrics, service discovery on http://{taken}/sd"));
             serving.push(observe::serve(listener, board.clone(), Pages::Metrics));
             metrics = Some(taken);
         }
         if let Some(address) = self.page {
-            let (listener, taken) = observe::listen(address).await?;
+            let (listener, taken) = observe::listen(address, Pages::Live).await?;
             progress.say(&format!("live page on http://{taken}/"));
             serving.push(observe::serve(listener, board.clone(), Pages::Live));
         }
