@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
 mod run_support;
+mod tools;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -70,12 +71,9 @@ fn an_address_that_is_none_is_refused_before_anything_is_made() {
 
 /// Names, kinds and help are as Prometheus wants them.
 fn promtool_accepts(text: &str) {
-    let started =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let Ok(mut checking) = started else {
-        println!("skipped: promtool is not installed (apt install prometheus)");
-        return;
-    };
+    let Some(program) = tools::find(&["promtool"], "prometheus") else { return };
+    let mut command = Command::new(program);
+    let mut checking = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     checking.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let done = checking.wait_with_output().unwrap();
     assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
