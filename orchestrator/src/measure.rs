@@ -57,6 +57,15 @@ pub enum Note<'a> {
         /// What it does: `distribute`, `crash`, …
         action: &'static str,
     },
+    /// A peer goes or comes back by a churn.
+    Moved {
+        /// Index of the churn's step in the plan.
+        step: usize,
+        /// `crash`, `leave` or `join`.
+        action: &'static str,
+        /// Name of the peer.
+        peer: &'a str,
+    },
     /// The scenario wants links, partitions or processes changed.
     ChangeAsked {
         /// Index of the step in the plan.

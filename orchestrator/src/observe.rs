@@ -11,9 +11,8 @@
 //! makes from the last [look](Sight) at it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,7 +37,7 @@ use tokio::{
 
 use crate::{
     plan::{Action, Plan},
-    real::control,
+    real::control::Control,
     results::Results,
     run_directory::RunDirectory,
     scenario,
@@ -77,7 +76,12 @@ struct Shown {
     run: String,
     peers: Vec<Target>,
     look: Option<Look>,
-    steps: Vec<Step>,
+    /// The latest [`STEPS_MAX`].
+    steps: VecDeque<Step>,
+    /// The latest [`MOVES_MAX`].
+    moves: VecDeque<Moved>,
+    /// How many moves churns have made, by what happens.
+    moved: BTreeMap<&'static str, u64>,
     /// How many steps have begun and ended, by what they do.
     actions: BTreeMap<&'static str, (u64, u64)>,
     /// Class, direction, and bits per second of each link that has a rate.
@@ -97,7 +101,7 @@ struct Target {
     group: String,
     /// Class of its link.
     class: String,
-    directory: PathBuf,
+    control: Control,
 }
 
 /// A step of the scenario that has begun. Instants are seconds of Unix time.
@@ -111,6 +115,21 @@ struct Step {
     ended: Option<f64>,
 }
 
+/// A peer that went or came back by a churn.
+#[derive(Clone, Debug)]
+struct Moved {
+    /// The churn's step.
+    step: String,
+    /// How many moves were made before this one.
+    number: String,
+    action: &'static str,
+    /// `fault` or `work`.
+    kind: &'static str,
+    peer: String,
+    /// Seconds of Unix time.
+    at: f64,
+}
+
 impl Board {
     /// Shows another run from now on.
     pub fn begin(&self, plan: &Plan, directory: &RunDirectory) {
@@ -119,7 +138,7 @@ impl Board {
             name: peer.name.clone(),
             group: peer.group.clone(),
             class: peer.link.clone(),
-            directory: directory.peer(&peer.name),
+            control: Control::new(directory.peer(&peer.name)),
         };
         let link = |link: &crate::plan::Link| {
             let ways = [("up", link.up.rate), ("down", link.down.rate)];
@@ -147,12 +166,18 @@ impl Board {
     pub fn step_begun(&self, number: usize, action: &Action) {
         let mut shown = self.lock();
         let word = scenario::word(action);
-        let kind = if scenario::is_fault(word) { "fault" } else { "work" };
         shown.actions.entry(word).or_default().0 += 1;
-        if shown.steps.len() < STEPS_MAX {
-            let number = number.to_string();
-            shown.steps.push(Step { number, action: word, kind, begun: unix_now(), ended: None });
-        }
+        let step = Step { number: number.to_string(), action: word, kind: kind(word), begun: unix_now(), ended: None };
+        push(&mut shown.steps, step, STEPS_MAX);
+    }
+
+    /// Notes that `peer` goes or comes back by the churn of this step; `action` is the word for how.
+    pub fn moved(&self, step: usize, action: &'static str, peer: &str) {
+        let mut shown = self.lock();
+        let number = shown.moved.values().sum::<u64>().to_string();
+        *shown.moved.entry(action).or_default() += 1;
+        let (step, peer) = (step.to_string(), peer.to_owned());
+        push(&mut shown.moves, Moved { step, number, action, kind: kind(action), peer, at: unix_now() }, MOVES_MAX);
     }
 
     /// Notes that a step of the scenario has ended.
@@ -231,6 +256,19 @@ impl Board {
     }
 }
 
+/// Of what disturbs the overlay, and of everything else.
+fn kind(word: &str) -> &'static str {
+    if scenario::is_fault(word) { "fault" } else { "work" }
+}
+
+/// Appends; the oldest makes room.
+fn push<T>(to: &mut VecDeque<T>, what: T, most: usize) {
+    if to.len() >= most {
+        to.pop_front();
+    }
+    to.push_back(what);
+}
+
 /// Takes `address`, and says which it is: port 0 is any free one.
 ///
 /// # Errors
@@ -301,13 +339,13 @@ async fn run(State(serving): State<Serving>) -> Response {
 }
 
 async fn peer(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    let directory = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.directory.clone());
-    let Some(directory) = directory else {
+    let control = serving.board.lock().peers.iter().find(|peer| peer.name == name).map(|peer| peer.control.clone());
+    let Some(control) = control else {
         return (StatusCode::NOT_FOUND, format!("there is no peer {name}\n")).into_response();
     };
     serving.board.scrapes.send_modify(|scrapes| scrapes.peers += 1);
     let Ok(_place) = serving.asking.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    match control::metrics_in(directory).await {
+    match control.metrics().await {
         Ok(text) => prometheus(text),
         // A peer that crashed, or was never there, is down to Prometheus, as it should be.
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
@@ -324,5 +362,9 @@ const ASKING_MAX: usize = 8;
 const NOTED_WITHIN: Duration = Duration::from_millis(1500);
 /// How long after a look at the pictures somebody is taken to be watching.
 const ATTENTION: Duration = Duration::from_secs(10);
-/// Steps shown one by one, for annotations; all are counted.
-const STEPS_MAX: usize = 200;
+/// Steps shown one by one, for annotations: as many as a topology may have. Where a flapping link makes more of them, the
+/// oldest make room; who has scraped them has them, and all are counted.
+const STEPS_MAX: usize = 1_000;
+/// Moves of churns shown one by one, as steps are. A ring of 500 that is renewed every minute makes 17 a second, and a scrape
+/// is due each second.
+const MOVES_MAX: usize = 200;

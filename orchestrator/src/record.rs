@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) started: f64,
     /// The last instant of which anything is known.
     pub(crate) ended: f64,
+    /// The last instant at which somebody was sampled; of a run that goes on, about now.
+    pub(crate) seen: f64,
     /// How each distribution went, by its id.
     pub(crate) courses: BTreeMap<String, Course>,
     /// Rings and what was looked up in them.
@@ -43,6 +45,8 @@ pub(crate) struct Record {
     pub(crate) steps: BTreeMap<usize, StepSeen>,
     /// Everything else that is worth a mark, in order of time.
     pub(crate) marks: Vec<Mark>,
+    /// Processes that ended as the scenario had asked, by name and instant.
+    pub(crate) exits: Vec<(f64, String)>,
     /// What was seen of the host.
     pub(crate) windows: Vec<Window>,
     /// Events that peers discarded because nobody took them in time.
@@ -112,7 +116,8 @@ impl Record {
             record.started = first;
         }
         each_line(&directory.peer_samples(), |sample| record.sample(&sample));
-        each_line(&directory.host_samples(), |window| record.windows.push(window));
+        each_line(&directory.host_samples(), |window: Window| record.windows.push(window));
+        record.seen = record.windows.last().map_or(0.0, |window| window.t).max(record.seen).max(record.ended);
         record.marks.sort_by(|a, b| a.t.total_cmp(&b.t));
         record.courses.values_mut().for_each(Course::finish);
         record
@@ -146,11 +151,18 @@ impl Record {
                 self.courses.entry(id).or_default().event(&line);
             }
             // Every copy is in the results; peers that come up are told by the steps that bring them up.
-            // So are changes of links, partitions and processes.
-            "read-back" | "ready" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
+            // So are changes of links, partitions and processes, and who goes by a churn is told by how its process ends.
+            "read-back" | "ready" | "moved" | "change-asked" | "change-applied" | "change-proved" | "traced" => {}
             // A ring's pointers change all the time.
             "ring" if !self.rings.event(&line) => {}
-            _ => self.mark(&line),
+            _ => {
+                if let ("exited", Some(true), Some(Value::String(name))) =
+                    (line.event.as_str(), line.expected, &line.peer)
+                {
+                    self.exits.push((line.t, name.clone()));
+                }
+                self.mark(&line);
+            }
         }
     }
 
@@ -164,8 +176,9 @@ impl Record {
     }
 
     fn sample(&mut self, sample: &Sample) {
+        self.seen = self.seen.max(sample.t);
         if let Some(seat) = &sample.ring {
-            self.rings.sample(&sample.name, seat);
+            self.rings.sample(&sample.name, sample.t, seat);
         }
         for (id, seen) in &sample.distributions {
             self.courses.entry(id.clone()).or_default().sample(&sample.name, sample.t, seen);

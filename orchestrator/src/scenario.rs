@@ -42,7 +42,7 @@ pub use order::Order;
 pub use recovery::Fault;
 pub use rings::Rings;
 pub use stall::Stall;
-pub use steps::{describe, is_fault, word};
+pub use steps::{describe, is_fault, is_turn, word};
 pub use view::View;
 pub(crate) use view::via;
 
@@ -293,6 +293,18 @@ impl Scenario {
     #[must_use]
     pub fn is_wanted(&self, peer: PeerId) -> bool {
         matches!(self.processes.get(&peer), Some(Process::Up | Process::Starting))
+    }
+
+    /// Whether this peer is up as far as the scenario goes, and has not been stopped: whoever asks it gets an answer.
+    #[must_use]
+    pub fn answers(&self, peer: PeerId) -> bool {
+        self.processes.get(&peer) == Some(&Process::Up) && !self.in_force.is_paused(peer)
+    }
+
+    /// How many disturbances that last are in force: partitions, stopped processes, links that are down.
+    #[must_use]
+    pub fn disturbances(&self) -> usize {
+        self.in_force.count()
     }
 
     /// How far everything is, for progress displays and conditions.

@@ -26,13 +26,29 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 }
 
 #[test]
-fn every_alert_has_a_test() {
-    let read = |name: &str| fs::read_to_string(directory().join(name)).unwrap();
+fn every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() {
+    let read =
+        |name: &str| -> Value { serde_saphyr::from_str(&fs::read_to_string(directory().join(name)).unwrap()).unwrap() };
     let (rules, tests) = (read("rules.yml"), read("rules_test.yml"));
-    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    assert!(alerts.len() >= 6, "{alerts:?}");
+    let all = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let cases: Vec<Value> = all(&tests["tests"]).iter().flat_map(|test| all(&test["alert_rule_test"])).collect();
+    let rules: Vec<Value> = all(&rules["groups"]).iter().flat_map(|group| all(&group["rules"])).collect();
+    let alerts: Vec<&Value> = rules.iter().map(|rule| &rule["alert"]).filter(|name| name.is_string()).collect();
+    assert!(alerts.len() >= 7, "{alerts:?}");
     for alert in alerts {
-        assert!(tests.contains(&format!("alertname: {alert}")), "{alert} is never tested");
+        let of_it: Vec<&Value> = cases.iter().filter(|case| case["alertname"] == *alert).collect();
+        let fires = |case: &&&Value| !all(&case["exp_alerts"]).is_empty();
+        let (firing, silent) = (of_it.iter().filter(fires).count(), of_it.iter().filter(|it| !fires(it)).count());
+        assert!(firing > 0 && silent > 0, "{alert}: {firing} cases in which it fires, {silent} in which it does not");
+    }
+}
+
+#[test]
+fn everything_that_rules_record_is_drawn() {
+    let rules = fs::read_to_string(directory().join("rules.yml")).unwrap();
+    let queries: Vec<_> = all().iter().flat_map(Dashboard::queries).collect();
+    for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")) {
+        assert!(queries.iter().any(|query| query.written.contains(&format!("{name}{{"))), "no panel draws {name}");
     }
 }
 
@@ -166,7 +182,7 @@ fn every_query_chooses_the_run_and_takes_rates_of_counters_alone() {
             let before = &text[..at];
             let selector = text[at + name.len()..].strip_prefix('{').and_then(|rest| rest.split('}').next());
             assert!(selector.is_some_and(|all| all.contains("run=~\"$run\"")), "{place}: {name} of all runs");
-            let is_counter = name.ends_with("_total");
+            let is_counter = ["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
             let is_rate = ["rate(", "increase(", "irate("].iter().any(|of| before.ends_with(of));
             assert_eq!(is_counter, is_rate, "{place}: {name}");
         }

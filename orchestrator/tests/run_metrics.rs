@@ -1,6 +1,7 @@
 //! `run --metrics`: discovery, the run's own series and every peer's, while a real run goes on.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
+mod dashboard_support;
 mod run_support;
 mod tools;
 
@@ -31,6 +32,7 @@ fn a_scraper_finds_the_run_and_every_peer_on_one_port() {
     run_support::wait_until("peers answer", || get(address, "/peers/home-3/metrics").0 == 200);
     let (_, text) = get(address, "/peers/home-3/metrics");
     assert!(text.lines().any(|line| line.starts_with("peerbed_swarm_")), "{text}");
+    every_histogram_is_drawn(&text);
     run_support::wait_until("the host was looked at", || {
         get(address, "/metrics").1.contains("\npeerbed_host_busy_ratio ")
     });
@@ -67,6 +69,18 @@ fn an_address_that_is_none_is_refused_before_anything_is_made() {
     let done = output(["run".as_ref(), place.topology().as_os_str(), "--metrics".as_ref(), "everywhere".as_ref()]);
     assert_eq!(code(&done), 2);
     assert!(stderr(&done).contains("write a port, or an address and a port"), "{}", stderr(&done));
+}
+
+fn every_histogram_is_drawn(text: &str) {
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let histograms: Vec<&str> = kinds.filter_map(|kind| kind.strip_suffix(" histogram")).collect();
+    assert!(histograms.len() >= 4, "{histograms:?}");
+    let queries: Vec<_> = dashboard_support::all().iter().flat_map(dashboard_support::Dashboard::queries).collect();
+    for name in histograms {
+        let bucket = format!("{name}_bucket{{");
+        let is_drawn = queries.iter().any(|query| query.written.contains(&bucket));
+        assert!(is_drawn, "no panel of any dashboard draws {name}");
+    }
 }
 
 /// Names, kinds and help are as Prometheus wants them.

@@ -70,6 +70,20 @@ fn check_prometheus() {
     }
     println!("{asked} queries were answered with series");
     assert!(asked > 100 && empty.is_empty(), "no series for:\n{}", empty.join("\n"));
+    let values = |query: &str| -> Vec<String> {
+        let mut form = vec![("query", query.to_owned())];
+        form.extend(range.clone());
+        let found = get(again.address, "/api/v1/query_range", &form).expect("an answer");
+        let series = found["result"].as_array().unwrap();
+        assert_eq!(series.len(), 1, "{query}: {found}");
+        let values = series[0]["values"].as_array().unwrap();
+        values.iter().map(|value| value[1].as_str().unwrap().to_owned()).collect()
+    };
+    let crashes = values("max(peerbed:ring_faults:sum{fault=\"crash\"})");
+    assert_eq!(crashes.first().map(String::as_str), Some("0"), "the first fault is seen to happen: {crashes:?}");
+    assert!(crashes.contains(&"1".to_owned()), "{crashes:?}");
+    let moves = values("count(count by (move) (last_over_time(peerbed_run_churn_move_timestamp_seconds[60s])))");
+    assert!(moves.last().is_some_and(|count| count.parse::<u32>().is_ok_and(|count| count >= 2)), "{moves:?}");
     for (label, least) in [("run", 1), ("group", 3), ("peer", 10)] {
         let values = get(again.address, &format!("/api/v1/label/{label}/values"), &[]).expect("an answer");
         assert!(values.as_array().unwrap().len() >= least, "{label}: {values}");
@@ -213,6 +227,6 @@ scenario:
     join: { peers: [home-4] }
   - at: 8s
     join: { peers: [node-2] }
-  - at: 10s
-    wait: { for: 5s }
+  - at: 9s
+    churn: { peers: [node-4], for: 6s, session: { law: weibull, shape: 20, mean: 2s }, absence: { law: weibull, shape: 20, mean: 1s } }
 ";

@@ -3,6 +3,7 @@
 //! A driver is one task per distribution. It prepares, waits for its instant, runs its core, and ends when told. The
 //! drivers are `swarm`, `fetch::server` and `fetch::client`.
 
+use std::iter::Sum;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -117,6 +118,16 @@ impl Paths {
         self.connections += 1;
         self.round_trip_micros += u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
         self.window_bytes += path.cwnd;
+    }
+}
+
+impl Sum for Paths {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, it| Self {
+            connections: sum.connections + it.connections,
+            round_trip_micros: sum.round_trip_micros + it.round_trip_micros,
+            window_bytes: sum.window_bytes + it.window_bytes,
+        })
     }
 }
 

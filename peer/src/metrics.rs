@@ -2,46 +2,70 @@
 //!
 //! One struct; the help text of a series is the field's doc comment and its name is `peerbed_` and the field's name. The
 //! cores count by themselves into plain structs; [`raise`] copies such a count here when somebody scrapes.
+//!
+//! Series without labels are written straight to the text. The library's registry would make a family of each anew for every
+//! scrape, which costs a peer more than all else that it does for one.
+
+use std::io::Write;
 
 use peerbed_proto::swarm::Reason;
 use peerbed_proto::tracker::TrackerStats;
-use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::core::Collector;
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, TextEncoder};
 
-use crate::distribution::Counts;
+use crate::distribution::{Counts, Paths};
 use crate::events::RefusedReason;
 
 mod histogram;
 pub(crate) mod ring;
 pub(crate) mod timing;
 
-/// Makes the struct, its registration, and the names and help texts from one list.
+/// Makes the struct, the names and help texts, and the text that a scrape gets, from one list.
 macro_rules! series {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ident $([$label:literal])?,)+) => {
         /// The series of one process.
         #[derive(Debug)]
         pub(crate) struct Metrics {
-            registry: Registry,
             $($(#[doc = $help])+ pub(crate) $name: $kind,)+
         }
 
         impl Metrics {
             /// All series, at zero.
             pub(crate) fn new() -> Self {
-                let registry = Registry::new();
-                $(
-                    let help = concat!($($help),+).trim();
-                    let options = Opts::new(concat!("peerbed_", stringify!($name)), help);
-                    let made = series!(@make $kind, options $(, $label)?);
-                    registry.register(Box::new(made.clone())).expect("names in one list differ");
-                    let $name = made;
-                )+
-                Self { registry, $($name,)+ }
+                Self {
+                    $($name: {
+                        let help = concat!($($help),+).trim();
+                        let options = Opts::new(concat!("peerbed_", stringify!($name)), help);
+                        series!(@make $kind, options $(, $label)?)
+                    },)+
+                }
+            }
+
+            /// The text that a scrape gets.
+            pub(crate) fn text(&self) -> Vec<u8> {
+                let mut text = Vec::with_capacity(TEXT_BYTES);
+                $(series!(@write text, self.$name, concat!(
+                    "# HELP peerbed_", stringify!($name), $($help,)+ "\n",
+                    "# TYPE peerbed_", stringify!($name), " ", series!(@type $kind), "\n",
+                    "peerbed_", stringify!($name)
+                ) $(, $label)?);)+
+                text
             }
         }
     };
     (@make $kind:ident, $options:expr) => { $kind::with_opts($options).expect("a field's name is a metric's name") };
     (@make $kind:ident, $options:expr, $label:literal) => {
         $kind::new($options, &[$label]).expect("a field's name is a metric's name")
+    };
+    (@type IntCounterVec) => { "counter" };
+    (@type IntCounter) => { "counter" };
+    (@type IntGauge) => { "gauge" };
+    (@type Gauge) => { "gauge" };
+    (@write $text:ident, $series:expr, $head:expr) => {
+        writeln!($text, "{} {}", $head, $series.get()).expect("writing to memory does not fail");
+    };
+    (@write $text:ident, $series:expr, $head:expr, $label:literal) => {
+        TextEncoder::new().encode(&$series.collect(), &mut $text).expect("writing to memory does not fail");
     };
 }
 
@@ -58,25 +82,25 @@ series! {
     quic_connections: IntGauge,
     /// Times a connection had to wait because the peer's own interface was full.
     quic_held_back_total: IntCounter,
-    /// Smoothed round-trip time in seconds, mean over the open swarm and fetch connections.
+    /// Smoothed round-trip time in seconds, mean over the open swarm, fetch and ring connections.
     quic_rtt_seconds: Gauge,
     /// Datagrams that arrived and were dropped because the socket's receive buffer was full.
     quic_receive_dropped_total: IntCounter,
-    /// Congestion windows of the open swarm and fetch connections, sum in bytes.
+    /// Congestion windows of the open swarm, fetch and ring connections, sum in bytes.
     quic_congestion_window_bytes: IntGauge,
-    /// Packets declared lost by the open and past swarm and fetch connections.
+    /// Packets declared lost by the open and past swarm, fetch and ring connections.
     quic_lost_packets_total: IntCounter,
-    /// Bytes declared lost by the open and past swarm and fetch connections.
+    /// Bytes declared lost by the open and past swarm, fetch and ring connections.
     quic_lost_bytes_total: IntCounter,
-    /// Congestion events of the open and past swarm and fetch connections.
+    /// Congestion events of the open and past swarm, fetch and ring connections.
     quic_congestion_events_total: IntCounter,
-    /// UDP payload bytes sent by the open and past swarm and fetch connections.
+    /// UDP payload bytes sent by the open and past swarm, fetch and ring connections.
     quic_sent_bytes_total: IntCounter,
-    /// UDP payload bytes received by the open and past swarm and fetch connections.
+    /// UDP payload bytes received by the open and past swarm, fetch and ring connections.
     quic_received_bytes_total: IntCounter,
-    /// UDP datagrams sent by the open and past swarm and fetch connections.
+    /// UDP datagrams sent by the open and past swarm, fetch and ring connections.
     quic_sent_datagrams_total: IntCounter,
-    /// UDP datagrams received by the open and past swarm and fetch connections.
+    /// UDP datagrams received by the open and past swarm, fetch and ring connections.
     quic_received_datagrams_total: IntCounter,
     /// Whole, verified pieces of the running distributions.
     swarm_pieces: IntGauge,
@@ -185,13 +209,10 @@ series! {
 }
 
 impl Metrics {
-    /// The text that a scrape gets.
-    pub(crate) fn text(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(16 << 10);
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .expect("writing to memory does not fail and every family has a name");
-        text
+    /// Shows the open connections of everything that this peer takes part in.
+    pub(crate) fn show_paths(&self, paths: &Paths) {
+        self.quic_congestion_window_bytes.set(i64::try_from(paths.window_bytes).unwrap_or(i64::MAX));
+        self.quic_rtt_seconds.set(paths.round_trip_micros as f64 / 1e6 / paths.connections.max(1) as f64);
     }
 
     /// Makes every refusal reason appear at zero, so that a rate over it exists from the start.
@@ -283,6 +304,9 @@ pub(crate) fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
+/// Room for a whole scrape, of some 24 kB.
+const TEXT_BYTES: usize = 32 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +316,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.show_all_reasons();
         let text = String::from_utf8(metrics.text()).unwrap();
-        assert!(text.contains("# HELP peerbed_quic_dials_failed_total Dials that failed.\n"), "{text}");
+        let dials = "# HELP peerbed_quic_dials_failed_total Dials that failed.\n\
+                     # TYPE peerbed_quic_dials_failed_total counter\npeerbed_quic_dials_failed_total 0\n";
+        assert!(text.contains(dials), "{text}");
+        assert!(text.contains("# TYPE peerbed_quic_rtt_seconds gauge\npeerbed_quic_rtt_seconds 0\n"), "{text}");
         assert!(text.contains("peerbed_quic_refused_total{reason=\"no-certificate\"} 0\n"), "{text}");
     }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::commands::{Command, Prepare};
 use crate::config::PeerConfig;
 use crate::control::{ControlSocket, Refused, Request};
-use crate::distribution::{Snapshot, Surroundings};
+use crate::distribution::{QuicCounts, Snapshot, Surroundings};
 use crate::event_log::EventLog;
 use crate::events::EventKind;
 use crate::metrics::Metrics;
@@ -134,7 +134,10 @@ impl Peer {
             tokio::select! {
                 request = requests.recv() => self.handle_request(request.context("the control socket is closed")?).await,
                 outcome = self.table.next_outcome() => self.handle_outcome(outcome)?,
-                ended = self.seat.ended() => self.seat.settle(ended)?,
+                ended = self.seat.ended() => {
+                    self.seat.settle(ended)?;
+                    self.count_ring(self.seat.last().map(|ring| ring.quic));
+                }
                 () = &mut shutdown, if self.state == PeerState::Ready => {
                     // All peers end now: whoever took over would end as well.
                     self.seat.end();
@@ -232,6 +235,8 @@ impl Peer {
 
     async fn scrape(&mut self) -> Vec<u8> {
         let distributions = self.inspect().await;
+        let ring = self.seat.inspect().await;
+        self.count_ring(ring.as_ref().map(|ring| ring.quic));
         let Surroundings { metrics, transport, tracker, .. } = &self.surroundings;
         let sum = |of: &dyn Fn(&Snapshot) -> u64| {
             i64::try_from(distributions.values().map(of).sum::<u64>()).unwrap_or(i64::MAX)
@@ -244,17 +249,25 @@ impl Peer {
         metrics.swarm_pieces.set(sum(&|snapshot| snapshot.status.have.into()));
         metrics.swarm_neighbours.set(sum(&|snapshot| snapshot.status.neighbours.into()));
         metrics.swarm_unchoked.set(sum(&|snapshot| snapshot.status.unchoked.into()));
-        metrics.quic_congestion_window_bytes.set(sum(&|snapshot| snapshot.paths.window_bytes));
-        let connections = sum(&|snapshot| snapshot.paths.connections).max(1) as f64;
-        metrics.quic_rtt_seconds.set(sum(&|snapshot| snapshot.paths.round_trip_micros) as f64 / 1e6 / connections);
+        let paths =
+            distributions.values().map(|snapshot| snapshot.paths).chain(ring.iter().map(|ring| ring.paths)).sum();
+        metrics.show_paths(&paths);
         metrics::raise(&metrics.quic_receive_dropped_total, transport.receive_dropped());
         if let Some(tracker) = tracker {
             metrics.take_tracker(&tracker.stats());
         }
         let mut text = metrics.text();
-        metrics::ring::write(&mut text, self.seat.inspect().await.as_ref());
+        metrics::ring::write(&mut text, ring.as_ref());
         metrics::timing::write(&mut text, &self.surroundings.timings);
         text
+    }
+
+    /// Lets the counters grow by what QUIC counted for the ring since the last look.
+    fn count_ring(&mut self, quic: Option<QuicCounts>) {
+        if let Some(quic) = quic {
+            let (before, after) = self.seat.grown(quic);
+            self.surroundings.metrics.grow(&before, &after);
+        }
     }
 
     /// Looks at every distribution, and lets the counters grow by what it counted since the last look.

@@ -2,9 +2,12 @@
 //!
 //! Signals are awaited in `main`; exit codes are decided there too.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, bail};
+use libc::{SK_MEMINFO_DROPS, SO_MEMINFO, SOL_SOCKET, getsockopt, socklen_t};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 /// Asks the kernel to kill this process when its parent dies.
@@ -37,7 +40,10 @@ impl Resident {
     /// What the kernel says; zeros when /proc is not mounted.
     #[must_use]
     pub fn read() -> Self {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        // In one read, since this is done every second and by hundreds of peers.
+        let mut text = [0; STATUS_BYTES];
+        let length = File::open("/proc/self/status").and_then(|mut file| file.read(&mut text)).unwrap_or(0);
+        let status = String::from_utf8_lossy(&text[..length]);
         let bytes = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key));
             let kilobytes: Option<u64> = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
@@ -47,14 +53,51 @@ impl Resident {
     }
 }
 
-/// Datagrams that were dropped because the receive buffer of the UDP socket on `local` was full; 0 when there is no such
-/// socket in this network namespace. Only the table of its own family is read: the kernel walks a hash table for each.
+/// Datagrams that were dropped because the receive buffer of `socket` was full; 0 where the kernel does not tell.
+///
+/// Asked of the socket itself (`SO_MEMINFO`). The same number stands in `/proc/net/udp`, but for that the kernel walks its
+/// whole table of sockets.
 #[must_use]
-pub fn udp_dropped(local: SocketAddr) -> u64 {
-    let path = if local.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
-    let table = std::fs::read_to_string(path).unwrap_or_default();
-    let local = format!(":{:04X}", local.port());
-    let mut sockets = table.lines().skip(1).map(str::split_whitespace);
-    let ours = sockets.find(|fields| fields.clone().nth(1).is_some_and(|address| address.ends_with(&local)));
-    ours.and_then(|mut fields| fields.next_back()?.parse().ok()).unwrap_or(0)
+pub fn receive_dropped(socket: impl AsFd) -> u64 {
+    let mut memory = [0_u32; SK_MEMINFO_VARS];
+    let mut length = size_of_val(&memory) as socklen_t;
+    // SAFETY: SO_MEMINFO writes at most `length` bytes of numbers to `memory`, and both live until the call returns.
+    let refused = unsafe {
+        getsockopt(socket.as_fd().as_raw_fd(), SOL_SOCKET, SO_MEMINFO, memory.as_mut_ptr().cast(), &raw mut length)
+    };
+    if refused == 0 { memory[SK_MEMINFO_DROPS as usize].into() } else { 0 }
+}
+
+/// Room for `/proc/self/status`, of which the memory's lines are in the first thousand bytes.
+const STATUS_BYTES: usize = 4096;
+
+/// Numbers that `SO_MEMINFO` tells; later kernels may have more and tell these first.
+const SK_MEMINFO_VARS: usize = 9;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn what_a_full_receive_buffer_drops_is_counted_to_the_datagram() {
+        let (full, sender) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        full.set_nonblocking(true).unwrap();
+        socket2::SockRef::from(&full).set_recv_buffer_size(16 << 10).unwrap();
+        assert_eq!(receive_dropped(&full), 0);
+        for _ in 0..200 {
+            sender.send_to(&[0; 1000], full.local_addr().unwrap()).unwrap();
+        }
+        let mut buffer = [0; 1000];
+        let taken = std::iter::from_fn(|| full.recv(&mut buffer).ok()).count() as u64;
+        assert!(taken < 200, "nothing was dropped");
+        assert_eq!(receive_dropped(&full), 200 - taken);
+    }
+
+    #[test]
+    fn memory_now_is_some_and_not_above_its_peak() {
+        let resident = Resident::read();
+        assert!(0 < resident.now && resident.now <= resident.peak, "{resident:?}");
+    }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
 use crate::commands::Endpoint;
-use crate::distribution::Surroundings;
+use crate::distribution::{Paths, QuicCounts, Surroundings};
 use crate::ring::asking::Asking;
 use crate::ring::links::{Links, Replies};
 use crate::ring::seats::Seats;
@@ -27,7 +27,7 @@ use crate::ring_control::{Enter, RecordKey, RingCommand, RingStatus, Start};
 use crate::timing::Timing;
 use crate::transport::PeerConnection;
 
-pub(crate) use self::telling::{LookupCounts, RingCounts, SECONDS_BOUNDS};
+pub(crate) use self::telling::{HOPS_BOUNDS, LookupCounts, RingCounts};
 
 mod asking;
 mod exchange;
@@ -58,6 +58,8 @@ pub(crate) enum RingOrder {
 pub(crate) struct RingSnapshot {
     pub(crate) status: RingStatus,
     pub(crate) counts: RingCounts,
+    pub(crate) quic: QuicCounts,
+    pub(crate) paths: Paths,
 }
 
 /// What can happen to a driver, other than orders and deadlines. `serial` tells connections to one peer apart.
@@ -351,7 +353,8 @@ impl RingDriver {
         let status = self.teller.status(&self.core, &self.links);
         let lookups = self.teller.lookups().clone();
         let counts = RingCounts { core: self.core.stats().clone(), traffic: self.links.traffic, lookups };
-        RingSnapshot { status, counts }
+        let (quic, paths) = self.links.quic();
+        RingSnapshot { status, counts, quic, paths }
     }
 }
 

@@ -21,7 +21,6 @@ use crate::events::{EventKind, RefusedReason};
 use crate::evidence;
 use crate::identity::{Credentials, Identity};
 use crate::metrics::Metrics;
-use crate::process;
 pub(crate) use crate::transport::ledger::{Ledger, Reading};
 use crate::transport::refusal::Refusal;
 use crate::transport::uplink::Uplink;
@@ -201,7 +200,7 @@ impl Transport {
 
     /// Datagrams that the kernel dropped because the receive buffer was full.
     pub(crate) fn receive_dropped(&self) -> u64 {
-        self.endpoint.local_addr().map_or(0, process::udp_dropped)
+        self.uplink.receive_dropped()
     }
 
     /// Closes all connections, and waits until the other sides know or three round trips have passed.

@@ -64,6 +64,30 @@ fn after_a_crash_the_survivors_close_the_ring() {
 }
 
 #[test]
+fn what_quic_counts_over_connections_of_a_ring_is_exported_and_stays_when_they_are_gone() {
+    support::run(async {
+        let ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;
+        let peer = ring.peer(40);
+        let (sent, received) = ("peerbed_quic_sent_bytes_total", "peerbed_quic_received_bytes_total");
+        let before = [peer.metric(sent).await, peer.metric(received).await];
+        // A handshake alone is two datagrams of 1,200 bytes, and there are three neighbours.
+        assert!(before.iter().all(|bytes| *bytes > 3_600), "{before:?}");
+        assert!(peer.metric("peerbed_quic_congestion_window_bytes").await > 0);
+
+        peer.command(&Command::Ring(RingCommand::Leave)).await;
+        peer.status_when(|status| status.ring.as_ref().is_some_and(|ring| ring.standing == Standing::Gone)).await;
+        peer.metric_reaches(sent, before[0] + 1).await;
+        let left = [peer.metric(sent).await, peer.metric(received).await];
+        assert!(left[1] >= before[1], "{before:?} {left:?}");
+
+        peer.command(&ring.enter(Start::Join(vec![1]), &options())).await;
+        ring.closes().await;
+        let again = [peer.metric(sent).await, peer.metric(received).await];
+        assert!(left[0] < again[0] && left[1] < again[1], "{left:?} {again:?}");
+    });
+}
+
+#[test]
 fn who_crashed_comes_back_by_any_member_although_others_hold_its_old_connections() {
     support::run(async {
         let mut ring = Ring::found(&[10, 20, 30, 40], 6, &options()).await;

@@ -34,8 +34,29 @@ pub struct Captures {
 #[derive(Debug, Default)]
 struct Shared {
     is_over: AtomicBool,
-    /// When faults happened, since the beginning of Unix time.
-    faults: Mutex<Vec<Duration>>,
+    faults: Mutex<Faults>,
+}
+
+/// What lies around faults, in spans apart from one another since the beginning of Unix time: at most one for every
+/// [`BEFORE`] and [`AFTER`] together of a run, however many faults there are.
+#[derive(Clone, Debug, Default)]
+struct Faults(Vec<(Duration, Duration)>);
+
+impl Faults {
+    /// Takes in a fault that is later than all before it.
+    fn note(&mut self, at: Duration) {
+        let (from, to) = (at.saturating_sub(BEFORE), at + AFTER);
+        match self.0.last_mut().filter(|last| from <= last.1) {
+            Some(last) => last.1 = to,
+            None => self.0.push((from, to)),
+        }
+    }
+
+    /// Whether an instant lies close enough to a fault to be of interest.
+    fn are_around(&self, at: Duration) -> bool {
+        let next = self.0.partition_point(|(_, to)| *to < at);
+        self.0.get(next).is_some_and(|(from, _)| *from <= at)
+    }
 }
 
 /// How much of what is still held goes to the files.
@@ -87,13 +108,13 @@ impl Captures {
 
     /// Notes that a fault happens now: what passes around it is kept.
     pub fn note_fault(&self) {
-        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).push(now());
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).note(now());
     }
 
     /// Whether a fault was noted.
     #[must_use]
     pub fn saw_a_fault(&self) -> bool {
-        !self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty()
     }
 
     /// Ends them and writes the rest; returns how many packets are in the files.
@@ -109,7 +130,7 @@ impl Captures {
         let mut written = 0;
         for mut capture in captures {
             while let Some(packet) = capture.held.pop_front() {
-                if rest == Rest::All || is_around(packet.at, &faults) {
+                if rest == Rest::All || faults.are_around(packet.at) {
                     capture.write(&packet)?;
                 }
             }
@@ -153,7 +174,7 @@ impl Capture {
     }
 
     /// Takes everything that has arrived.
-    fn read(&mut self, buffer: &mut [u8], faults: &[Duration]) -> io::Result<()> {
+    fn read(&mut self, buffer: &mut [u8], faults: &Faults) -> io::Result<()> {
         loop {
             match self.socket.read(buffer) {
                 Ok(length) => self.hold(Packet { at: now(), bytes: buffer[..length].into() }, faults)?,
@@ -166,13 +187,13 @@ impl Capture {
         }
     }
 
-    fn hold(&mut self, packet: Packet, faults: &[Duration]) -> io::Result<()> {
+    fn hold(&mut self, packet: Packet, faults: &Faults) -> io::Result<()> {
         self.held_bytes += packet.bytes.len() + PACKET_OVERHEAD;
         self.held.push_back(packet);
         while self.held_bytes > self.most {
             let Some(oldest) = self.held.pop_front() else { break };
             self.held_bytes -= oldest.bytes.len() + PACKET_OVERHEAD;
-            if is_around(oldest.at, faults) {
+            if faults.are_around(oldest.at) {
                 self.write(&oldest)?;
             }
         }
@@ -215,11 +236,6 @@ fn run(mut captures: Vec<Capture>, shared: &Shared) -> io::Result<Vec<Capture>> 
         }
     }
     Ok(captures)
-}
-
-/// Whether an instant lies close enough to one of the faults to be of interest.
-fn is_around(at: Duration, faults: &[Duration]) -> bool {
-    faults.iter().any(|fault| at + BEFORE >= *fault && at <= *fault + AFTER)
 }
 
 fn now() -> Duration {
@@ -267,7 +283,7 @@ mod tests {
         (0..3).for_each(|n| assert_eq!(from.send_to(&[n; 100], address).unwrap(), 100));
         let mut capture = Capture::new(File::from(OwnedFd::from(to)), path.clone(), HELD_BYTES);
         while capture.held.len() < 3 {
-            capture.read(&mut vec![0; SNAP_BYTES], &[]).unwrap();
+            capture.read(&mut vec![0; SNAP_BYTES], &Faults::default()).unwrap();
         }
         let shared = Arc::<Shared>::default();
         let thread = std::thread::spawn(move || Ok(vec![capture]));
@@ -294,14 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn faults_close_together_are_one_span_and_others_are_not() {
+        let mut faults = Faults::default();
+        (0..600).step_by(10).chain([700]).for_each(|second| faults.note(Duration::from_secs(second)));
+        assert_eq!(faults.0.len(), 2, "{faults:?}");
+        let is_around: Vec<bool> =
+            [0, 300, 620, 621, 694, 695, 730, 731].map(|second| faults.are_around(Duration::from_secs(second))).into();
+        assert_eq!(is_around, [true, true, true, false, false, true, true, false]);
+    }
+
+    #[test]
     fn what_makes_room_is_kept_around_faults_only() {
         let place = tempfile::tempdir().unwrap();
         let socket = File::open("/dev/null").unwrap();
         let mut capture = Capture::new(socket, place.path().join("a.pcap"), 3 * 164);
-        let fault = Duration::from_secs(100);
+        let mut faults = Faults::default();
+        faults.note(Duration::from_secs(100));
         for second in [50, 94, 95, 130, 131, 200, 201, 202] {
             let packet = Packet { at: Duration::from_secs(second), bytes: vec![0; 100].into() };
-            capture.hold(packet, &[fault]).unwrap();
+            capture.hold(packet, &faults).unwrap();
         }
         assert_eq!((capture.held.len(), capture.written), (3, 2), "those of 95 s and 130 s");
     }

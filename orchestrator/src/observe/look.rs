@@ -15,7 +15,7 @@ use crate::{
     real::Towards,
     scenario::{
         Scenario, View,
-        rings::{Course, Ended},
+        rings::{Course, Ended, FaultKind},
     },
     testbed, theory,
     verdict::{Verdict, Window},
@@ -45,6 +45,12 @@ pub struct Sight<'a> {
 pub(super) struct Look {
     pub(super) seconds: f64,
     pub(super) up: usize,
+    /// Partitions, stopped processes and links that are down.
+    pub(super) disturbances: usize,
+    /// Peers that export metrics, and whether they are to answer.
+    pub(super) wanted: Vec<(String, bool)>,
+    /// Packets that were dropped in all windows and nobody asked to drop, by cause.
+    pub(super) dropped: [(&'static str, u64); 3],
     pub(super) distributions: Vec<Distributed>,
     pub(super) verdict: Option<Verdict>,
     pub(super) window: Option<Window>,
@@ -53,7 +59,7 @@ pub(super) struct Look {
     pub(super) rings: Vec<RingSeen>,
     /// Answers to questions of rings, by ring, step's word and outcome.
     pub(super) answers: BTreeMap<(String, &'static str, &'static str), u64>,
-    /// Changes of the network that were asked for, by word, are steps; recoveries by ring and fault.
+    /// Every kind of fault of every ring, whether it has befallen it or not. Changes of the network are steps.
     pub(super) recoveries: BTreeMap<(String, &'static str), Recoveries>,
 }
 
@@ -72,6 +78,8 @@ pub(super) struct RingSeen {
     pub(super) name: String,
     pub(super) members: usize,
     pub(super) is_right: bool,
+    /// Age of the oldest fault whose own pointers are not right yet, in seconds; 0 without one.
+    pub(super) unmended_seconds: f64,
 }
 
 /// Faults of one kind that befell a ring.
@@ -88,6 +96,9 @@ impl Look {
         let mut look = Self {
             seconds: (time_of(testbed::now()) - sight.scenario.started()).as_secs_f64(),
             up: sight.up,
+            disturbances: sight.scenario.disturbances(),
+            wanted: wanted(sight),
+            dropped: dropped(sight.windows),
             verdict: Some(Verdict::of(sight.windows, sight.begin_lateness)),
             window: sight.windows.last().copied(),
             ..Self::default()
@@ -123,7 +134,13 @@ impl Look {
 
     fn add_ring(&mut self, course: &Course) {
         let (name, members) = (course.name().to_owned(), course.members().len());
-        self.rings.push(RingSeen { name, members, is_right: course.is_right() });
+        let unmended_seconds =
+            course.unmended_since().map_or(0.0, |since| (time_of(testbed::now()) - since).as_secs_f64());
+        self.rings.push(RingSeen { name, members, is_right: course.is_right(), unmended_seconds });
+        // A counter that begins at 1 has never grown.
+        for kind in FaultKind::ALL {
+            self.recoveries.entry((course.name().to_owned(), kind.word())).or_default();
+        }
         for fault in course.faults() {
             let seen = self.recoveries.entry((course.name().to_owned(), fault.kind.word())).or_default();
             seen.faults += 1;
@@ -133,6 +150,20 @@ impl Look {
             }
         }
     }
+}
+
+fn wanted(sight: &Sight<'_>) -> Vec<(String, bool)> {
+    let exporting = sight.plan.peers.iter().filter(|peer| peer.exec.is_none());
+    exporting.map(|peer| (peer.name.clone(), sight.scenario.answers(peer.id))).collect()
+}
+
+fn dropped(windows: &[Window]) -> [(&'static str, u64); 3] {
+    let sum = |of: fn(&Window) -> u64| windows.iter().map(of).sum();
+    [
+        ("receive-buffer", sum(|window| window.links.receive_dropped)),
+        ("engine", sum(|window| window.links.engine_dropped)),
+        ("backlog", sum(|window| window.softnet_dropped)),
+    ]
 }
 
 fn distributed(sight: &Sight<'_>, index: usize, view: View) -> Distributed {

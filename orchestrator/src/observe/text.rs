@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use super::{Shown, look::Look};
-use crate::{
-    links::tally::Tally,
-    verdict::{State, Window},
-};
+use crate::links::tally::Tally;
+
+mod host;
 
 /// All series of the run that is shown.
 pub(super) fn of(shown: &Shown) -> String {
@@ -17,18 +16,31 @@ pub(super) fn of(shown: &Shown) -> String {
     out.sample(&[], shown.peers.len() as f64);
     asked(&mut out, shown);
     steps(&mut out, shown);
+    moves(&mut out, shown);
     let Some(look) = &shown.look else { return out.0 };
     out.family("peerbed_run_scenario_seconds", "gauge", "Time since the scenario's start");
     out.sample(&[], look.seconds);
     out.family("peerbed_run_peers_up", "gauge", "Peers whose processes run");
     out.sample(&[], look.up as f64);
+    out.family(
+        "peerbed_run_peer_wanted",
+        "gauge",
+        "1 for a peer that is to answer: it is up, and nothing has stopped it",
+    );
+    for (peer, is_wanted) in &look.wanted {
+        out.sample(&[("peer", peer)], f64::from(u8::from(*is_wanted)));
+    }
+    out.family(
+        "peerbed_run_disturbances",
+        "gauge",
+        "Partitions, stopped processes and links that are down at this moment",
+    );
+    out.sample(&[], look.disturbances as f64);
     distributions(&mut out, look);
     links(&mut out, look);
     rings(&mut out, look);
-    verdict(&mut out, look);
-    if let Some(window) = &look.window {
-        host(&mut out, window);
-    }
+    host::verdict(&mut out, look);
+    host::host(&mut out, look);
     out.0
 }
 
@@ -67,6 +79,24 @@ fn steps(out: &mut Text, shown: &Shown) {
     for step in &shown.steps {
         let labels = [("step", step.number.as_str()), ("action", step.action), ("kind", step.kind)];
         step.ended.into_iter().for_each(|ended| out.sample(&labels, ended));
+    }
+}
+
+/// Comings and goings by churn; annotations come from them as well.
+fn moves(out: &mut Text, shown: &Shown) {
+    out.family("peerbed_run_churn_moves_total", "counter", "Peers that went or came back by churn, by what they did");
+    for (action, count) in &shown.moved {
+        out.sample(&[("action", action)], *count as f64);
+    }
+    out.family(
+        "peerbed_run_churn_move_timestamp_seconds",
+        "gauge",
+        "When a peer went or came back by churn, in Unix time; the latest moves, with kind as for steps",
+    );
+    for it in &shown.moves {
+        let labels =
+            [("step", &*it.step), ("move", &*it.number), ("action", it.action), ("kind", it.kind), ("peer", &*it.peer)];
+        out.sample(&labels, it.at);
     }
 }
 
@@ -156,7 +186,19 @@ fn rings(out: &mut Text, look: &Look) {
     for ring in &look.rings {
         out.sample(&[("ring", &ring.name)], f64::from(u8::from(ring.is_right)));
     }
-    out.family("peerbed_run_ring_faults_total", "counter", "Crashes, leaves and joins that befell a ring");
+    out.family(
+        "peerbed_run_ring_unmended_seconds",
+        "gauge",
+        "Age of the oldest fault of a ring whose own pointers are not right yet, 0 without one",
+    );
+    for ring in &look.rings {
+        out.sample(&[("ring", &ring.name)], ring.unmended_seconds);
+    }
+    out.family(
+        "peerbed_run_ring_faults_total",
+        "counter",
+        "Crashes, leaves, joins and healed partitions that befell a ring",
+    );
     for ((ring, fault), seen) in &look.recoveries {
         out.sample(&[("ring", ring), ("fault", fault)], seen.faults as f64);
     }
@@ -171,50 +213,6 @@ fn rings(out: &mut Text, look: &Look) {
     out.family("peerbed_run_ring_answers_total", "counter", "Questions to a ring that have ended, by outcome");
     for ((ring, action, outcome), count) in &look.answers {
         out.sample(&[("ring", ring), ("action", action), ("outcome", outcome)], *count as f64);
-    }
-}
-
-/// The verdict so far, one series for each of its states.
-fn verdict(out: &mut Text, look: &Look) {
-    let Some(verdict) = &look.verdict else { return };
-    out.family("peerbed_run_verdict", "gauge", "1 for what the verdict on the host is so far, 0 for what it is not");
-    for state in [State::Valid, State::Suspect, State::Invalid] {
-        out.sample(&[("state", state.as_str())], f64::from(u8::from(verdict.state == state)));
-    }
-}
-
-/// The host in the last window, as the verdict sees it.
-fn host(out: &mut Text, window: &Window) {
-    out.family("peerbed_host_busy_ratio", "gauge", "Share of the processors' time that was not idle");
-    out.sample(&[], window.busy);
-    out.family("peerbed_host_steal_ratio", "gauge", "Share of the processors' time that a hypervisor gave to others");
-    out.sample(&[], window.steal);
-    if let Some(pressure) = window.pressure {
-        out.family("peerbed_host_pressure_ratio", "gauge", "Share of the time in which a task waited for a processor");
-        out.sample(&[], pressure);
-    }
-    out.family("peerbed_host_timer_lateness_seconds", "gauge", "Worst lateness of a timer on any processor");
-    out.sample(&[], window.lateness);
-    out.family("peerbed_host_measuring", "gauge", "1 while something is being measured");
-    out.sample(&[], f64::from(u8::from(window.measuring)));
-    let unasked = [
-        ("receive-buffer", window.links.receive_dropped),
-        ("engine", window.links.engine_dropped),
-        ("backlog", window.softnet_dropped),
-    ];
-    out.family("peerbed_host_dropped_packets", "gauge", "Packets dropped in the last second that nobody asked to drop");
-    for (cause, packets) in unasked {
-        out.sample(&[("cause", cause)], packets as f64);
-    }
-    out.family("peerbed_link_off_pace", "gauge", "Saturated links that did not carry their rate in the last second");
-    out.sample(&[], f64::from(window.links.off_pace));
-    if let Some(late) = window.links.engine_lateness {
-        out.family(
-            "peerbed_link_lateness_seconds",
-            "gauge",
-            "Lateness that 99 % of the user engine's packets kept below",
-        );
-        out.sample(&[], late);
     }
 }
 
@@ -248,12 +246,18 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::Step;
+    use crate::{
+        observe::{Board, MOVES_MAX, Step},
+        plan::Action,
+        verdict::Window,
+    };
 
     fn shown() -> Shown {
         let sent = Tally { sent_bytes: 9000, waiting_bytes: 1500, ..Tally::default() };
         let look = Look {
             window: Some(Window { busy: 0.25, measuring: true, ..Window::default() }),
+            dropped: [("receive-buffer", 2), ("engine", 0), ("backlog", 0)],
+            wanted: vec![("home-1".into(), true), ("home-2".into(), false)],
             links: [(("a\"b".to_owned(), "up"), (3, sent))].into(),
             ..Look::default()
         };
@@ -262,7 +266,7 @@ mod tests {
             runs: 2,
             links: vec![("a\"b".into(), "up", 2_000_000)],
             actions: [("crash", (1, 0))].into(),
-            steps: vec![step],
+            steps: [step].into(),
             look: Some(look),
             ..Shown::default()
         }
@@ -283,7 +287,33 @@ mod tests {
             text.contains("peerbed_host_busy_ratio 0.25\n") && text.contains("peerbed_host_measuring 1\n"),
             "{text}"
         );
+        assert!(text.contains("peerbed_host_dropped_packets_total{cause=\"receive-buffer\"} 2\n"), "{text}");
+        assert!(text.contains("peerbed_run_peer_wanted{peer=\"home-2\"} 0\n"), "{text}");
         assert!(!text.contains("peerbed_host_pressure_ratio"), "a kernel without pressure has no such series");
+    }
+
+    #[test]
+    fn each_move_of_a_churn_is_told_and_the_oldest_make_room() {
+        let board = Board::default();
+        for number in 0..MOVES_MAX {
+            board.moved(1, if number % 2 == 0 { "crash" } else { "join" }, &format!("home-{number}"));
+        }
+        board.moved(1, "leave", "home-x");
+        let text = of(&board.lock());
+        assert!(text.contains("peerbed_run_churn_moves_total{action=\"crash\"} 100\n"), "{text}");
+        let told = text.lines().filter(|line| line.starts_with("peerbed_run_churn_move_timestamp_seconds{")).count();
+        assert_eq!(told, MOVES_MAX);
+        assert!(!text.contains("move=\"0\"") && text.contains("move=\"1\",action=\"join\",kind=\"work\""), "{text}");
+        assert!(text.contains("move=\"200\",action=\"leave\",kind=\"fault\",peer=\"home-x\"} "), "{text}");
+    }
+
+    #[test]
+    fn as_many_steps_are_told_as_a_topology_may_have() {
+        let board = Board::default();
+        (0..1_000).for_each(|number| board.step_begun(number, &Action::Crash(Vec::new())));
+        let text = of(&board.lock());
+        let told = text.lines().filter(|line| line.starts_with("peerbed_run_step_begun_timestamp_seconds{")).count();
+        assert_eq!(told, 1_000);
     }
 
     #[test]

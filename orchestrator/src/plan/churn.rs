@@ -44,6 +44,18 @@ pub enum MoveKind {
     Join,
 }
 
+impl MoveKind {
+    /// The word that steps have for it: `crash`, `leave` or `join`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Leave => "leave",
+            Self::Join => "join",
+        }
+    }
+}
+
 /// What churn is drawn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Habits {

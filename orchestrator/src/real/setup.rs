@@ -309,5 +309,5 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
 
 /// Descriptors that do not grow with the number of peers: files, sockets, the runtime's own.
 const FILES_BASE: u64 = 256;
-/// Namespace, pidfd, output, event stream; while setting up a netlink socket, while asking two more.
+/// Namespace, pidfd, output, event stream, connections for questions and for scrapes; while being told something two more.
 const FILES_PER_PEER: u64 = 8;

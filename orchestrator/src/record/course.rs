@@ -9,7 +9,8 @@ use super::{EventLine, SampledPart};
 /// One distribution over time. Instants are seconds since its common begin, once it is finished.
 #[derive(Debug, Default)]
 pub(crate) struct Course {
-    begun: Option<f64>,
+    /// Its common begin, in seconds of CLOCK_MONOTONIC.
+    pub(crate) begun: Option<f64>,
     /// Pieces of the file.
     pub(crate) pieces: u32,
     /// Bytes of the file; zero until somebody completed it.
@@ -122,6 +123,24 @@ impl Course {
     }
 }
 
+/// What is known of the uplinks.
+impl Course {
+    /// Up to when it is known what all have sent: to the end, or while somebody still lacks pieces to the last instant by
+    /// which everybody who is still sampled had been. What is drawn beyond would look like a stall.
+    pub(crate) fn sampled_length(&self) -> f64 {
+        if self.receivers().all(|(_, part)| part.completed.is_some()) {
+            return self.length();
+        }
+        let last = || self.parts.values().filter_map(|part| part.sent.last()).map(|(t, _)| *t);
+        let latest = last().fold(0.0, f64::max);
+        let all = last().filter(|t| *t > latest - GONE_AFTER).fold(latest, f64::min);
+        if all > 0.0 { all } else { self.length() }
+    }
+}
+
+/// Seconds without a sample after which a peer is taken to be gone; samples are a second apart.
+const GONE_AFTER: f64 = 3.0;
+
 impl Part {
     fn finish(&mut self, begun: f64) {
         let shift = |t: &mut f64| *t = (*t - begun).max(0.0);
@@ -205,6 +224,24 @@ mod tests {
 
     fn line(text: &str) -> EventLine {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_an_unfinished_course_sent_is_known_up_to_its_samples() {
+        let mut course = Course::default();
+        for text in [
+            r#"{"t":9.1,"peer":"a","event":"prepared","distribution":"d0","have":0,"pieces":2}"#,
+            r#"{"t":9.2,"event":"begin-fixed","distribution":"d0","at":10.0,"peers":2}"#,
+            r#"{"t":13.9,"peer":"a","event":"piece","distribution":"d0","piece":1,"have":1}"#,
+        ] {
+            course.event(&line(text));
+        }
+        let part = serde_json::from_str(r#"{"role":"leecher","have":1,"pieces":2,"bytes_up":9}"#).unwrap();
+        course.sample("a", 13.0, &part);
+        course.sample("b", 13.2, &part);
+        course.sample("gone", 10.5, &part);
+        course.finish();
+        assert_eq!((course.length(), course.sampled_length()), (13.9 - 10.0, 3.0));
     }
 
     fn course() -> Course {

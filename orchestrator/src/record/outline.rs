@@ -115,8 +115,20 @@ impl Outline {
         if let (Some(name), Some(via)) = (spec["name"].as_str(), spec["via"].as_str()) {
             return Some(format!("{name} via {via}"));
         }
-        let step: plan::Step = serde_json::from_value(written.clone()).ok()?;
-        Some(scenario::describe(&step.action, |peer| self.name(peer.0.into()).unwrap_or_else(|| peer.0.to_string())))
+        Some(scenario::describe(&self.action(index)?, |peer| {
+            self.name(peer.0.into()).unwrap_or_else(|| peer.0.to_string())
+        }))
+    }
+
+    /// The name of the lookups of the step with this index; none where it asks nothing.
+    pub(crate) fn lookups_name(&self, index: usize) -> Option<&str> {
+        self.steps.get(index)?["action"]["ring"]["lookups"]["name"].as_str()
+    }
+
+    /// What the step with this index does; none where it is unknown or of another version.
+    pub(crate) fn action(&self, index: usize) -> Option<plan::Action> {
+        let step: plan::Step = serde_json::from_value(self.steps.get(index)?.clone()).ok()?;
+        Some(step.action)
     }
 
     /// Groups and how many peers each has, in the order of the plan.
@@ -146,6 +158,13 @@ impl Outline {
     /// Which peers the nodes of the ring called `name` know, in the word of its options.
     pub(crate) fn routing(&self, name: &str) -> Option<&str> {
         self.rings.iter().find(|ring| ring.name == name)?.options.routing.as_deref()
+    }
+
+    /// An outline of these steps alone, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_steps(steps: Value, members: u32) -> Self {
+        let steps = steps.as_array().cloned().unwrap_or_default();
+        Self { steps, ..Self::of_ring(members) }
     }
 
     fn name(&self, id: u64) -> Option<String> {

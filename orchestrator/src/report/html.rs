@@ -16,6 +16,7 @@ use crate::{
     run_directory::RunDirectory,
 };
 
+mod axis;
 mod completions;
 mod curves;
 mod faults;
@@ -27,6 +28,7 @@ mod heat;
 mod hops;
 mod host;
 mod latency;
+mod latest;
 mod links;
 mod markup;
 mod matrix;
@@ -37,6 +39,7 @@ mod ring;
 mod scale;
 mod spread;
 mod sweep;
+mod sweep_rings;
 mod time_use;
 mod timeline;
 mod times;
@@ -47,7 +50,7 @@ mod words;
 use faults::Fault;
 use figure::Figure;
 pub(crate) use page::Drawn;
-use page::{Badge, Page};
+use page::Page;
 
 /// Writes `report.html` into `directory` and says where it is.
 ///
@@ -89,7 +92,7 @@ pub fn page(directory: &RunDirectory) -> anyhow::Result<String> {
 
 /// What a page shows of a run that goes on, with these results until now.
 pub(crate) fn live(results: &Results, directory: &RunDirectory) -> Drawn {
-    drawing(results, directory, &words::running(results)).drawn()
+    drawing(results, directory, Stage::Running).drawn()
 }
 
 /// The page around [`live()`], which asks for the latest again and again.
@@ -98,15 +101,32 @@ pub(crate) fn live_page(drawn: &Drawn) -> String {
 }
 
 fn run(results: &Results, directory: &RunDirectory) -> String {
-    drawing(results, directory, &words::badge(results)).html()
+    drawing(results, directory, Stage::Over).html()
 }
 
-fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Page {
-    let record = Record::read(directory);
+/// How far the run is that is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Over,
+}
+
+fn drawing(results: &Results, directory: &RunDirectory, stage: Stage) -> Page {
+    let mut record = Record::read(directory);
+    if stage == Stage::Running {
+        record.ended = record.seen;
+    }
     let faults = faults::of(results, &record);
-    let mut page = Page::new(&results.name, &words::subtitle(results));
-    page.badge(badges);
-    page.raw(&words::outcome(results));
+    let (length, badges) = match stage {
+        Stage::Running => (words::so_far(&record), words::running(results)),
+        Stage::Over => (words::in_all(results), words::badge(results)),
+    };
+    let mut page = Page::new(&results.name, &words::subtitle(results, &length));
+    page.badge(&badges);
+    page.raw(&match stage {
+        Stage::Running => words::doubts(results),
+        Stage::Over => words::outcome(results),
+    });
     page.section("summary", "Summary", &words::notes(&record));
     let cards = [
         times::figure(&results.distributions).map(|figure| figure.html()),
@@ -129,6 +149,9 @@ fn drawing(results: &Results, directory: &RunDirectory, badges: &[Badge]) -> Pag
         page.raw(&table.html());
     }
     page.section("course", "Course of the run", "");
+    if stage == Stage::Running {
+        page.raw(&latest::card(&record, &results.recoveries, &faults));
+    }
     page.figures([timeline::figure(&record, &results.recoveries, &faults)]);
     page.section("conditions", "Links and host", &words::conditions(results));
     page.figures([links::figure(results), host::figure(&record)]);
@@ -156,10 +179,9 @@ fn of_distribution(id: &str, distribution: &Distribution, record: &Record, fault
 /// The figures of one ring, in reading order.
 fn of_ring(ring: &OutlineRing, results: &Results, record: &Record, faults: &[Fault]) -> Vec<Option<Figure>> {
     let name = ring.name.as_str();
-    vec![
-        ring::figure(record, name, ring.bits),
-        hops::figure(record, name),
-        recoveries::figure(record, &results.recoveries, name, faults),
-        latency::figure(record, name, faults),
-    ]
+    let mut all = vec![ring::figure(record, name, ring.bits)];
+    all.extend(hops::figures(record, name));
+    all.push(recoveries::figure(record, &results.recoveries, name, faults));
+    all.push(latency::figure(record, name, faults));
+    all
 }

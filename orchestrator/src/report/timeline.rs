@@ -76,10 +76,14 @@ impl Course {
             self.started_unix = line.shift_remove("unix").and_then(|unix| unix.as_f64());
         }
         let action = line.get("action").and_then(Value::as_str).unwrap_or_default();
-        let kind = if is_fault(action) { Kind::Fault } else { Kind::Event };
+        // Where it begins: its end, and what comes of it, are no faults.
+        let begins = matches!(event.as_str(), "step-begun" | "moved");
+        let kind = if begins && is_fault(action) { Kind::Fault } else { Kind::Event };
         let who = line.shift_remove("peer").map_or_else(|| "run".to_owned(), |peer| plain(&peer));
         let mut what = event;
         let step = line.get("step").and_then(Value::as_u64).and_then(|step| usize::try_from(step).ok());
+        // A move of a churn says itself what happens, and to whom.
+        let step = step.filter(|_| what != "moved");
         if let Some((step, words)) = step.and_then(|step| Some((step, outline.step(step)?))) {
             line.shift_remove("action");
             line.shift_remove("step");
@@ -175,6 +179,9 @@ mod tests {
         let directory = RunDirectory::at(place.path());
         let events = "{\"t\":100.0,\"event\":\"scenario-begun\",\"peers\":2,\"unix\":1000000000.0}\n\
                       {\"t\":102.0,\"event\":\"step-begun\",\"step\":1,\"action\":\"crash\"}\n\
+                      {\"t\":103.0,\"event\":\"step-ended\",\"step\":1,\"action\":\"crash\"}\n\
+                      {\"t\":104.0,\"event\":\"moved\",\"step\":2,\"action\":\"leave\",\"peer\":\"home-1\"}\n\
+                      {\"t\":105.0,\"event\":\"moved\",\"step\":2,\"action\":\"join\",\"peer\":\"home-1\"}\n\
                       {\"t\":99.5,\"peer\":\"home-1\",\"event\":\"ready\",\"listen\":\"198.18.0.1:4433\"}\n";
         fs::write(directory.events(), events).unwrap();
         fs::create_dir_all(directory.peer("home-1")).unwrap();
@@ -189,6 +196,9 @@ mod tests {
             "     1.250  log    home-1  INFO something",
             "     1.250  log    home-1  and more of it",
             "     2.000  fault  run     step-begun step=1 action=crash",
+            "     3.000  event  run     step-ended step=1 action=crash",
+            "     4.000  fault  home-1  moved step=2 action=leave",
+            "     5.000  event  home-1  moved step=2 action=join",
             "1 lines of logs have no time and are left out; they are in peers/NAME/log",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);

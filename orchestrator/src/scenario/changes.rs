@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use peerbed_proto::id::PeerId;
 
 use super::{Awaited, Order, Process, Scenario};
-use crate::plan::{Action, LinkChange, Partition};
+use crate::plan::{Action, Changes, LinkChange, LinkState, Partition};
 
 /// What somebody else shall change.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +34,32 @@ pub enum Change {
 pub(super) struct InForce {
     partitions: Vec<Partition>,
     paused: BTreeSet<PeerId>,
+    /// Whose links let nothing through, in one direction at least.
+    cut: BTreeSet<PeerId>,
 }
 
 impl InForce {
     /// Whether this peer's process has been stopped.
     pub(super) fn is_paused(&self, peer: PeerId) -> bool {
         self.paused.contains(&peer)
+    }
+
+    /// How many partitions, stopped processes and links that are down there are.
+    pub(super) fn count(&self) -> usize {
+        self.partitions.len() + self.paused.len() + self.cut.len()
+    }
+
+    /// Takes in which links go down and up.
+    fn note_links(&mut self, changes: &[LinkChange]) {
+        for change in changes {
+            let is = |state: LinkState| move |way: &Changes| way.state == Some(state);
+            let ways = [change.up, change.down];
+            if ways.iter().any(is(LinkState::Down)) {
+                self.cut.extend(&change.peers);
+            } else if change.reset || ways.iter().all(is(LinkState::Up)) {
+                self.cut.retain(|peer| !change.peers.contains(peer));
+            }
+        }
     }
 
     /// A peer's process is going away.
@@ -57,7 +77,10 @@ impl Scenario {
     /// Orders what a step changes; nothing where all is so already.
     pub(super) fn begin_change(&mut self, step: usize, action: &Action) {
         let change = match action {
-            Action::Link(changes) => Some(Change::Links(changes.clone())).filter(|_| !changes.is_empty()),
+            Action::Link(changes) => {
+                self.in_force.note_links(changes);
+                Some(Change::Links(changes.clone())).filter(|_| !changes.is_empty())
+            }
             Action::Partition(partition) => {
                 self.in_force.partitions.push(partition.clone());
                 Some(Change::Cut(partition.clone()))

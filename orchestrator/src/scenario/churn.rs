@@ -5,7 +5,7 @@
 
 use peerbed_proto::{PeerId, Time};
 
-use super::{Process, Scenario, Stage};
+use super::{Order, Process, Scenario, Stage};
 use crate::plan::{self, Move, MoveKind};
 
 /// How far one step's churn has come.
@@ -27,9 +27,15 @@ impl Scenario {
             self.steps[step].churn.next += 1;
             match due.what {
                 MoveKind::Join => self.come_back(step, due.peer),
-                MoveKind::Crash if self.is_wanted(due.peer) => self.crash(step, now, &[due.peer]),
-                MoveKind::Leave if self.is_wanted(due.peer) => self.leave(step, now, &[due.peer]),
-                MoveKind::Crash | MoveKind::Leave => {}
+                MoveKind::Crash | MoveKind::Leave if !self.is_wanted(due.peer) => {}
+                MoveKind::Crash => {
+                    self.tell_move(step, due.peer, due.what);
+                    self.crash(step, now, &[due.peer]);
+                }
+                MoveKind::Leave => {
+                    self.tell_move(step, due.peer, due.what);
+                    self.leave(step, now, &[due.peer]);
+                }
             }
         }
     }
@@ -61,8 +67,15 @@ impl Scenario {
     fn come_back(&mut self, step: usize, peer: PeerId) {
         match self.processes.get(&peer) {
             Some(Process::Dying | Process::Leaving) => self.steps[step].churn.late.push(peer),
-            Some(Process::Down) => self.bring_up(step, &[peer]),
+            Some(Process::Down) => {
+                self.tell_move(step, peer, MoveKind::Join);
+                self.bring_up(step, &[peer]);
+            }
             Some(Process::Up | Process::Starting) | None => {}
         }
+    }
+
+    fn tell_move(&mut self, step: usize, peer: PeerId, what: MoveKind) {
+        self.orders.push(Order::Moved { step, peer, what });
     }
 }

@@ -4,6 +4,7 @@ use peerbed_peer::ring_control::{RingCommand, Start};
 use peerbed_proto::{PeerId, Time};
 
 use super::Change;
+use crate::plan::MoveKind;
 
 /// What somebody else shall do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,15 @@ pub enum Order {
     StepEnded {
         /// Index of the step in the plan.
         step: usize,
+    },
+    /// Note that a peer goes or comes back by a churn; what is to be done about it is another order.
+    Moved {
+        /// Index of the churn's step in the plan.
+        step: usize,
+        /// Who.
+        peer: PeerId,
+        /// How.
+        what: MoveKind,
     },
     /// Bring up these processes; report each with [`super::Scenario::handle_ready`].
     Start {

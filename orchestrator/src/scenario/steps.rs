@@ -386,6 +386,13 @@ pub fn is_fault(word: &str) -> bool {
     matches!(word, "crash" | "leave" | "churn" | "link" | "partition" | "pause" | "flap")
 }
 
+/// Whether what passes on the wire around a step with this [`word`] is evidence of a disturbance: it begins there, or what
+/// lasted ends and the overlay recovers.
+#[must_use]
+pub fn is_turn(word: &str) -> bool {
+    is_fault(word) || matches!(word, "heal" | "resume")
+}
+
 /// One line about an action for people, with peers called by `name`.
 #[must_use]
 pub fn describe(action: &Action, name: impl Fn(PeerId) -> String) -> String {

@@ -4,12 +4,20 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use super::*;
 use crate::{
-    plan::{Changes, CutDirection, Distribute, EngineChoice, LinkChange, Partition, Peer, Via},
+    plan::{Changes, CutDirection, Distribute, EngineChoice, LinkChange, LinkState, Partition, Peer, Via},
     units::Span,
 };
 
 mod churn;
 mod life;
+
+#[test]
+fn evidence_is_kept_where_a_disturbance_begins_and_where_one_ends() {
+    let words = ["crash", "leave", "churn", "partition", "pause", "link", "heal", "resume", "join", "wait", "lookups"];
+    let kept: Vec<&str> = words.into_iter().filter(|word| is_turn(word)).collect();
+    assert_eq!(kept, words[..8]);
+    assert!(!is_fault("heal") && !is_fault("resume"), "the end of a fault is none");
+}
 
 #[test]
 fn a_distribution_is_prepared_begun_and_closed_in_this_order() {
@@ -272,12 +280,40 @@ fn only_running_peers_are_paused_and_only_paused_ones_resumed() {
     );
     plan.peers[3].present = false;
     let mut play = Play::new(&plan);
+    let answering = |play: &Play| (1..=4).filter(|peer| play.scenario.answers(id(*peer))).collect::<Vec<_>>();
+    assert_eq!((answering(&play), play.scenario.disturbances()), (vec![1, 2, 3], 0));
     assert_eq!(play.due(0), [begun(0), changes(0, Change::Pause(ids(&[2, 3])))]);
+    assert_eq!((answering(&play), play.scenario.disturbances()), (vec![1], 2));
     play.scenario.handle_changed(0);
     assert_eq!(play.due(1), [ended(0), begun(1), ended(1)]);
     assert_eq!(play.due(2), [begun(2), Order::Kill { peers: ids(&[3]) }]);
     play.scenario.handle_exited(id(3));
     assert_eq!(play.due(3), [ended(2), begun(3), changes(3, Change::Resume(ids(&[2])))]);
+    assert_eq!((answering(&play), play.scenario.disturbances()), (vec![1, 2], 0));
+}
+
+#[test]
+fn partitions_and_links_that_are_down_disturb_until_they_are_undone() {
+    let changes = |state| Changes { state: Some(state), ..Changes::default() };
+    let link = |up, down| {
+        Action::Link(vec![LinkChange { peers: ids(&[2, 3]), reset: false, up: changes(up), down: changes(down) }])
+    };
+    let mut play = Play::of(
+        2,
+        vec![
+            first(link(LinkState::Up, LinkState::Down)),
+            at_ms(1, Action::Partition(partition("split"))),
+            at_ms(2, link(LinkState::Up, LinkState::Up)),
+            at_ms(3, Action::Heal { partition: None }),
+        ],
+    );
+    let disturbances: Vec<usize> = (0..4)
+        .map(|ms| {
+            play.due(ms);
+            play.scenario.disturbances()
+        })
+        .collect();
+    assert_eq!(disturbances, [2, 3, 1, 0]);
 }
 
 #[test]

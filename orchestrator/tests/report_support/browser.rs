@@ -109,6 +109,31 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
+    /// Shows the page as it is printed on paper so many CSS pixels wide.
+    pub(crate) fn print_on(&mut self, width: u32) {
+        self.show("light", width);
+        self.call("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
+    }
+
+    /// Presses and releases the mouse on the middle of the first element that `selector` finds.
+    pub(crate) fn click(&mut self, selector: &str) {
+        let middle = format!(
+            "(it => {{ it.scrollIntoView({{ block: 'center' }}); const b = it.getBoundingClientRect(); \
+             return [b.left + Math.min(b.width / 2, 30), b.top + b.height / 2]; }})(document.querySelector({selector:?}))"
+        );
+        let middle = self.evaluate(&middle);
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": middle[0], "y": middle[1], "button": "left", "buttons": 1, "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", &event);
+        }
+    }
+
+    /// Cuts the page off from everything, or connects it again.
+    pub(crate) fn cut_off(&mut self, is_cut: bool) {
+        let order = json!({ "offline": is_cut, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.call("Network.emulateNetworkConditions", &order);
+    }
+
     /// A picture of the whole page, as PNG in base64.
     pub(crate) fn picture(&mut self) -> String {
         let answer = self.call("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));

@@ -165,7 +165,7 @@ fn peer_samples(peers: u32, pieces: u32) -> String {
             let part = json!({ "role": role, "have": pieces * second / 18, "pieces": pieces, "bytes_up": rate * second,
                 "uplink": uplink, "received": received });
             let mut sample = json!({ "t": 100.05 + f64::from(second), "name": name, "distributions": { "d0": part } });
-            if n > 0 && second == 18 {
+            if n > 0 {
                 sample["ring"] = seat(n, peers);
             }
             let _ = writeln!(text, "{sample}");

@@ -1,5 +1,13 @@
 //! One histogram as Prometheus text, from counts by class that somebody else keeps.
 
+use crate::timing::{Classes, SECONDS_BOUNDS};
+
+/// Appends a histogram of times.
+pub(super) fn write_times(text: &mut Vec<u8>, name: &str, help: &str, classes: &Classes) {
+    let bounds = SECONDS_BOUNDS.iter().map(ToString::to_string);
+    write(text, name, help, bounds, &classes.counts, &classes.sum.as_secs_f64().to_string());
+}
+
 /// Appends one histogram; `counts` has one class more than there are bounds.
 pub(super) fn write(
     text: &mut Vec<u8>,

@@ -4,18 +4,16 @@
 use std::io::Write;
 
 use super::histogram;
-use crate::ring::{LookupCounts, RingSnapshot, SECONDS_BOUNDS};
+use crate::ring::{HOPS_BOUNDS, LookupCounts, RingSnapshot};
 
 /// Appends how commanded lookups went, as histograms.
 fn write_lookups(text: &mut Vec<u8>, lookups: &LookupCounts) {
-    let hops = (0..lookups.hops.len() - 1).map(|hops| hops.to_string());
+    let hops = HOPS_BOUNDS.iter().map(ToString::to_string);
     let help = "Peers contacted up to the key's predecessor by lookups commanded of this peer.";
     let sum = lookups.hops_sum.to_string();
     histogram::write(text, "peerbed_ring_lookup_hops", help, hops, &lookups.hops, &sum);
-    let bounds = SECONDS_BOUNDS.iter().map(ToString::to_string);
     let help = "Time of lookups commanded of this peer, from the command to the answer.";
-    let sum = lookups.seconds_sum.as_secs_f64().to_string();
-    histogram::write(text, "peerbed_ring_lookup_seconds", help, bounds, &lookups.seconds, &sum);
+    histogram::write_times(text, "peerbed_ring_lookup_seconds", help, &lookups.times);
 }
 
 /// Appends the series of a ring to the text that a scrape gets.
@@ -120,12 +118,16 @@ const COUNTERS: [Series; 41] = counters! {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_histogram_counts_what_is_below_each_bound() {
         let mut lookups = LookupCounts::default();
-        (lookups.hops[0], lookups.hops[3], lookups.hops[17], lookups.hops_sum) = (1, 4, 2, 55);
+        for (hops, times) in [(0, 1), (3, 4), (250, 2), (600, 1)] {
+            (0..times).for_each(|_| lookups.count(hops, Duration::from_micros(700)));
+        }
         let mut text = Vec::new();
         write_lookups(&mut text, &lookups);
         let text = String::from_utf8(text).unwrap();
@@ -133,11 +135,14 @@ mod tests {
             "peerbed_ring_lookup_hops_bucket{le=\"0\"} 1",
             "peerbed_ring_lookup_hops_bucket{le=\"3\"} 5",
             "peerbed_ring_lookup_hops_bucket{le=\"16\"} 5",
-            "peerbed_ring_lookup_hops_bucket{le=\"+Inf\"} 7",
-            "peerbed_ring_lookup_hops_sum 55",
-            "peerbed_ring_lookup_hops_count 7",
-            "peerbed_ring_lookup_seconds_bucket{le=\"0.01\"} 0",
-            "peerbed_ring_lookup_seconds_count 0",
+            "peerbed_ring_lookup_hops_bucket{le=\"192\"} 5",
+            "peerbed_ring_lookup_hops_bucket{le=\"256\"} 7",
+            "peerbed_ring_lookup_hops_bucket{le=\"+Inf\"} 8",
+            "peerbed_ring_lookup_hops_sum 1112",
+            "peerbed_ring_lookup_hops_count 8",
+            "peerbed_ring_lookup_seconds_bucket{le=\"0.0005\"} 0",
+            "peerbed_ring_lookup_seconds_bucket{le=\"0.001\"} 8",
+            "peerbed_ring_lookup_seconds_count 8",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
         }

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::control::Refused;
-use crate::distribution::Surroundings;
+use crate::distribution::{Counts, QuicCounts, Surroundings};
 use crate::ring::{RingDriver, RingOrder, RingSnapshot};
 use crate::ring_control::{Enter, RingCommand};
 
@@ -16,6 +16,8 @@ pub(super) struct Seat {
     taken: Option<Taken>,
     /// What the last driver had counted when it ended.
     last: Option<RingSnapshot>,
+    /// What QUIC had counted for the driver when it was last exported.
+    counted: QuicCounts,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Seat {
         let unusable = |error: anyhow::Error| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error:#}"));
         let driver = RingDriver::enter(surroundings.clone(), enter).map_err(unusable)?;
         let (orders, received) = mpsc::channel(ORDERS_MAX);
+        self.counted = QuicCounts::default();
         self.taken = Some(Taken { orders, task: tokio::spawn(driver.run(received)) });
         Ok(())
     }
@@ -89,6 +92,18 @@ impl Seat {
         self.taken = None;
         self.last = Some(ended.context("the ring's driver failed")?);
         Ok(())
+    }
+
+    /// What the last driver had counted when it ended.
+    pub(super) fn last(&self) -> Option<&RingSnapshot> {
+        self.last.as_ref()
+    }
+
+    /// Hands over what QUIC had counted when this was last asked, and what it has counted now.
+    pub(super) fn grown(&mut self, now: QuicCounts) -> (Counts, Counts) {
+        let counts = |quic| Counts { quic, ..Counts::default() };
+        let before = std::mem::replace(&mut self.counted, now);
+        (counts(before), counts(now))
     }
 
     /// Whether no driver runs.

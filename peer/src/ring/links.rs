@@ -20,6 +20,7 @@ use super::Input;
 use super::exchange::reply;
 use super::seats::Seats;
 use super::tampering;
+use crate::distribution::{Paths, QuicCounts};
 use crate::transport::{Close, PeerConnection, Protocol, Transport};
 
 use self::link::{Asked, Dialled, Link, Open};
@@ -39,6 +40,8 @@ pub(super) struct Links {
     links: BTreeMap<u32, Link>,
     next_serial: u64,
     tasks: JoinSet<()>,
+    /// What QUIC counted over connections that are gone.
+    past: QuicCounts,
     pub(super) traffic: Traffic,
     pub(super) neighbours: usize,
     pub(super) connected: usize,
@@ -85,6 +88,7 @@ impl Links {
             links: BTreeMap::new(),
             next_serial: 0,
             tasks: JoinSet::new(),
+            past: QuicCounts::default(),
             traffic: Traffic::default(),
             neighbours: 0,
             connected: 0,
@@ -172,11 +176,10 @@ impl Links {
     /// A connection is gone.
     pub(super) fn handle_closed(&mut self, peer: u32, serial: u64) -> Left {
         let Some(link) = self.links.get_mut(&peer) else { return Left::Known };
-        let before = link.open.len();
-        link.open.retain(|open| open.serial != serial);
+        let Some(place) = link.open.iter().position(|open| open.serial == serial) else { return Left::Known };
+        self.past.add(&link.open.remove(place).connection);
         link.keep_last();
         match link.open.len() {
-            left if left == before => Left::Known,
             0 if link.dial.is_none() => Left::None,
             _ => Left::Another,
         }
@@ -193,6 +196,18 @@ impl Links {
     /// Open connections.
     pub(super) fn count(&self) -> usize {
         self.links.values().map(|link| link.open.len()).sum()
+    }
+
+    /// What QUIC counted over all connections so far, and the gauges of the open ones.
+    pub(super) fn quic(&self) -> (QuicCounts, Paths) {
+        let (mut counts, mut paths) = (self.past, Paths::default());
+        for open in self.links.values().flat_map(|link| &link.open) {
+            counts.add(&open.connection);
+            if open.connection.close_reason().is_none() {
+                paths.add(&open.connection);
+            }
+        }
+        (counts, paths)
     }
 
     /// Lets what is on its way out leave, and closes everything.
@@ -260,6 +275,7 @@ impl Links {
             && let Some(open) = link.open.pop()
         {
             self.traffic.stale += 1;
+            self.past.add(&open.connection);
             Close::Done.close(&open.connection);
             link.keep_last();
         }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::event_log::EventLog;
 use crate::events::EventKind;
 use crate::ring_control::{DROPPED, Found, Outcome, Read, RingReport, RingStatus, Standing, Written};
+use crate::timing::Classes;
 
 /// Counters of a node and of its driver.
 #[derive(Debug, Clone, Default)]
@@ -23,30 +24,26 @@ pub(crate) struct RingCounts {
 /// How commanded lookups went that found an owner.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LookupCounts {
-    /// By hops; those with more are counted with the last.
-    pub(crate) hops: [u64; HOPS_COUNTED],
+    /// How many had at most as many hops as each of [`HOPS_BOUNDS`], and more than the one before; those with more last.
+    pub(crate) hops: [u64; HOPS_BOUNDS.len() + 1],
     /// Hops of all together.
     pub(crate) hops_sum: u64,
-    /// By time: how many took at most as long as each of [`SECONDS_BOUNDS`], and not as short as the one before; longer ones last.
-    pub(crate) seconds: [u64; SECONDS_BOUNDS.len() + 1],
-    /// Time of all together.
-    pub(crate) seconds_sum: Duration,
+    /// How long they took.
+    pub(crate) times: Classes,
 }
 
 impl LookupCounts {
-    fn count(&mut self, hops: u16, took: Duration) {
-        self.hops[usize::from(hops).min(HOPS_COUNTED - 1)] += 1;
+    pub(crate) fn count(&mut self, hops: u16, took: Duration) {
+        self.hops[HOPS_BOUNDS.partition_point(|bound| *bound < hops)] += 1;
         self.hops_sum += u64::from(hops);
-        self.seconds[SECONDS_BOUNDS.partition_point(|bound| *bound < took.as_secs_f64())] += 1;
-        self.seconds_sum += took;
+        self.times.record(took);
     }
 }
 
-/// Hops counted one by one, 0 to 16, and one place for more: a ring of 4,096 needs 12 in 99 of 100 lookups.
-pub(crate) const HOPS_COUNTED: usize = 18;
-
-/// Upper bounds of the classes of lookup times, in seconds.
-pub(crate) const SECONDS_BOUNDS: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
+/// Upper bounds of the classes of hops: one by one as far as fingers lead (a ring of 4,096 needs 12 in 99 of 100 lookups), then
+/// wider, because a ring of 500 without fingers needs 250 on average and never more than 499.
+pub(crate) const HOPS_BOUNDS: [u16; 22] =
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 24, 32, 48, 64, 128, 192, 256, 512];
 
 /// Tells what happens in a ring.
 #[derive(Debug)]

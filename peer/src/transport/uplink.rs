@@ -20,6 +20,7 @@ use tokio::io::Interest;
 
 use crate::clock;
 use crate::config::QuicOptions;
+use crate::process;
 use crate::transport::ledger::Ledger;
 use crate::transport::pace::Pace;
 use crate::transport::turns::Turns;
@@ -65,6 +66,11 @@ impl Uplink {
     /// How often the socket was full and a connection had to wait.
     pub(crate) fn held_back(&self) -> u64 {
         self.turns().held_back()
+    }
+
+    /// Datagrams that the kernel dropped because the socket's receive buffer was full.
+    pub(crate) fn receive_dropped(&self) -> u64 {
+        process::receive_dropped(&self.io)
     }
 
     /// Where the uplink's time has gone.

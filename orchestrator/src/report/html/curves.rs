@@ -1,13 +1,10 @@
 //! What the runs of a sweep measured, sorted into curves: one per way of spreading and combination of the other values.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
+use super::axis::Axis;
 use crate::{
     record::outline::Outline,
     report::figures::{ratio, value},
-    results::{Distribution, Outcome, SweepRun},
+    results::{Distribution, Outcome, Results, SweepRun},
     run_directory::RunDirectory,
     theory::{self, Rates},
     units::Rate,
@@ -29,6 +26,7 @@ pub(super) struct Series {
 pub(super) struct Point {
     pub(super) label: String,
     pub(super) x: f64,
+    /// Seconds of distributions; whatever is measured of rings.
     pub(super) seconds: Vec<f64>,
     pub(super) ratios: Vec<f64>,
     pub(super) bound: Option<f64>,
@@ -39,17 +37,13 @@ pub(super) struct Point {
 /// The name of what x counts, and all curves in the order of their first run. Swept values that are no numbers tell
 /// curves apart.
 pub(super) fn series(runs: &[SweepRun], directory: &RunDirectory) -> (String, Vec<Series>) {
-    let axis = Axis::of(runs);
+    let axis = Axis::of_distributions(runs);
     let mut all: Vec<Series> = Vec::new();
     for run in runs {
         for distribution in &run.results.distributions {
-            let Some(x) = axis.place(run, distribution) else { continue };
-            let label = axis.label(run, distribution);
-            let place = all.iter().position(|series| series.label == label).unwrap_or_else(|| {
-                all.push(Series { label: label.clone(), points: Vec::new(), bound: Vec::new() });
-                all.len() - 1
-            });
-            all[place].add(x, run, distribution);
+            let Some(x) = axis.place(run, distribution.peers) else { continue };
+            let label = axis.label(run, &distribution_label(distribution));
+            of_label(&mut all, label).add(x, run, distribution);
         }
     }
     for series in &mut all {
@@ -64,6 +58,37 @@ pub(super) fn series(runs: &[SweepRun], directory: &RunDirectory) -> (String, Ve
         }
     }
     (axis.name(), all)
+}
+
+/// The name of what x counts, and a curve per label of what `measured` finds in the results of each run.
+pub(super) fn of_rings(runs: &[SweepRun], measured: impl Fn(&Results) -> Vec<(String, f64)>) -> (String, Vec<Series>) {
+    let axis = Axis::of_rings(runs);
+    let mut all: Vec<Series> = Vec::new();
+    for run in runs {
+        for (what, value) in measured(&run.results) {
+            let Some(x) = axis.place(run, 0) else { continue };
+            let point = of_label(&mut all, axis.label(run, &what)).point(x, run);
+            point.seconds.push(value);
+        }
+    }
+    for series in &mut all {
+        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    (axis.name(), all)
+}
+
+/// The curve of this label, a new one where there is none.
+fn of_label(all: &mut Vec<Series>, label: String) -> &mut Series {
+    let place = all.iter().position(|series| series.label == label).unwrap_or_else(|| {
+        all.push(Series { label, points: Vec::new(), bound: Vec::new() });
+        all.len() - 1
+    });
+    &mut all[place]
+}
+
+/// The distribution and its way of spreading.
+fn distribution_label(distribution: &Distribution) -> String {
+    format!("{} via {}", distribution.name, distribution.via)
 }
 
 impl Series {
@@ -93,6 +118,14 @@ impl Series {
     }
 
     fn add(&mut self, x: f64, run: &SweepRun, distribution: &Distribution) {
+        let point = self.point(x, run);
+        point.seconds.extend(distribution.seconds);
+        point.ratios.extend(distribution.ratio);
+        point.bound = point.bound.or(distribution.bound_seconds);
+    }
+
+    /// The point at `x`, into which this run goes.
+    fn point(&mut self, x: f64, run: &SweepRun) -> &mut Point {
         let place = self.points.iter().position(|point| (point.x - x).abs() < 1e-12).unwrap_or_else(|| {
             let label = self.label.clone();
             self.points.push(Point {
@@ -106,84 +139,16 @@ impl Series {
             self.points.len() - 1
         });
         let point = &mut self.points[place];
-        point.seconds.extend(distribution.seconds);
-        point.ratios.extend(distribution.ratio);
-        point.bound = point.bound.or(distribution.bound_seconds);
         point.has_invalid |= run.results.outcome == Outcome::Finished && run.results.verdict.state == State::Invalid;
+        point
     }
-}
-
-/// What x counts.
-#[derive(Debug)]
-enum Axis {
-    /// The peers that a file is addressed to: the textbook's N.
-    Peers,
-    /// A swept value that is a number, with or without a unit.
-    Value(String),
-}
-
-impl Axis {
-    fn of(runs: &[SweepRun]) -> Self {
-        let counts: BTreeSet<usize> = runs.iter().flat_map(|run| &run.results.distributions).map(|d| d.peers).collect();
-        let varied = |path: &&String| {
-            let values: BTreeSet<String> =
-                runs.iter().filter_map(|run| run.values.get(*path)).map(Value::to_string).collect();
-            let are_numbers = runs.iter().all(|run| run.values.get(*path).is_none_or(|v| number(v).is_some()));
-            values.len() > 1 && are_numbers
-        };
-        let paths = runs.first().into_iter().flat_map(|run| run.values.keys());
-        match paths.into_iter().find(varied) {
-            Some(path) if counts.len() < 2 => Self::Value(path.clone()),
-            _ => Self::Peers,
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Peers => "peers that want the file, N".into(),
-            Self::Value(path) => path.clone(),
-        }
-    }
-
-    fn place(&self, run: &SweepRun, distribution: &Distribution) -> Option<f64> {
-        match self {
-            Self::Peers => Some(distribution.peers as f64),
-            Self::Value(path) => number(run.values.get(path)?),
-        }
-    }
-
-    /// The distribution and its way of spreading, and the values swept besides.
-    fn label(&self, run: &SweepRun, distribution: &Distribution) -> String {
-        let mut label = format!("{} via {}", distribution.name, distribution.via);
-        for (path, swept) in &run.values {
-            let is_axis = match self {
-                Self::Peers => path.ends_with(".count"),
-                Self::Value(axis) => path == axis,
-            };
-            if !is_axis && !path.ends_with(".via") {
-                let last = path.rsplit('.').next().unwrap_or(path);
-                label.push_str(&format!(", {last} {}", value(swept)));
-            }
-        }
-        label
-    }
-}
-
-/// The number that a swept value is or begins with: 20 of `20ms`.
-fn number(value: &Value) -> Option<f64> {
-    let text = match value {
-        Value::String(text) => text.as_str(),
-        Value::Number(number) => return number.as_f64(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    text[..end].parse().ok()
 }
 
 /// The bound for every number of peers up to the largest; none where the peers are not all alike.
 fn dense(axis: &Axis, series: &Series, runs: &[SweepRun], directory: &RunDirectory) -> Option<Vec<(f64, f64)>> {
     let all = runs.iter().flat_map(|run| run.results.distributions.iter().map(move |d| (run, d)));
-    let (run, distribution) = all.filter(|(run, d)| axis.label(run, d) == series.label).max_by_key(|(_, d)| d.peers)?;
+    let (run, distribution) =
+        all.filter(|(run, d)| axis.label(run, &distribution_label(d)) == series.label).max_by_key(|(_, d)| d.peers)?;
     let plan = RunDirectory::open(&directory.root().join(&run.directory)).ok()?.plan();
     let outline = Outline::read(&plan);
     let (from, to) = outline.sides(&distribution.id)?;
@@ -213,7 +178,7 @@ const PEERS_MAX: usize = 2_000;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::report::html::fixture;
@@ -260,9 +225,26 @@ mod tests {
             run(json!({ "links.home.delay": "40ms", "x.order": "random" }), "swarm", 2, 4.0),
         ];
         let (axis, all) = series(&runs, &nowhere());
-        assert_eq!(axis, "links.home.delay");
+        assert_eq!(axis, "delay of link home, ms");
         let labels: Vec<&str> = all.iter().map(|s| s.label.as_str()).collect();
         assert_eq!(labels, ["release via swarm, order rarest", "release via swarm, order random"]);
         assert_eq!(all[0].points.iter().map(|p| p.x).collect::<Vec<_>>(), [20.0, 40.0]);
+    }
+
+    #[test]
+    fn rates_of_any_unit_stand_on_one_axis() {
+        let at = |up: &str| run(json!({ "links.home.up": up }), "swarm", 2, 2.0);
+        let (axis, all) = series(&[at("500kbit"), at("1mbit"), at("2mbit")], &nowhere());
+        assert_eq!(axis, "up rate of link home, Mbit/s");
+        assert_eq!(all[0].points.iter().map(|p| p.x).collect::<Vec<_>>(), [0.5, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn repeats_of_a_ring_have_a_place_each() {
+        let mut runs = [1, 2].map(|repeat| SweepRun { repeat, ..run(json!({}), "swarm", 2, 2.0) });
+        runs.iter_mut().for_each(|run| run.results.distributions.clear());
+        let (axis, all) = of_rings(&runs, |_| vec![("crash".into(), 3.0)]);
+        assert_eq!((axis.as_str(), all.len(), all[0].label.as_str()), ("repetition", 1, "crash"));
+        assert_eq!(all[0].points.iter().map(|p| p.x).collect::<Vec<_>>(), [1.0, 2.0]);
     }
 }

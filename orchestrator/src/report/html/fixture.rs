@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::results::{Distribution, Results};
 
-use crate::record::{EventLine, Record, course::Course, outline::Outline};
+use crate::record::{EventLine, Record, course::Course, outline::Outline, rings::Seat};
 
 /// A distribution with these completions, of 1 MiB and with a bound of 1.5 s.
 pub(crate) fn distribution(via: &str, completions: &[Option<f64>]) -> Distribution {
@@ -68,7 +68,10 @@ pub(super) fn ring(members: u32, lookups: &[(u32, u32, u32, Vec<u32>)]) -> Recor
     for n in 1..=members {
         let seat = json!({ "ring": "ring", "point": ((n - 1) * 16 / members).to_string(),
             "successors": [n % members + 1], "fingers": [(n + members / 2 - 1) % members + 1] });
-        record.rings.sample(&format!("ring-{n}"), &serde_json::from_value(seat).expect("a sample as peers answer it"));
+        let seat: Seat = serde_json::from_value(seat).expect("a sample as peers answer it");
+        for t in 0..=lookups.len() {
+            record.rings.sample(&format!("ring-{n}"), t as f64, &seat);
+        }
     }
     for (t, (from, owner, hops, path)) in lookups.iter().enumerate() {
         let found = json!({ "owner": owner, "predecessor": owner, "hops": hops, "seconds": 0.1, "path": path });
@@ -77,6 +80,11 @@ pub(super) fn ring(members: u32, lookups: &[(u32, u32, u32, Vec<u32>)]) -> Recor
         record.rings.event(&serde_json::from_value(line).expect("an event as peers write it"));
     }
     record
+}
+
+/// A seat in the ring of [`ring()`].
+pub(super) fn seat() -> Seat {
+    serde_json::from_value(json!({ "ring": "ring", "standing": "member" })).expect("a sample as peers answer it")
 }
 
 /// The results of a valid run with these distributions.

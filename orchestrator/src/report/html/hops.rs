@@ -7,12 +7,32 @@ use super::{
     frame::Frame,
     markup::{Table, at, count},
 };
-use crate::record::Record;
+use crate::record::{Record, rings::Lookup};
 
-/// How many lookups took how many hops; none where nothing was looked up.
-pub(super) fn figure(record: &Record, ring: &str) -> Option<Figure> {
-    let hops: Vec<u32> = record.rings.lookups_in(ring).map(|lookup| lookup.found.hops).collect();
-    let members = record.rings.seats.get(ring).map_or(0, BTreeMap::len);
+/// A figure for each step that looked something up, since members come and go between steps; none where none did.
+pub(super) fn figures(record: &Record, ring: &str) -> Vec<Option<Figure>> {
+    let mut steps: BTreeMap<usize, Vec<&Lookup>> = BTreeMap::new();
+    for lookup in record.rings.lookups_in(ring) {
+        steps.entry(lookup.step).or_default().push(lookup);
+    }
+    let is_one = steps.len() == 1;
+    let titled = |(step, lookups): (usize, Vec<&Lookup>)| {
+        let mut figure = figure(record, ring, &lookups)?;
+        if !is_one {
+            let name = record.outline.lookups_name(step).map_or_else(|| format!("step {step}"), str::to_owned);
+            figure.id = format!("{ring}-hops-{step}");
+            figure.title = format!("{}: {name}", figure.title);
+        }
+        Some(figure)
+    };
+    steps.into_iter().take(STEPS_MAX).map(titled).collect()
+}
+
+/// How many of these lookups took how many hops, beside theory for the members that lived then.
+fn figure(record: &Record, ring: &str, lookups: &[&Lookup]) -> Option<Figure> {
+    let hops: Vec<u32> = lookups.iter().map(|lookup| lookup.found.hops).collect();
+    let instants: Vec<f64> = lookups.iter().map(|lookup| lookup.t).collect();
+    let members = record.rings.members_about(ring, &instants);
     let most = hops.iter().copied().max()?;
     let theory = Theory::of(record.outline.routing(ring), members);
     let bars = most.max(theory.as_ref().map_or(0, Theory::last)).min(BARS_MAX);
@@ -42,12 +62,16 @@ pub(super) fn figure(record: &Record, ring: &str) -> Option<Figure> {
     let mut legend = vec![Key::series(0, Shape::Area, "measured")];
     legend.extend(theory.as_ref().map(|theory| Key::series(1, Shape::Dot, theory.words)));
     let expected = theory.as_ref().map(|it| format!(", {:.2} in theory", it.mean())).unwrap_or_default();
+    let there = match members {
+        0 => String::new(),
+        _ => format!(" with the N = {members} members there were about the middle of these lookups"),
+    };
     Some(Figure {
         id: format!("{ring}-hops"),
         title: "Hops of lookups".into(),
         description: format!("{} took {mean:.2} hops on the average{expected}.", count(hops.len(), "lookup")),
         caption: format!(
-            "Peers contacted up to the key's predecessor, the asker not counted: {mean:.2} on the average{expected}."
+            "Peers contacted up to the key's predecessor, the asker not counted: {mean:.2} on the average{expected}{there}."
         ),
         legend,
         drawing,
@@ -121,6 +145,8 @@ fn table(bars: u32, share: &impl Fn(u32) -> f64, theory: Option<&Theory>) -> Tab
     table
 }
 
+/// Steps with a figure each; what further ones found is in `results.json`.
+const STEPS_MAX: usize = 8;
 /// More bars than this would be a curve.
 const BARS_MAX: u32 = 60;
 
@@ -144,9 +170,28 @@ mod tests {
     fn each_number_of_hops_has_its_bar() {
         let lookups: Vec<_> = (0..40).map(|n| (1, 3, n % 2, Vec::new())).collect();
         let record = fixture::ring(8, &lookups);
-        let drawn = figure(&record, "ring").unwrap();
+        let drawn = figures(&record, "ring").remove(0).unwrap();
+        assert_eq!((drawn.id.as_str(), drawn.title.as_str()), ("ring-hops", "Hops of lookups"));
         assert!(drawn.description.contains("0.50 hops"), "{}", drawn.description);
         assert_eq!(drawn.drawing.matches("<rect").count(), 4, "log2 8 hops at most in theory");
-        assert!(figure(&Record::default(), "ring").is_none());
+        assert!(figures(&Record::default(), "ring").is_empty());
+    }
+
+    #[test]
+    fn each_step_is_set_beside_the_members_that_lived_then() {
+        let lookups: Vec<_> = (0..40).map(|n| (1, 3, n % 2, Vec::new())).collect();
+        let mut record = fixture::ring(8, &lookups);
+        // Half of the eight crash, and the other half is asked a minute later.
+        for name in 1..=4 {
+            record.rings.sample(&format!("ring-{name}"), 60.0, &fixture::seat());
+        }
+        let later =
+            r#"{"t":60,"peer":"ring-1","event":"ring","what":"looked-up","request":12884901888,"found":{"hops":1}}"#;
+        record.rings.event(&serde_json::from_str(later).unwrap());
+        let drawn: Vec<Figure> = figures(&record, "ring").into_iter().flatten().collect();
+        let ids: Vec<&str> = drawn.iter().map(|figure| figure.id.as_str()).collect();
+        assert_eq!(ids, ["ring-hops-0", "ring-hops-3"]);
+        assert!(drawn[0].caption.contains("1.50 in theory with the N = 8"), "{}", drawn[0].caption);
+        assert!(drawn[1].caption.contains("1.00 in theory with the N = 4"), "{}", drawn[1].caption);
     }
 }

@@ -1,4 +1,4 @@
-//! Figure: who served whom in a swarm, which is what unchoking came to: a row for each receiver, a column for each sender.
+//! Figure: who had how much from whom in a swarm, which is what unchoking came to and not who was unchoked when: a row for each receiver, a column for each sender.
 
 use std::fmt::Write;
 
@@ -45,15 +45,15 @@ pub(super) fn figure(id: &str, course: &Course, outline: &Outline) -> Option<Fig
     let pairs = cells.iter().flatten().filter(|bytes| **bytes > 0.0).count();
     Some(Figure {
         id: format!("{id}-matrix"),
-        title: "Who served whom".into(),
+        title: "Who served whom, in bytes".into(),
         description: format!(
             "{} had something from {}; the strongest square stands for {}.",
             count(names.len(), "peer"),
             count(pairs, "pair partner"),
             size(most)
         ),
-        caption: "New payload that a receiver (row) had from a sender (column), which is what unchoking came to. Peers in the order \
-                  of the plan."
+        caption: "New payload that a receiver (row) had from a sender (column): what unchoking came to. Unchokes themselves are \
+                  counted by peers and not recorded pair by pair. Peers in the order of the plan."
             .into(),
         legend: legend(most),
         drawing,

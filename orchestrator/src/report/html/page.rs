@@ -28,6 +28,8 @@ pub(super) enum Mood {
     Good,
     Doubtful,
     Bad,
+    /// Neither: nothing has been decided.
+    Open,
 }
 
 impl Page {
@@ -48,6 +50,7 @@ impl Page {
                 Mood::Good => ("good", "✓"),
                 Mood::Doubtful => ("doubtful", "?"),
                 Mood::Bad => ("bad", "✗"),
+                Mood::Open => ("open", "●"),
             };
             let _ = write!(
                 self.badge,

@@ -10,6 +10,7 @@ use super::{
     frame::Frame,
     markup::{Table, at, count, escape},
     page::{Badge, Mood, Page},
+    sweep_rings,
 };
 use crate::{
     report::figures::{self, ratio, seconds, value},
@@ -25,7 +26,8 @@ pub(super) fn page(results: &SweepResults, directory: &RunDirectory) -> String {
     page.badge(&[badge(results.conclusion())]);
     page.raw(&notice(results));
     page.section("summary", "Summary", "");
-    page.figures([times(&axis, &all), ratios(&axis, &all)]);
+    let [recoveries, hops, latency] = sweep_rings::figures(&results.runs);
+    page.figures([times(&axis, &all), ratios(&axis, &all), recoveries, hops, latency]);
     page.section("runs", "Runs", "Each run has a page of its own, with everything that happened.");
     page.raw(&runs(results, directory));
     page.html()
@@ -126,7 +128,7 @@ fn ratios(axis: &str, all: &[Series]) -> Option<Figure> {
 }
 
 /// The median of `values` as a point, and their range as a line.
-fn dots(out: &mut String, frame: &Frame, point: &curves::Point, values: &[f64]) {
+pub(super) fn dots(out: &mut String, frame: &Frame, point: &curves::Point, values: &[f64]) {
     let mut sorted = values.to_vec();
     let Some(middle) = figures::median(&mut sorted) else { return };
     let x = at(frame.x.at(point.x));
@@ -200,6 +202,8 @@ fn judged(run: &SweepRun) -> String {
     let failed: Vec<&str> = run.results.expectations.iter().filter(|e| !e.held).map(|e| e.text.as_str()).collect();
     if run.results.expectations.is_empty() {
         figures::NONE.into()
+    } else if run.results.verdict.state == State::Invalid {
+        "neither".into()
     } else if failed.is_empty() {
         "all held".into()
     } else {

@@ -15,7 +15,7 @@ use crate::{
 
 /// Shares of the uplinks' time, stacked; none where no peer gave account.
 pub(super) fn figure(id: &str, distribution: &Distribution, course: &Course, faults: &[Fault]) -> Option<Figure> {
-    let end = course.length();
+    let end = course.sampled_length();
     let givers: Vec<_> = course.parts.values().filter(|part| part.account.len() > 1).collect();
     if givers.is_empty() || end <= 0.0 {
         return None;

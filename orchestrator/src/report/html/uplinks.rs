@@ -80,7 +80,7 @@ struct Use {
 
 impl Use {
     fn of(course: &Course, outline: &Outline) -> Option<Self> {
-        let end = course.length();
+        let end = course.sampled_length();
         let bins = bins(end);
         if let Some(served) = Self::served(course, outline, end, bins) {
             return Some(served);

@@ -15,20 +15,30 @@ use crate::{
     verify::found,
 };
 
-/// What was run, when, and on what links, in a line.
-pub(super) fn subtitle(results: &Results) -> String {
+/// What was run, when, for how `long`, and on what links, in a line.
+pub(super) fn subtitle(results: &Results, long: &str) -> String {
     let mut text = format!("seed {}", results.seed);
     if results.engine != NO_ENGINE {
         let _ = write!(text, " · {} links", results.engine);
     }
     let origin = &results.provenance;
     if !origin.started_at.is_empty() {
-        let _ = write!(text, " · {} · {} s in all", origin.started_at, figures::seconds(Some(origin.wall_seconds)));
+        let _ = write!(text, " · {} · {long}", origin.started_at);
     }
     if !origin.host.kernel.is_empty() {
         let _ = write!(text, " · {}, Linux {}", count(origin.host.cores, "processor"), origin.host.kernel);
     }
     text
+}
+
+/// How long a run took that is over.
+pub(super) fn in_all(results: &Results) -> String {
+    format!("{} s in all", figures::seconds(Some(results.provenance.wall_seconds)))
+}
+
+/// How far a run is that goes on.
+pub(super) fn so_far(record: &Record) -> String {
+    format!("{:.0} s into the scenario", record.since_start(record.seen))
 }
 
 /// What the run means, and what the host was.
@@ -43,9 +53,15 @@ pub(super) fn badge(results: &Results) -> Vec<Badge> {
     if results.outcome == Outcome::Finished { vec![meaning, verdict(results)] } else { vec![meaning] }
 }
 
-/// What there is to say of a run that goes on.
+/// What there is to say of a run that goes on: nothing is decided, and a verdict counts the share of bad seconds, which may
+/// yet fall.
 pub(super) fn running(results: &Results) -> Vec<Badge> {
-    vec![Badge { word: "running", mood: Mood::Good }, verdict(results)]
+    let host = match results.verdict.state {
+        State::Valid => Badge { word: "valid so far", mood: Mood::Open },
+        State::Suspect => Badge { word: "suspect so far", mood: Mood::Doubtful },
+        State::Invalid => Badge { word: "invalid so far", mood: Mood::Doubtful },
+    };
+    vec![Badge { word: "running", mood: Mood::Open }, host]
 }
 
 fn verdict(results: &Results) -> Badge {
@@ -72,6 +88,14 @@ pub(super) fn outcome(results: &Results) -> String {
         State::Invalid => "bad",
     };
     format!("<p class=\"notice {class}\">{}</p>\n", escape(&sentence(&verdict_line(results))))
+}
+
+/// Why the host is in doubt while the run goes on; nothing while it is not.
+pub(super) fn doubts(results: &Results) -> String {
+    if results.verdict.state == State::Valid {
+        return String::new();
+    }
+    format!("<p class=\"notice doubtful\">So far: {}</p>\n", escape(&sentence(&verdict_line(results))))
 }
 
 /// The first paragraph of the summary: how many peers, and what is missing.
@@ -103,7 +127,11 @@ pub(super) fn expectations(results: &Results) -> Option<String> {
          <th scope=\"col\">became</th><th scope=\"col\" class=\"n\">found</th></tr></thead><tbody>\n",
     );
     for expectation in &results.expectations {
-        let (class, words) = if expectation.held { ("good", "✓ held") } else { ("bad", "✗ failed") };
+        let (class, words) = match (results.verdict.state, expectation.held) {
+            (State::Invalid, _) => ("doubtful", "? neither: the verdict is invalid"),
+            (State::Valid | State::Suspect, true) => ("good", "✓ held"),
+            (State::Valid | State::Suspect, false) => ("bad", "✗ failed"),
+        };
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\"><code>{}</code></th><td><span class=\"{class}\">{words}</span></td><td class=\"n\">{}</td></tr>",
@@ -184,3 +212,32 @@ fn sentence(text: &str) -> String {
 
 /// Bytes of a file that a page shows; a plan of 500 peers has about 200 KB.
 const TEXT_MAX: usize = 400_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::html::fixture;
+
+    #[test]
+    fn an_invalid_run_has_neither_kept_nor_failed_an_expectation() {
+        let mut results = fixture::results(Vec::new());
+        let written = json!([{ "text": "a", "held": true, "value": 1 }, { "text": "b", "held": false, "value": 2 }]);
+        results.expectations = serde_json::from_value(written).unwrap();
+        assert!(expectations(&results).unwrap().contains("✓ held"));
+        results.verdict.state = State::Invalid;
+        let card = expectations(&results).unwrap();
+        assert_eq!(card.matches("? neither").count(), 2);
+        assert!(!card.contains("held") && !card.contains("failed"), "{card}");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_neither_good_nor_bad() {
+        let mut results = fixture::results(Vec::new());
+        results.verdict.state = State::Invalid;
+        let moods: Vec<Mood> = running(&results).iter().map(|badge| badge.mood).collect();
+        assert_eq!(moods, [Mood::Open, Mood::Doubtful]);
+        assert!(doubts(&results).contains("So far: "));
+    }
+}

@@ -8,7 +8,7 @@ use peerbed_proto::{PeerId, Time};
 use super::{Closed, Done, Play, now};
 use crate::{
     measure::{Note, read_back},
-    plan::Distribute,
+    plan::{Distribute, MoveKind},
     progress::Progress,
     scenario::{self, Order},
     testbed,
@@ -22,7 +22,7 @@ impl<'a> Play<'a> {
                 let action = scenario::word(&self.job.plan.steps[step].action);
                 self.recorder.note(testbed::now(), &Note::StepBegun { step, action })?;
                 progress.say(&format!("step {step}: {}", self.describe(step)));
-                if scenario::is_fault(action) {
+                if scenario::is_turn(action) {
                     self.captures.note_fault();
                 }
                 if let Some(board) = progress.board() {
@@ -37,6 +37,7 @@ impl<'a> Play<'a> {
                     board.step_ended(step, &self.job.plan.steps[step].action);
                 }
             }
+            Order::Moved { step, peer, what } => self.note_move(step, peer, what, progress)?,
             Order::Start { peers } => {
                 for peer in peers {
                     self.later(async move { Done::Ready(peer, testbed.start(&[peer]).await) });
@@ -61,6 +62,19 @@ impl<'a> Play<'a> {
             Order::Ask { peer, command } => self.ask(peer, command),
             Order::Change { step, change } => self.change(step, change)?,
             Order::Close { distribution, peers, completed } => self.close(distribution, peers, &completed),
+        }
+        Ok(())
+    }
+
+    /// Each move of a churn is a fault of its own, or somebody's return.
+    fn note_move(&mut self, step: usize, peer: PeerId, what: MoveKind, progress: &Progress) -> anyhow::Result<()> {
+        let (action, name) = (what.word(), self.name(peer));
+        self.recorder.note(testbed::now(), &Note::Moved { step, action, peer: name })?;
+        if scenario::is_turn(action) {
+            self.captures.note_fault();
+        }
+        if let Some(board) = progress.board() {
+            board.moved(step, action, name);
         }
         Ok(())
     }

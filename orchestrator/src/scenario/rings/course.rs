@@ -117,6 +117,14 @@ impl Course {
         &self.faults
     }
 
+    /// When the first fault happened whose own pointers are not right yet; none where there is no such fault. Comings and
+    /// goings that have not been heard of are no faults yet.
+    #[must_use]
+    pub fn unmended_since(&self) -> Option<Time> {
+        let open = self.faults.iter().filter(|fault| fault.mended.is_none() && fault.pending.is_empty());
+        open.map(|fault| fault.at).min()
+    }
+
     /// Whether every live member's predecessor and successor list are exactly the live members beside it.
     #[must_use]
     pub fn is_right(&self) -> bool {

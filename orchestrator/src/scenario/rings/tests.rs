@@ -36,12 +36,15 @@ fn of_two_faults_that_overlap_each_is_mended_when_the_pointers_to_its_own_peer_a
     point(&mut rings, 1_700, 1, 6, &[Some(3), Some(4)]);
     point(&mut rings, 1_800, 3, 1, &[Some(4), Some(5)]);
     assert_eq!(rings.rings[0].faults()[0].mended, None, "6 still lists 2");
+    assert_eq!(rings.rings[0].unmended_since(), Some(at(1_000)));
     point(&mut rings, 1_900, 6, 5, &[Some(1), Some(3)]);
+    assert_eq!(rings.rings[0].unmended_since(), Some(at(1_500)), "the second one is open");
     point(&mut rings, 2_600, 4, 3, &[Some(6), Some(1)]);
     point(&mut rings, 2_700, 6, 4, &[Some(1), Some(3)]);
     point(&mut rings, 3_000, 3, 1, &[Some(4), Some(6)]);
     let found: Vec<_> = rings.rings[0].faults().iter().map(|it| (it.mended, it.recovered)).collect();
     assert_eq!(found, [(Some(at(1_900)), Some(at(3_000))), (Some(at(3_000)), Some(at(3_000)))]);
+    assert_eq!(rings.rings[0].unmended_since(), None);
 }
 
 #[test]
