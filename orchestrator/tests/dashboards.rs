@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
 mod dashboard_support;
+mod tools;
 
 use std::{
     fs,
@@ -65,6 +66,9 @@ fn every_expression_is_promql() {
 
 #[test]
 fn dashboards_fit_the_types_that_grafana_publishes() {
+    if tools::find(&["npm"], "npm").is_none() {
+        return;
+    }
     let place = tempfile::tempdir().unwrap();
     let here = |program: &str| {
         let mut command = Command::new(program);
@@ -79,7 +83,7 @@ fn dashboards_fit_the_types_that_grafana_publishes() {
             let said = String::from_utf8_lossy(&done.stderr).into_owned();
             return println!("skipped: npm could not get {PACKAGES:?}: {}", said.lines().last().unwrap_or_default());
         }
-        Err(_) => return println!("skipped: npm is not installed (apt install npm)"),
+        Err(error) => panic!("npm: {error}"),
     }
     fs::write(place.path().join("check.mjs"), include_str!("grafana/check.mjs")).unwrap();
     let mut check = here("node");
@@ -227,11 +231,8 @@ fn series(text: &str) -> Vec<(usize, &str)> {
 
 /// Runs promtool in the directory of the dashboards; without it, says so.
 fn promtool(arguments: &[&str]) {
-    let mut command = Command::new("promtool");
-    let Ok(done) = command.args(arguments).current_dir(directory()).stdin(Stdio::null()).output() else {
-        println!("skipped: promtool is not installed (apt install prometheus)");
-        return;
-    };
+    let Some(program) = tools::find(&["promtool"], "prometheus") else { return };
+    let done = Command::new(program).args(arguments).current_dir(directory()).stdin(Stdio::null()).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "promtool {}: {said}", arguments.join(" "));
 }

@@ -3,6 +3,7 @@
 
 mod dashboard_support;
 mod run_support;
+mod tools;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -84,12 +85,9 @@ fn every_histogram_is_drawn(text: &str) {
 
 /// Names, kinds and help are as Prometheus wants them.
 fn promtool_accepts(text: &str) {
-    let started =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let Ok(mut checking) = started else {
-        println!("skipped: promtool is not installed (apt install prometheus)");
-        return;
-    };
+    let Some(program) = tools::find(&["promtool"], "prometheus") else { return };
+    let mut command = Command::new(program);
+    let mut checking = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     checking.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let done = checking.wait_with_output().unwrap();
     assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests tell what they skip, and fail where they stand")]
 
 mod run_support;
+mod tools;
 
 use std::{
     fs,
@@ -186,11 +187,7 @@ fn a_torrent_of_a_generated_file_is_written_with_the_file() {
 }
 
 fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        println!("skipped: {program} is not installed (apt-get install {program})");
-    }
-    found
+    tools::find(&[program], program).is_some()
 }
 
 const HEAD: &str = "version: 1\nname: programs\nlinks:\n  fast: { up: 20mbit, down: 20mbit }\ngroups:\n";

@@ -5,6 +5,7 @@
 mod dashboard_support;
 mod fit_host;
 mod run_support;
+mod tools;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -192,12 +193,7 @@ fn get(address: SocketAddr, path: &str, form: &[(&str, String)]) -> Option<Value
 }
 
 fn has_prometheus() -> bool {
-    let is_there = Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let is_there = is_there.is_ok_and(|status| status.success());
-    if !is_there {
-        println!("skipped: prometheus is not installed (apt install prometheus)");
-    }
-    is_there
+    tools::find(&["prometheus"], "prometheus").is_some()
 }
 
 fn seconds_now() -> f64 {

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 pub(crate) mod probe;
+#[path = "../tools/mod.rs"]
+mod tools;
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
@@ -58,11 +60,12 @@ pub(crate) fn is_guest() -> bool {
 
 /// Whether a program is installed; says so when it is not.
 pub(crate) fn is_installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        println!("skipped: {program} is not installed (apt-get install {program})");
-    }
-    found
+    let package = match program {
+        "tc" => "iproute2",
+        "ping" => "iputils-ping",
+        program => program,
+    };
+    tools::find(&[program], package).is_some()
 }
 
 /// One direction with this rate and 50 ms of queue.

@@ -11,6 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::tools;
+
 /// A browser with one page.
 pub(crate) struct Browser {
     process: Child,
@@ -37,11 +39,7 @@ pub(crate) struct Opened {
 impl Browser {
     /// Starts Chromium; none where it is not installed, and says so.
     pub(crate) fn start() -> Option<Self> {
-        let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| is_installed(name));
-        let Some(program) = found else {
-            println!("skipped: no Chromium here (apt install chromium)");
-            return None;
-        };
+        let program = tools::find(&["chromium", "chromium-browser", "google-chrome"], "chromium")?;
         let profile = tempfile::tempdir().unwrap();
         // The browser listens on descriptor 3 and answers on 4.
         let mut process = Command::new("sh")
@@ -209,11 +207,6 @@ impl Drop for Browser {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn is_installed(program: &str) -> bool {
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&places).any(|place| place.join(program).is_file())
 }
 
 /// Longer than a busy host takes for anything asked here.

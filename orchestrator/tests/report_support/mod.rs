@@ -4,3 +4,5 @@
 pub(crate) mod browser;
 pub(crate) mod html;
 pub(crate) mod made_up;
+#[path = "../tools/mod.rs"]
+mod tools;

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 pub(crate) mod probe;
+#[path = "../tools/mod.rs"]
+mod tools;
 
 use std::{
     net::Ipv4Addr,
@@ -37,11 +39,7 @@ pub(crate) fn turn() -> Option<MutexGuard<'static, ()>> {
 
 /// Whether a program is installed; says so when it is not.
 pub(crate) fn is_installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        println!("skipped: {program} is not installed (apt-get install {program})");
-    }
-    found
+    tools::find(&[program], program).is_some()
 }
 
 /// Some peers behind links of the user engine. Peer n has the address 198.18.0.n.
