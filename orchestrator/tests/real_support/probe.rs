@@ -115,14 +115,32 @@ async fn iperf3_server(supervisor: &Supervisor, peer: u32) -> Child {
 }
 
 /// Bits per second of whole IP packets that iperf3 gets by TCP after its first seconds.
+///
+/// iperf3 fetches its server's figures over the link as well, and has been seen to end without them on a slow and lossy one. That
+/// says nothing of the link's rate: it is started again.
 pub(crate) async fn iperf3_tcp(supervisor: &Supervisor, from: u32, to: u32, omit: u32, seconds: u32) -> f64 {
+    let mut report = Value::Null;
+    for _ in 0..IPERF3_TRIES {
+        report = iperf3_report(supervisor, from, to, omit, seconds).await;
+        if let Some(intervals) = report["server_output_json"]["intervals"].as_array() {
+            return rate_of(intervals);
+        }
+    }
+    panic!("iperf3 told nothing of its server's in {IPERF3_TRIES} tries: {report}");
+}
+
+async fn iperf3_report(supervisor: &Supervisor, from: u32, to: u32, omit: u32, seconds: u32) -> Value {
     let mut server = iperf3_server(supervisor, to).await;
     let (host, omit, seconds) = (address(to).to_string(), omit.to_string(), seconds.to_string());
     let command = ["iperf3", "--client", &host, "--time", &seconds, "--omit", &omit, "--json", "--get-server-output"];
-    let report: Value = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
+    let report = serde_json::from_str(&output(supervisor, from, &command).await).unwrap();
     let _ = server.kill();
     server.wait().unwrap();
-    let intervals = report["server_output_json"]["intervals"].as_array().unwrap();
+    report
+}
+
+/// What a server of iperf3 received, as bits per second of whole IP packets.
+fn rate_of(intervals: &[Value]) -> f64 {
     let counted = intervals.iter().map(|interval| &interval["sum"]).filter(|sum| sum["omitted"] == false);
     let (bytes, seconds) = counted.fold((0.0, 0.0), |(bytes, seconds), sum| {
         (bytes + sum["bytes"].as_f64().unwrap(), seconds + sum["seconds"].as_f64().unwrap())
@@ -130,6 +148,9 @@ pub(crate) async fn iperf3_tcp(supervisor: &Supervisor, from: u32, to: u32, omit
     // 1448 of 1500 bytes are payload, with TCP's timestamps.
     bytes / 1448.0 * 1500.0 * 8.0 / seconds
 }
+
+/// How often iperf3 may fail to tell what it measured.
+const IPERF3_TRIES: u32 = 3;
 
 /// The middle one.
 pub(crate) fn median(values: &[f64]) -> f64 {
