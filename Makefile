@@ -85,13 +85,13 @@ baselines-table:
 	sed -i -e '/^<!-- measured -->$$/,/^<!-- \/measured -->$$/{//!d}' -e '/^<!-- measured -->$$/r $(BASELINES)/table.md' $(BASELINES_PAGE)
 
 # `plain` and `again` differ in seeds only; in `slower` peers say what they have once a second in place of ten times.
-compare-runs: tools ## Measure the repeats that the test of `peerbed compare` judges again (about ten idle minutes)
+compare-runs: tools ## Measure the repeats that the test of `peerbed compare` judges (about 40 idle minutes)
 	$(CARGO) build --release --workspace --bins --locked
 	rm -rf $(COMPARED)
 	set -e; measure() { \
-		$(PEERBED) run orchestrator/tests/compare_runs/swarm.yaml --repeat 20 --no-verify --quiet --out $(COMPARED)/$$1 \
-			--seed $$2 --set "scenario.0.distribute.options={ announce-coalesce: $$3 }" || [ $$? = 4 ]; \
-	}; measure plain 1 100ms; measure again 1001 100ms; measure slower 2001 1s
+		$(PEERBED) run orchestrator/tests/compare_runs/swarm.yaml --repeat 50 --no-verify --quiet --out $(COMPARED)/$$1 \
+			--seed $$2 --set "scenario.0.distribute.options={ pieces: $$3 }" || [ $$? = 4 ]; \
+	}; measure plain 1 rarest-first; measure again 1001 rarest-first; measure slower 2001 sequential
 	$(MAKE) compare-data
 
 # Puts the repeats that are there into the test's place.
