@@ -84,7 +84,7 @@ baselines-table:
 	$(PEERBED) report $(BASELINES) --medians > $(BASELINES)/table.md
 	sed -i -e '/^<!-- measured -->$$/,/^<!-- \/measured -->$$/{//!d}' -e '/^<!-- measured -->$$/r $(BASELINES)/table.md' $(BASELINES_PAGE)
 
-# `plain` and `again` differ in seeds only; in `slower` peers say what they have once a second in place of ten times.
+# `plain` and `again` differ in seeds only; in `slower` peers fetch pieces in order in place of the rarest first.
 compare-runs: tools ## Measure the repeats that the test of `peerbed compare` judges (about 40 idle minutes)
 	$(CARGO) build --release --workspace --bins --locked
 	rm -rf $(COMPARED)
